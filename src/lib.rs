@@ -1,0 +1,1 @@
+//! tapsieve sieves network traffic for indicators of compromise.
