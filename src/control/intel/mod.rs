@@ -1,0 +1,1 @@
+//! Indicator feeds: one file per format, and the compiler of sets.

@@ -1,0 +1,3 @@
+//! Per change: command line, indicator feeds, the threads of a run. Ordinary Rust.
+
+pub mod intel;

@@ -1,0 +1,101 @@
+//! Counters: one table that makes the struct, its sum, and the rows of `/metrics` and of the summary.
+//!
+//! Each thread owns one `Counters` of plain numbers; they are added up when someone asks.
+
+use crate::model::observation::ObservationKind;
+
+/// Makes the struct of plain counters, its addition and its metric rows.
+macro_rules! counters {
+    ($($field:ident = $metric:literal { $($label:ident = $value:literal),* },)*) => {
+        /// What one thread counted.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $(#[doc = $metric] pub $field: u64,)*
+            /// Observations by kind, in the order of `ObservationKind::ALL`.
+            pub observations: [u64; ObservationKind::ALL.len()],
+            /// Hits by kind of observation, in the same order.
+            pub hits: [u64; ObservationKind::ALL.len()],
+        }
+
+        impl Counters {
+            /// Adds another thread's counts.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field = self.$field.saturating_add(other.$field);)*
+                let pairs = self.observations.iter_mut().zip(&other.observations);
+                pairs.for_each(|(sum, n)| *sum = sum.saturating_add(*n));
+                let pairs = self.hits.iter_mut().zip(&other.hits);
+                pairs.for_each(|(sum, n)| *sum = sum.saturating_add(*n));
+            }
+
+            /// Returns the metric name (without the `tapsieve_` prefix), the labels and the value of each counter.
+            pub fn rows(&self) -> Vec<Row> {
+                vec![$(Row {
+                    metric: $metric,
+                    labels: &[$((stringify!($label), $value)),*],
+                    value: self.$field,
+                },)*]
+            }
+        }
+    };
+}
+
+/// One counter as metrics show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Metric name without prefix.
+    pub metric: &'static str,
+    /// Label names and values.
+    pub labels: &'static [(&'static str, &'static str)],
+    /// The count.
+    pub value: u64,
+}
+
+counters! {
+    // capture: frames a source handed over, and what it left out
+    captured_packets = "capture_packets_total" { source = "file" },
+    captured_bytes = "capture_bytes_total" { source = "file" },
+    skipped_oversized = "dropped_packets_total" { stage = "capture", reason = "oversized" },
+    skipped_filter = "dropped_packets_total" { stage = "capture", reason = "filter" },
+    // decode: frames that gave no packet
+    decode_link_truncated = "decode_failures_total" { layer = "link", reason = "truncated" },
+    decode_link_unsupported = "decode_failures_total" { layer = "link", reason = "unsupported" },
+    decode_link_not_ip = "decode_failures_total" { layer = "link", reason = "not_ip" },
+    decode_ip_truncated = "decode_failures_total" { layer = "ip", reason = "truncated" },
+    decode_ip_malformed = "decode_failures_total" { layer = "ip", reason = "malformed" },
+    decode_ip_fragment = "decode_failures_total" { layer = "ip", reason = "fragment" },
+    decode_transport_truncated = "decode_failures_total" { layer = "transport", reason = "truncated" },
+    decode_transport_malformed = "decode_failures_total" { layer = "transport", reason = "malformed" },
+    // flow: packets that reached the table
+    packets = "flow_packets_total" {},
+    flows = "flows_total" {},
+    flows_evicted = "flows_evicted_total" {},
+    flows_expired = "flows_expired_total" {},
+    // reassembly: what a side's reading missed
+    segments_reordered = "reassembly_segments_total" { outcome = "reordered" },
+    segments_repeated = "reassembly_segments_total" { outcome = "repeated" },
+    gaps = "reassembly_gaps_total" {},
+    streams_refused = "reassembly_refused_total" { reason = "side_bytes" },
+    streams_refused_memory = "reassembly_refused_total" { reason = "all_bytes" },
+    // dissect
+    streams_read = "dissected_streams_total" { outcome = "done" },
+    streams_alien = "dissected_streams_total" { outcome = "alien" },
+    datagrams_alien = "dissected_datagrams_total" { outcome = "alien" },
+    observations_refused = "observations_refused_total" {},
+    values_forgotten = "observation_values_forgotten_total" {},
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Counters;
+
+    #[test]
+    fn adding_adds_every_row() {
+        let one = Counters { packets: 2, gaps: 1, ..Counters::default() };
+        let mut sum = one.clone();
+        sum.add(&one);
+        let rows = sum.rows();
+        let of = |metric: &str| rows.iter().find(|row| row.metric == metric).map(|row| row.value);
+        assert_eq!(of("flow_packets_total"), Some(4));
+        assert_eq!(of("reassembly_gaps_total"), Some(2));
+    }
+}

@@ -1,0 +1,1 @@
+//! Digests in one canonical form.

@@ -1,0 +1,1 @@
+//! Domain names in one canonical form.

@@ -1,0 +1,73 @@
+//! Every bound of the engine, with its reason. What happens at a bound is always counted.
+
+/// Bytes of one captured frame that a source hands over; libpcap's own largest snap length.
+/// A longer record is skipped and counted.
+pub const FRAME_BYTES_MAX: u32 = 262_144;
+
+/// Bytes of a block's memory: large reads into a reused buffer beat `mmap`; two of these fit a second-level cache.
+pub const BLOCK_BYTES: usize = 512 * 1024;
+const _: () = assert!(BLOCK_BYTES >= 2 * 262_144);
+
+/// Frames in one block: bounds the shards' packet lists when frames are tiny (512 KiB / 60 B is about 8,700).
+pub const BLOCK_FRAMES_MAX: usize = 8_192;
+
+/// VLAN tags that tell flows apart; IEEE 802.1ad stacks two, three are seen in the wild.
+pub const VLAN_TAGS_MAX: usize = 3;
+
+/// Tunnels and other re-entries of the header walk.
+pub const TUNNEL_DEPTH_MAX: usize = 4;
+
+/// Flows held by all workers together; at the bound the flow that was idle longest goes.
+pub const FLOWS_MAX: u32 = 2_000_000;
+
+/// Idle time after which an established TCP flow is over (contract §3).
+pub const TCP_IDLE_SECS: u32 = 3_600;
+
+/// Idle time after which any other flow is over (contract §3).
+pub const OTHER_IDLE_SECS: u32 = 120;
+
+/// Unread bytes kept for one side of one flow: one TLS record (RFC 8446 §5.1) and some, one HTTP head.
+/// Certificate chains are the longest messages we join.
+pub const SIDE_BYTES_MAX: usize = 64 * 1024;
+
+/// Out-of-order segments kept for one side of one flow.
+pub const SIDE_SEGMENTS_MAX: usize = 64;
+
+/// Unread bytes kept by one worker for all its flows; at the bound the oldest stream's reading ends.
+pub const REASSEMBLY_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Bytes of one TLS handshake message kept while it is split over records and segments.
+pub const TLS_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+const _: () = assert!(TLS_MESSAGE_BYTES_MAX <= SIDE_BYTES_MAX);
+
+/// Bytes of one HTTP request head.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
+const _: () = assert!(HTTP_HEAD_BYTES_MAX <= SIDE_BYTES_MAX);
+
+/// Header lines of one HTTP request head.
+pub const HTTP_HEADERS_MAX: usize = 128;
+
+/// Certificates read of one chain.
+pub const CERTIFICATES_MAX: usize = 16;
+
+/// Octets of a domain name in text form without the final dot, every octet escaped as `\ddd` (RFC 1035 §5.1): 255 × 4.
+pub const NAME_TEXT_BYTES_MAX: usize = 1_020;
+
+/// Pointers followed in one compressed DNS name (RFC 1035 §4.1.4 sets none; a name has at most 127 labels).
+pub const DNS_POINTERS_MAX: usize = 128;
+
+/// Resource records read of one DNS message; a 64 KiB message holds about 4,000 of the smallest useful ones.
+pub const DNS_RECORDS_MAX: usize = 4_096;
+
+/// Observations of one packet or one reassembled stretch.
+pub const NOTES_MAX: usize = 4_096;
+
+/// Bytes of the observations of one packet or one reassembled stretch.
+pub const NOTES_BYTES_MAX: usize = 256 * 1024;
+const _: () = assert!(NOTES_BYTES_MAX < 1 << 31);
+
+/// Bytes of an observed value; a longer one is not matched, and counted.
+pub const VALUE_BYTES_MAX: usize = 32 * 1024;
+
+/// Distinct values remembered for one flow, so that each is told once; the oldest are forgotten first.
+pub const FLOW_VALUES_MAX: usize = 1_024;

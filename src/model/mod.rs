@@ -1,0 +1,30 @@
+//! Nouns: the values that cross a border between stages or threads. No I/O, no clock, nothing of ours imported.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::as_conversions,
+        clippy::disallowed_methods,
+        clippy::disallowed_macros,
+    )
+)]
+
+pub mod limits;
+pub mod bytes;
+pub mod time;
+pub mod address;
+pub mod domain;
+pub mod url;
+pub mod digest;
+pub mod packet;
+pub mod flow;
+pub mod block;
+pub mod observation;
+pub mod indicator;
+pub mod hit;
+pub mod counters;

@@ -1,0 +1,1 @@
+//! URLs in one canonical form.

@@ -1,0 +1,1 @@
+//! Bytes to packets: link layers, IP, transport.

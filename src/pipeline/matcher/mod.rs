@@ -1,0 +1,1 @@
+//! Observations to hits: one file per index shape.

@@ -1,0 +1,1 @@
+//! Per hit: may allocate and wait; can never hold the pipeline up.
