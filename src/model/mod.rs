@@ -26,5 +26,6 @@ pub mod flow;
 pub mod block;
 pub mod observation;
 pub mod indicator;
+pub mod story;
 pub mod hit;
 pub mod counters;
