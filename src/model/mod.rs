@@ -28,4 +28,5 @@ pub mod observation;
 pub mod indicator;
 pub mod story;
 pub mod hit;
+pub mod batch;
 pub mod counters;
