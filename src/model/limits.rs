@@ -71,3 +71,10 @@ pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 
 /// Distinct values remembered for one flow, so that each is told once; the oldest are forgotten first.
 pub const FLOW_VALUES_MAX: usize = 1_024;
+
+/// Seconds of packet time for which an alert waits for an earlier one: captures of several queues or taps
+/// are out of order by milliseconds; a minute also covers buffers written late.
+pub const REORDER_SECS: u32 = 60;
+
+/// Alerts that wait so at once; at the bound the earliest goes (about 2 KiB each: 128 MiB).
+pub const ALERTS_HELD_MAX: usize = 65_536;
