@@ -2,6 +2,11 @@
 //!
 //! A dissector sees a side and bytes, and tells observations. It knows no flow, address, time or setting.
 
+pub mod dns;
+#[cfg(any(test, fuzzing))]
+pub mod drive;
+pub mod http;
+
 use crate::model::flow::Side;
 use crate::model::observation::Seen;
 
@@ -26,6 +31,8 @@ pub enum Verdict {
     Done,
     /// Not, or no longer, this protocol.
     Alien,
+    /// What both sides send from here on is another protocol: probe again (a tunnel was opened).
+    Another,
 }
 
 /// Whether the first bytes of a side look like a protocol's.
