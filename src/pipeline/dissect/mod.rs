@@ -5,6 +5,8 @@
 use crate::model::flow::Side;
 use crate::model::observation::Seen;
 
+pub mod tls;
+
 /// What a dissector made of the unread bytes of one side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
