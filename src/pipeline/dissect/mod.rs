@@ -10,6 +10,8 @@ pub mod http;
 use crate::model::flow::Side;
 use crate::model::observation::Seen;
 
+pub mod tls;
+
 /// What a dissector made of the unread bytes of one side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
