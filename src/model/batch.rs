@@ -7,8 +7,10 @@ use crate::model::flow::Side;
 use crate::model::hit::Hit;
 use crate::model::observation::ObservationKind;
 use crate::model::observation::Place;
+use crate::model::observation::Value;
 use crate::model::packet::FrameId;
 use crate::model::time::Timestamp;
+use std::io::Write;
 
 /// Hits and sightings in the order found, and the bytes of their values.
 #[derive(Debug, Default)]
@@ -81,6 +83,24 @@ impl Batch {
         span
     }
 
+    /// Copies a value in as users see it: digests as lower-case hex, addresses in their canonical text (RFC 5952).
+    pub fn keep_shown(&mut self, value: &Value<'_>) -> Span {
+        let at = narrow(self.bytes.len());
+        match value {
+            Value::Text(text) => self.bytes.extend_from_slice(text),
+            Value::Digest(digest) => {
+                for byte in *digest {
+                    self.bytes.extend([hex_digit(byte >> 4), hex_digit(byte & 0x0f)]);
+                }
+            }
+            Value::Address(address) => {
+                // writing to a Vec cannot fail
+                let _ok = write!(self.bytes, "{address}");
+            }
+        }
+        Span { at, len: narrow(self.bytes.len()).saturating_sub(at) }
+    }
+
     /// Returns a value that was copied in.
     pub fn bytes(&self, span: Span) -> &[u8] {
         let end = index(span.at.saturating_add(span.len));
@@ -98,4 +118,8 @@ impl Batch {
         let list = self.related.get(index(hit.related.at)..end).unwrap_or_default();
         list.iter().map(|(kind, span)| (*kind, self.bytes(*span)))
     }
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or(b'?')
 }

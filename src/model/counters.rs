@@ -68,6 +68,7 @@ counters! {
     // flow: packets that reached the table
     packets = "flow_packets_total" {},
     flows = "flows_total" {},
+    flows_open = "flows_open_at_end_total" {},
     flows_evicted = "flows_evicted_total" {},
     flows_expired = "flows_expired_total" {},
     // reassembly: what a side's reading missed
@@ -79,6 +80,7 @@ counters! {
     // dissect
     streams_read = "dissected_streams_total" { outcome = "done" },
     streams_alien = "dissected_streams_total" { outcome = "alien" },
+    streams_lost = "dissected_streams_total" { outcome = "lost" },
     datagrams_alien = "dissected_datagrams_total" { outcome = "alien" },
     observations_refused = "observations_refused_total" {},
     values_forgotten = "observation_values_forgotten_total" {},

@@ -31,6 +31,7 @@ pub mod packet;
 pub mod flow;
 pub mod block;
 pub mod observation;
+pub mod step;
 pub mod indicator;
 pub mod story;
 pub mod hit;

@@ -5,7 +5,7 @@ use crate::model::observation::Notes;
 use crate::model::observation::Observation;
 use crate::model::observation::Value;
 use crate::pipeline::dissect::Dissect;
-use crate::pipeline::dissect::Verdict;
+use crate::model::step::Verdict;
 
 /// What a drive made of a flow.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -14,8 +14,8 @@ use crate::model::observation::Observation;
 use crate::model::observation::Seen;
 use crate::pipeline::dissect::Dissect;
 use crate::pipeline::dissect::Guess;
-use crate::pipeline::dissect::Step;
-use crate::pipeline::dissect::Verdict;
+use crate::model::step::Step;
+use crate::model::step::Verdict;
 use crate::pipeline::dissect::dns::message::HEADER_BYTES;
 use crate::pipeline::dissect::dns::message::Header;
 

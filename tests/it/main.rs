@@ -1,0 +1,3 @@
+//! The one integration test binary: laws, goldens, the command line, and the world.
+
+mod tidy;
