@@ -23,6 +23,7 @@ pub mod url;
 pub mod digest;
 pub mod packet;
 pub mod flow;
+pub mod step;
 pub mod block;
 pub mod observation;
 pub mod indicator;
