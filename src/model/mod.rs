@@ -29,6 +29,7 @@ pub mod policy;
 pub mod pattern;
 pub mod packet;
 pub mod flow;
+pub mod step;
 pub mod block;
 pub mod observation;
 pub mod step;
