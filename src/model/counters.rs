@@ -27,6 +27,16 @@ macro_rules! counters {
                 pairs.for_each(|(sum, n)| *sum = sum.saturating_add(*n));
             }
 
+            /// Counts an observation.
+            pub fn count_observation(&mut self, kind: ObservationKind) {
+                bump(&mut self.observations, kind);
+            }
+
+            /// Counts a hit.
+            pub fn count_hit(&mut self, kind: ObservationKind) {
+                bump(&mut self.hits, kind);
+            }
+
             /// Returns the metric name (without the `tapsieve_` prefix), the labels and the value of each counter.
             pub fn rows(&self) -> Vec<Row> {
                 vec![$(Row {
@@ -37,6 +47,12 @@ macro_rules! counters {
             }
         }
     };
+}
+
+fn bump(counts: &mut [u64; ObservationKind::ALL.len()], kind: ObservationKind) {
+    if let Some(n) = counts.get_mut(kind.position()) {
+        *n = n.saturating_add(1);
+    }
 }
 
 /// One counter as metrics show it.

@@ -92,3 +92,9 @@ const _: () = assert!(URL_BYTES_MAX < 1 << 14);
 
 /// Shortest part between two `*` that is looked for in user agents; a shorter one is in nearly every one.
 pub const SUBSTRING_BYTES_MIN: usize = 4;
+
+/// Indicators and places that one flow remembers to have alerted on; beyond them a repeated value may alert again.
+pub const FLOW_HITS_MAX: usize = 256;
+
+/// Other values of the same message that an alert tells.
+pub const RELATED_MAX: usize = 16;

@@ -29,7 +29,6 @@ pub mod policy;
 pub mod pattern;
 pub mod packet;
 pub mod flow;
-pub mod step;
 pub mod block;
 pub mod observation;
 pub mod step;

@@ -132,10 +132,12 @@ impl<'a> Worker<'a> {
             return;
         }
         for gathered in packets.chunks(self.batch) {
-            self.table.gather(gathered, &mut self.hints);
-            for (i, packet) in gathered.iter().enumerate() {
-                self.packet(packet, self.hints.of(i), &block.bytes, batch);
+            let mut hints = std::mem::take(&mut self.hints);
+            self.table.gather(gathered, &mut hints);
+            for (packet, hint) in gathered.iter().zip(hints.iter()) {
+                self.packet(packet, hint, &block.bytes, batch);
             }
+            self.hints = hints;
             self.sweep(gathered, batch);
         }
     }
@@ -189,7 +191,7 @@ impl<'a> Worker<'a> {
 impl Desk<'_> {
     /// A flow opened: its ends are matched, once.
     fn open(&mut self, packet: &Packet, slot: &FlowSlot, side: Side, batch: &mut Batch) {
-        count(&mut self.counters.observations, ObservationKind::Flow);
+        self.counters.count_observation(ObservationKind::Flow);
         if self.settings.depth >= Depth::Match {
             let seen = Context { packet, flow: slot.view(), side };
             self.sift.flow(&seen, &mut self.counters, batch);
@@ -267,7 +269,7 @@ impl Desk<'_> {
             if !self.told.is_new(&mut slot.told, hash, &mut self.counters) {
                 continue;
             }
-            count(&mut self.counters.observations, observation.kind);
+            self.counters.count_observation(observation.kind);
             if self.settings.observed.contains(&observation.kind) {
                 let sighting = sighting(&observation, &context, batch);
                 batch.sightings.push(sighting);
@@ -291,12 +293,6 @@ impl Desk<'_> {
                 batch.sightings.push(flow_sighting(&end));
             }
         }
-    }
-}
-
-fn count(counts: &mut [u64; ObservationKind::ALL.len()], kind: ObservationKind) {
-    if let Some(n) = counts.get_mut(kind.position()) {
-        *n = n.saturating_add(1);
     }
 }
 
