@@ -14,6 +14,34 @@ pub(crate) struct Case {
     pub(crate) input: String,
 }
 
+impl Case {
+    /// `replay` with the case's indicators, and `more`.
+    pub(crate) fn arguments(&self, more: &[&str]) -> Vec<String> {
+        let mut arguments = vec!["replay".to_owned(), "--opt-in=user-agent".to_owned()];
+        for path in self.intel() {
+            arguments.extend(["--intel".to_owned(), path.display().to_string()]);
+        }
+        arguments.extend(more.iter().map(|text| (*text).to_owned()));
+        arguments
+    }
+
+    /// A feed directory as a whole, else each file.
+    fn intel(&self) -> Vec<PathBuf> {
+        let folder = self.folder.join("indicators");
+        if folder.join("manifest.json").is_file() {
+            return vec![folder];
+        }
+        let entries = fs::read_dir(&folder).expect("indicators");
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("entry").path()).collect();
+        files.sort();
+        files
+    }
+}
+
+pub(crate) fn strs(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let fixtures = root().join("fixtures");
@@ -38,7 +66,7 @@ fn captures_give_the_expected_alerts() {
     let mut wrong = Vec::new();
     for case in cases() {
         let expected = case.folder.join("expected.jsonl");
-        let run = run(&case.folder, &["replay", "--intel", "indicators", "--opt-in", "user-agent", &case.input]);
+        let run = run(&case.folder, &strs(&case.arguments(&[&case.input])));
         assert_eq!(run.code, 0, "{}: {}", case.folder.display(), run.stderr);
         let seen: String = run.lines().iter().map(|alert| brief(alert) + "\n").collect();
         if std::env::var_os("BLESS").is_some() {
