@@ -11,6 +11,20 @@ const _: () = assert!(BLOCK_BYTES >= 2 * 262_144);
 /// Frames in one block: bounds the shards' packet lists when frames are tiny (512 KiB / 60 B is about 8,700).
 pub const BLOCK_FRAMES_MAX: usize = 8_192;
 
+/// Bytes of a record that a source skips as oversized; a longer claim is damage, because no capture program
+/// writes it (libpcap's largest snap length, that of D-Bus, is 128 MiB).
+pub const OVERSIZED_BYTES_MAX: u32 = 128 * 1024 * 1024;
+
+/// Bytes of one pcapng block that is read whole: the longest frame and 64 KiB for its options.
+pub const BLOCK_RECORD_BYTES_MAX: u32 = FRAME_BYTES_MAX + 65_536;
+const _: () = assert!(BLOCK_BYTES >= 262_144 + 65_536);
+
+/// Interfaces of one pcapng section; a capture of more would only fill memory.
+pub const INTERFACES_MAX: usize = 65_536;
+
+/// Compressions around one capture: once, and once more by whoever archived it.
+pub const COMPRESSION_DEPTH_MAX: usize = 2;
+
 /// VLAN tags that tell flows apart; IEEE 802.1ad stacks two, three are seen in the wild.
 pub const VLAN_TAGS_MAX: usize = 3;
 
