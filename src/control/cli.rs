@@ -1,7 +1,6 @@
 //! The commands and their exit codes (contract §2).
 
 use crate::control::bench;
-use crate::control::explain;
 use crate::control::intel::IntelError;
 use crate::control::observe;
 use crate::control::replay;
@@ -17,19 +16,9 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Print every observation in captures as JSON lines
     Observe(observe::Arguments),
-    /// Look into indicators
-    #[command(subcommand)]
-    Intel(Intel),
     /// Measure the engine on a capture
     #[command(subcommand)]
     Bench(bench::Bench),
-}
-
-/// What can be asked of indicators.
-#[derive(Subcommand, Debug)]
-pub enum Intel {
-    /// Say what matches a value and from which events, or why nothing does; without VALUE, list all that is left out
-    Explain(explain::Arguments),
 }
 
 /// Everything was read.
@@ -51,7 +40,6 @@ impl Command {
         match self {
             Self::Replay(arguments) => replay::run(arguments),
             Self::Observe(arguments) => observe::run(arguments),
-            Self::Intel(Intel::Explain(arguments)) => explain::run(&arguments),
             Self::Bench(bench) => bench::run(bench),
         }
         .map(ExitCode::from)

@@ -160,7 +160,7 @@ fn finish(
     if let Some(path) = &arguments.metrics {
         let text = metrics::exposition(&Totals {
             counters: &outcome.counters,
-            flows_active: outcome.counters.flows_open_at_end,
+            flows_active: outcome.counters.flows_open,
             alerts: &reported.alerts,
             alerts_lost: reported.lost,
             sink: if arguments.alerts.as_os_str() == "-" { "stdout" } else { "file" },

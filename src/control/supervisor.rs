@@ -59,7 +59,6 @@ pub struct Plan<'a> {
 }
 
 /// What a run did.
-#[derive(Debug)]
 pub struct Outcome {
     /// The captures, with their damages.
     pub files: Files,
@@ -95,7 +94,10 @@ fn run_inline(plan: Plan<'_>, signals: &Signals) -> Outcome {
         reporter.take(0, &batch);
         batch.clear();
     }
-    let counters = worker.end(&mut batch);
+    let counters = worker.end(&mut batch, &mut |full| {
+        reporter.take(0, full);
+        full.clear();
+    });
     batch.watermark = FrameId(u64::MAX);
     reporter.take(0, &batch);
     outcome(capturer.end(), &[counters], reporter.finish())
@@ -149,9 +151,8 @@ fn start<'s, 'a: 's>(
         };
         let worker = Worker::new(number, count, plan.settings);
         let thread = Builder::new().name(format!("worker-{number}"));
-        workers.push(
-            thread.spawn_scoped(scope, move || post.serve(worker)).map_err(Failure::Thread)?,
-        );
+        workers
+            .push(thread.spawn_scoped(scope, move || post.serve(worker)).map_err(Failure::Thread)?);
     }
     drop(tell);
     let reporter = Reporter::new(plan.context, plan.sinks, signals, count);
@@ -204,7 +205,10 @@ impl Post {
             let _why = self.returned.try_send(());
             batch = self.hand_over(batch);
         }
-        let counters = worker.end(&mut batch);
+        let counters = worker.end(&mut batch, &mut |full| {
+            let next = self.hand_over(std::mem::take(full));
+            *full = next;
+        });
         batch.watermark = FrameId(u64::MAX);
         let _gone_only_with_the_run = self.tell.send(Told { worker: self.number, batch });
         counters
@@ -219,7 +223,7 @@ impl Post {
 
 fn outcome(captured: Captured<Files>, workers: &[Counters], reported: Reported) -> Outcome {
     let mut counters = captured.counters;
-    counters.add_capture(captured.source.counters());
+    counters.add(captured.source.counters());
     workers.iter().for_each(|worker| counters.add(worker));
     Outcome { files: captured.source, counters, wire_bytes: captured.wire_bytes, reported }
 }

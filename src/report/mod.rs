@@ -1,7 +1,6 @@
 //! Per hit: may allocate and wait; can never hold the pipeline up.
 
 pub mod alert;
-pub mod community;
 pub mod observation;
 pub mod render;
 pub mod reporter;

@@ -2,9 +2,9 @@
 
 use crate::model::batch::Batch;
 use crate::model::batch::Sighting;
+use crate::model::community_id::CommunityId;
 use crate::model::flow::FlowView;
 use crate::model::flow::Side;
-use crate::report::community::community_id;
 use crate::report::render::has_ports;
 use crate::report::render::rfc3339;
 use crate::report::render::text;
@@ -60,7 +60,7 @@ pub fn write_line(out: &mut Vec<u8>, sighting: &Sighting, batch: &Batch, files: 
         dst: dst.to_string(),
         dport: ports.then_some(dport),
         proto: transport_name(number).map_or_else(|| number.to_string(), str::to_owned),
-        community_id: community_id(&flow.key),
+        community_id: CommunityId::of(&flow.key).to_string(),
         vlan: flow.key.vlans.ids().collect(),
         file: file.map(String::as_str),
         packet: sighting.frame.number(),

@@ -1,6 +1,7 @@
 //! From a hit and its indicator's stories to an alert.
 
 use crate::model::batch::Batch;
+use crate::model::community_id::CommunityId;
 use crate::model::flow::FlowView;
 use crate::model::flow::Side;
 use crate::model::hit::Hit;
@@ -12,8 +13,7 @@ use crate::model::story::Catalog;
 use crate::model::story::Source;
 use crate::model::time::Timestamp;
 use crate::report::alert::*;
-use crate::report::community::community_id;
-use crate::report::community::is_v4;
+use crate::report::observation::flow_value;
 use sha2::Digest;
 use sha2::Sha256;
 use std::fmt::Write;
@@ -31,7 +31,10 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
     let id = hit.found.indicator;
     let (ty, misp_value) = context.catalog.indicator(id)?;
     let sources = context.catalog.sources(id);
-    let value = text(batch.bytes(hit.value));
+    let value = match hit.kind {
+        ObservationKind::Flow => flow_value(&hit.flow),
+        _ => text(batch.bytes(hit.value)),
+    };
     let mut values = vec![(hit.kind, value.clone())];
     values.extend(batch.related(hit).map(|(kind, bytes)| (kind, text(bytes))));
     let first = sources.first();
@@ -220,8 +223,12 @@ fn network(flow: &FlowView, place: Place) -> Network {
             Some("flow") | None => None,
             name => name,
         },
-        family: if is_v4(&flow.key) { "ipv4" } else { "ipv6" },
-        community_id: community_id(&flow.key),
+        family: if flow.key.low.as_v4().is_some() && flow.key.high.as_v4().is_some() {
+            "ipv4"
+        } else {
+            "ipv6"
+        },
+        community_id: CommunityId::of(&flow.key).to_string(),
         vlan: ids.next(),
         inner: ids.next().map(|vlan| Inner { vlan }),
     }

@@ -148,7 +148,8 @@ fn accounts(counters: &Counters) -> String {
     let left_out: u64 =
         counters.rows().iter().filter(|row| row.metric == "decode_failures_total").map(value).sum();
     let known = counters.packets + left_out;
-    let balance = if known == counters.captured_packets { "every frame" } else { "NOT every frame" };
+    let balance =
+        if known == counters.captured_packets { "every frame" } else { "NOT every frame" };
     format!(
         "{balance}: {} in = {} in flows + {} without a packet",
         grouped(counters.captured_packets),

@@ -9,6 +9,7 @@ use crate::model::counters::Counters;
 use crate::model::flow::FlowView;
 use crate::model::flow::Side;
 use crate::model::hit::Found;
+use crate::model::hit::Half;
 use crate::model::hit::Hit;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::Match;

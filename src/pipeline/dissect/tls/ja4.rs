@@ -83,7 +83,9 @@ fn count(values: impl Iterator<Item = u16>) -> [u8; 2] {
 /// Returns the first and last character, of the value's hexadecimal form if one of them is not alphanumeric.
 fn protocol(value: &[u8]) -> [u8; 2] {
     match (value.first(), value.last()) {
-        (Some(first), Some(last)) if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() => {
+        (Some(first), Some(last))
+            if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() =>
+        {
             [*first, *last]
         }
         (Some(first), Some(last)) => [hex_digit(first >> 4), hex_digit(*last)],
