@@ -9,6 +9,8 @@ mod index;
 mod pattern;
 mod prefix;
 mod suffix;
+#[cfg(test)]
+mod tests;
 
 pub use halves::Half;
 pub use halves::Halves;
