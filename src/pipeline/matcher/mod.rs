@@ -4,6 +4,7 @@
 //! without an indicator cost nothing. What is found comes sorted by indicator, each once.
 
 mod exact;
+mod filter;
 mod halves;
 mod index;
 mod pattern;
