@@ -1,6 +1,7 @@
 //! URLs in one canonical form, and what an indicator's URL matches.
 //!
-//! Spec:   RFC 3986 §3, §5.2.4 (dot segments), §6.2.2 (normalising); RFC 3987 §3.1 (non-ASCII as UTF-8)
+//! Spec:   RFC 3986 §3, §5.2.4 (dot segments), §6.2.2 (normalising); RFC 3987 §3.1 (non-ASCII as
+//!         UTF-8)
 //! Reads:  a URL as feeds write it, with or without scheme; the absolute URL of an HTTP request
 //! Yields: host and target as one key; scheme and port beside it
 //! Bounds: `limits::URL_BYTES_MAX`
@@ -32,8 +33,8 @@ pub struct UrlPattern {
 }
 
 impl UrlPattern {
-    /// Reads a URL as feeds write it, refanged: `http://host:port/path?query`, the same without scheme, or with a
-    /// trailing `*`.
+    /// Reads a URL as feeds write it, refanged: `http://host:port/path?query`, the same without
+    /// scheme, or with a trailing `*`.
     ///
     /// # Errors
     /// What is no URL that can be matched, and why.
@@ -157,7 +158,8 @@ pub struct ObservedUrl<'b> {
 }
 
 impl<'b> ObservedUrl<'b> {
-    /// Reads the absolute URL of an HTTP request; `None` where it is none, or longer than any indicator.
+    /// Reads the absolute URL of an HTTP request; `None` where it is none, or longer than any
+    /// indicator.
     pub fn from_wire(wire: &[u8], buffer: &'b mut UrlBuffer) -> Option<Self> {
         let colon = wire.iter().position(|&byte| byte == b':')?;
         let (scheme, rest) = wire.split_at_checked(colon)?;
@@ -219,7 +221,8 @@ impl UrlBuffer {
         self.push_encoded(query)
     }
 
-    /// Adds `/` and each segment; `.` and `..` segments are worked off as they come (RFC 3986 §5.2.4).
+    /// Adds `/` and each segment; `.` and `..` segments are worked off as they come (RFC 3986
+    /// §5.2.4).
     fn push_path(&mut self, path: &[u8]) -> Option<()> {
         let base = self.bytes.len();
         let mut is_dot = false;
@@ -242,7 +245,8 @@ impl UrlBuffer {
         if is_dot { self.push(b'/') } else { Some(()) }
     }
 
-    /// Adds bytes: escapes of unreserved characters undone, all others in upper case, whatever a URL cannot hold escaped.
+    /// Adds bytes: escapes of unreserved characters undone, all others in upper case, whatever a
+    /// URL cannot hold escaped.
     fn push_encoded(&mut self, bytes: &[u8]) -> Option<()> {
         let mut rest = bytes;
         while let [first, tail @ ..] = rest {
@@ -394,7 +398,10 @@ mod tests {
 
     use super::*;
 
-    fn both(feed: &str, wire: &[u8]) -> (Option<(String, u16)>, Option<(String, u16)>) {
+    /// Host and target, and the port.
+    type Read = Option<(String, u16)>;
+
+    fn both(feed: &str, wire: &[u8]) -> (Read, Read) {
         let policy = Policy { allow_special: true, ..Policy::default() };
         let pattern = UrlPattern::from_text(feed, &policy).ok();
         let mut buffer = UrlBuffer::new();
@@ -465,7 +472,8 @@ mod tests {
 
         #[test]
         fn normalising_twice_changes_nothing(target in "[/?#%a-f0-9.~ä]{0,40}") {
-            let first = both("", format!("http://evil.example/{target}").as_bytes()).1.expect("a URL");
+            let url = format!("http://evil.example/{target}");
+            let first = both("", url.as_bytes()).1.expect("a URL");
             let second = both("", format!("http://{}", first.0).as_bytes()).1.expect("a URL");
             prop_assert_eq!(first, second);
         }

@@ -35,8 +35,9 @@ pub struct Halves {
 const _: () = assert!(FLOW_HALVES_MAX <= 256);
 
 impl Halves {
-    /// Remembers a found half, and grades it higher where the flow has shown the other; other grades are left.
-    /// At the bound the oldest half is forgotten. To be emptied when another set takes over: it holds its numbers.
+    /// Remembers a found half, and grades it higher where the flow has shown the other; other
+    /// grades are left. At the bound the oldest half is forgotten. To be emptied when another set
+    /// takes over: it holds its numbers.
     pub fn grade(&mut self, found: &mut Found, half: Half) {
         if found.grade != Match::OneHalf {
             return;

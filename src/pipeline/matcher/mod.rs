@@ -1,7 +1,8 @@
 //! Observations to hits: one file per index shape, and the index that asks them.
 //!
-//! A flow costs two look-ups in the table of addresses, a name one for each parent length that an indicator has; shapes
-//! without an indicator cost nothing. What is found comes sorted by indicator, each once.
+//! A flow costs two look-ups in the table of addresses, a name one for each parent length that an
+//! indicator has; shapes without an indicator cost nothing. What is found comes sorted by
+//! indicator, each once.
 
 mod exact;
 mod filter;
