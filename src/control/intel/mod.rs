@@ -1,1 +1,220 @@
-//! Indicator feeds: one file per format, and the compiler of sets.
+//! Indicators from outside: one file per feed format, each telling MISP attributes; `compile` makes the set.
+//!
+//! Way: `input` finds files → a format of `ALL` reads one and tells [`Attribute`]s → `gate` says what each means →
+//! `harvest` keeps what matches and counts the rest → `compile` sorts, gives ids, builds index and catalog.
+
+pub mod catalog;
+pub mod compile;
+pub mod csv;
+pub mod feed;
+pub mod gate;
+pub mod harvest;
+pub mod input;
+pub mod json;
+pub mod ledger;
+pub mod lines;
+pub mod list;
+pub mod strings;
+pub mod zeek;
+
+use std::io;
+
+use crate::control::intel::harvest::Gather;
+use crate::control::intel::input::Stream;
+use crate::control::intel::ledger::Damage;
+use crate::control::intel::ledger::Spot;
+use crate::model::indicator::IndicatorType;
+
+/// The formats in the order they are asked; the first that knows the content reads it.
+pub const ALL: &[Format] = &[json::FORMAT, zeek::FORMAT, csv::FORMAT, list::FORMAT];
+
+/// Types that match only when the operator opts in: they name too much to match unasked.
+pub const OPT_IN: &[IndicatorType] = &[
+    IndicatorType::UserAgent,
+    IndicatorType::Port,
+    IndicatorType::MacAddress,
+    IndicatorType::As,
+    IndicatorType::Cookie,
+    IndicatorType::HttpMethod,
+];
+
+/// Types whose observation no dissector yields yet: accepted, indexed, and reported as such.
+pub const NOT_YET_OBSERVED: &[IndicatorType] = &[
+    IndicatorType::Hassh,
+    IndicatorType::HasshServer,
+    IndicatorType::MacAddress,
+    IndicatorType::As,
+    IndicatorType::Cookie,
+    IndicatorType::HttpMethod,
+];
+
+/// A feed format.
+#[derive(Clone, Copy)]
+pub struct Format {
+    /// Name in messages.
+    pub name: &'static str,
+    /// Tells from the first bytes whether a file is of this format.
+    pub knows: fn(&[u8]) -> bool,
+    /// Tells the attributes of a file; what was told before damage counts.
+    pub read: fn(Stream, &Gather<'_>) -> Result<(), Fault>,
+}
+
+/// What an operator asks of indicators.
+#[derive(Clone, Debug, Default)]
+pub struct IntelOptions {
+    /// Accept addresses in special-purpose ranges (RFC 6890).
+    pub allow_special: bool,
+    /// Accept attributes whose `to_ids` is false.
+    pub include_non_ids: bool,
+    /// Types of [`OPT_IN`] that match.
+    pub opt_in: Vec<IndicatorType>,
+}
+
+/// One attribute as a format tells it: text as the file has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attribute<'a> {
+    /// MISP type.
+    pub kind: &'a str,
+    /// Value.
+    pub value: &'a str,
+    /// Relation in its object; empty where there is none.
+    pub relation: &'a str,
+    /// Name of its object's template; empty where unknown.
+    pub object: &'a str,
+    /// What its object says of it elsewhere.
+    pub sibling: Sibling<'a>,
+    /// For detection, as MISP says it; true where nothing says.
+    pub to_ids: bool,
+    /// Soft-deleted.
+    pub deleted: bool,
+    /// UUID, zero where there is none.
+    pub uuid: [u8; 16],
+    /// Seconds since 1970 of its last change; 0 where unknown.
+    pub timestamp_secs: u32,
+    /// First seen, as MISP writes it; empty where unknown.
+    pub first_seen: &'a str,
+    /// Last seen, as MISP writes it; empty where unknown.
+    pub last_seen: &'a str,
+    /// Tags, in the harvest's tag lists.
+    pub tags: u32,
+    /// Where in the file: a line, or the number of the attribute.
+    pub spot: Spot,
+}
+
+impl Default for Attribute<'_> {
+    fn default() -> Self {
+        Self {
+            kind: "",
+            value: "",
+            relation: "",
+            object: "",
+            sibling: Sibling::Unknown,
+            to_ids: true,
+            deleted: false,
+            uuid: [0; 16],
+            timestamp_secs: 0,
+            first_seen: "",
+            last_seen: "",
+            tags: 0,
+            spot: Spot::Number(0),
+        }
+    }
+}
+
+/// What the other attributes of an object say of a fingerprint in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sibling<'a> {
+    /// The format does not keep an object's attributes together.
+    Unknown,
+    /// The object says nothing of it.
+    Silent,
+    /// The object's `ja4-type`.
+    Ja4Type(&'a str),
+    /// The object has a JA3S of its own, so its JA3 is one.
+    Ja3s,
+}
+
+/// Why a file ended early.
+#[derive(Debug)]
+pub struct Fault {
+    /// Where in the file.
+    pub spot: Spot,
+    /// What is wrong, lower-case.
+    pub what: String,
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self { spot: Spot::File, what: error.to_string() }
+    }
+}
+
+/// Why no indicator set came of the inputs.
+#[derive(Debug, thiserror::Error)]
+pub enum IntelError {
+    /// No input was given.
+    #[error("no indicators given: name a feed with --intel PATH")]
+    NoInput,
+    /// Nothing in the inputs matches anything.
+    #[error("no usable indicator in {inputs}: {why}; see `tapsieve intel explain`")]
+    NothingUsable {
+        /// The inputs as given.
+        inputs: String,
+        /// Totals, or the damage that left nothing.
+        why: String,
+    },
+    /// Inputs exceed what ids or offsets can hold.
+    #[error("too many indicators: {what}; give fewer feeds")]
+    TooMany {
+        /// Which bound.
+        what: &'static str,
+    },
+}
+
+
+/// Parses a UUID in its usual text form; zero where it is none.
+pub fn uuid_from_text(text: &str) -> [u8; 16] {
+    let mut uuid = [0u8; 16];
+    let text = text.trim().as_bytes();
+    if text.len() != 36 {
+        return uuid;
+    }
+    let mut digits = 0;
+    for (i, &byte) in text.iter().enumerate() {
+        if matches!(i, 8 | 13 | 18 | 23) {
+            if byte != b'-' {
+                return [0; 16];
+            }
+            continue;
+        }
+        let Some(digit) = char::from(byte).to_digit(16) else { return [0; 16] };
+        uuid[digits / 2] = (uuid[digits / 2] << 4) | u8::try_from(digit).unwrap_or(0);
+        digits += 1;
+    }
+    uuid
+}
+
+/// Writes a UUID as MISP does; nothing for zero.
+pub fn uuid_text(uuid: [u8; 16]) -> String {
+    if uuid == [0; 16] {
+        return String::new();
+    }
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let [a, b, c, d, e] = [&uuid[..4], &uuid[4..6], &uuid[6..8], &uuid[8..10], &uuid[10..]].map(hex);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_read_back() {
+        let text = "2d72a64d-a1bc-5bf6-915e-215bdbf26eaf";
+        assert_eq!(uuid_text(uuid_from_text(text)), text);
+        assert_eq!(uuid_text(uuid_from_text(&text.to_uppercase())), text);
+        for bad in ["", "2d72a64d", "2d72a64da1bc5bf6915e215bdbf26eaf2222", "zd72a64d-a1bc-5bf6-915e-215bdbf26eaf"] {
+            assert_eq!(uuid_from_text(bad), [0; 16], "{bad}");
+        }
+    }
+}
