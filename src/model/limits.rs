@@ -71,3 +71,17 @@ pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 
 /// Distinct values remembered for one flow, so that each is told once; the oldest are forgotten first.
 pub const FLOW_VALUES_MAX: usize = 1_024;
+
+/// Shortest IPv4 prefix of an indicator: nobody is given more than a /8 (RFC 1466), and half the world is no indicator.
+pub const PREFIX_V4_BITS_MIN: u8 = 8;
+
+/// Shortest IPv6 prefix of an indicator: regions hold /12s and hardly any network more than a /16.
+pub const PREFIX_V6_BITS_MIN: u8 = 16;
+
+/// Bytes of a URL after normalising, and of any other text an indicator looks for; both lengths fit 14 bits.
+/// Servers take request lines of 8 KiB (RFC 9112 §3), some twice that. A longer one is not matched.
+pub const URL_BYTES_MAX: usize = 16_383;
+const _: () = assert!(URL_BYTES_MAX < 1 << 14);
+
+/// Shortest part between two `*` that is looked for in user agents; a shorter one is in nearly every one.
+pub const SUBSTRING_BYTES_MIN: usize = 4;
