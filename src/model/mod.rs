@@ -32,5 +32,7 @@ pub mod flow;
 pub mod block;
 pub mod observation;
 pub mod indicator;
+pub mod uuid;
+pub mod catalog;
 pub mod hit;
 pub mod counters;

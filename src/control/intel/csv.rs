@@ -19,7 +19,7 @@ use crate::control::intel::ledger::Spot;
 use crate::control::intel::lines::Block;
 use crate::control::intel::lines::each_block;
 use crate::control::intel::lines::lines_in;
-use crate::control::intel::uuid_from_text;
+use crate::model::uuid::Uuid;
 
 /// CSV with a header.
 pub const FORMAT: Format = Format { name: "CSV", knows, read };
@@ -158,13 +158,14 @@ fn read_block(block: &Block, header: &Header, harvest: &mut Harvest<'_>) {
 fn take(record: &ByteRecord, header: &Header, line: u64, harvest: &mut Harvest<'_>) {
     let field = |column| header.field(record, column);
     let value = header.at[Column::Value as usize].and_then(|at| record.get(at)).unwrap_or_default();
+    let event_tags = harvest.tag_list(split_tags(field(Column::EventTag)));
     let event = harvest.event(&EventParts {
-        uuid: uuid_from_text(field(Column::EventUuid)),
+        uuid: Uuid::from_text(field(Column::EventUuid)),
         id: field(Column::EventId).trim().parse().unwrap_or(0),
         info: field(Column::EventInfo),
         org: field(Column::EventOrg),
         provider: field(Column::EventOrg),
-        tags: split_tags(field(Column::EventTag)),
+        tags: event_tags,
         timestamp_secs: 0,
     });
     let tags = harvest.tag_list(split_tags(field(Column::AttributeTag)));
@@ -175,7 +176,7 @@ fn take(record: &ByteRecord, header: &Header, line: u64, harvest: &mut Harvest<'
         object: field(Column::ObjectName),
         to_ids: !is_no(field(Column::ToIds)),
         deleted: is_yes(field(Column::Deleted)),
-        uuid: uuid_from_text(field(Column::Uuid)),
+        uuid: Uuid::from_text(field(Column::Uuid)),
         timestamp_secs: field(Column::Date).trim().parse().unwrap_or(0),
         first_seen: field(Column::FirstSeen),
         last_seen: field(Column::LastSeen),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::control::intel::NOT_YET_OBSERVED;
 use crate::control::intel::gate::LeftOut;
 use crate::model::indicator::IndicatorType;
+use crate::model::policy::Usage;
 
 /// Distinct types counted by name; feeds may make names up, MISP has about 200.
 const NAMES_MAX: usize = 512;
@@ -26,6 +26,8 @@ pub struct Ledger {
     pub seen: u64,
     /// Attributes that match, by type; several may give one indicator.
     pub accepted: BTreeMap<IndicatorType, u64>,
+    /// Those of them that are not looked for (yet), by reason and type.
+    pub idle: BTreeMap<(Usage, IndicatorType), u64>,
     /// Attributes that do not match, by reason and MISP type.
     pub left_out: BTreeMap<LeftOut, BTreeMap<String, u64>>,
     /// What could not be read.
@@ -57,10 +59,13 @@ pub enum Spot {
 }
 
 impl Ledger {
-    /// Counts an attribute that matches.
-    pub fn accept(&mut self, kind: IndicatorType) {
+    /// Counts an attribute that matches, or would once `usage` says so.
+    pub fn accept(&mut self, kind: IndicatorType, usage: Usage) {
         self.seen += 1;
         *self.accepted.entry(kind).or_default() += 1;
+        if usage != Usage::Matched {
+            *self.idle.entry((usage, kind)).or_default() += 1;
+        }
     }
 
     /// Counts an attribute that does not.
@@ -75,6 +80,9 @@ impl Ledger {
         self.seen += other.seen;
         for (kind, n) in other.accepted {
             *self.accepted.entry(kind).or_default() += n;
+        }
+        for (key, n) in other.idle {
+            *self.idle.entry(key).or_default() += n;
         }
         for (why, kinds) in other.left_out {
             for (kind, n) in kinds {
@@ -93,12 +101,6 @@ impl Ledger {
     /// Returns the attributes that do not match.
     pub fn left_out_total(&self) -> u64 {
         self.left_out.values().flat_map(BTreeMap::values).sum()
-    }
-
-    /// Returns the accepted types that nothing yields observations for yet, with their attributes.
-    pub fn not_yet_observed(&self) -> impl Iterator<Item = (IndicatorType, u64)> {
-        let unseen = |kind: &IndicatorType| NOT_YET_OBSERVED.contains(kind);
-        self.accepted.iter().filter(move |(kind, _)| unseen(kind)).map(|(kind, n)| (*kind, *n))
     }
 
     /// Says the totals in one line: what was left out and why, the commonest reasons first.
@@ -157,15 +159,15 @@ mod tests {
     #[test]
     fn totals_add_up() {
         let mut one = Ledger::default();
-        one.accept(IndicatorType::Domain);
-        one.accept(IndicatorType::Hassh);
+        one.accept(IndicatorType::Domain, Usage::Matched);
+        one.accept(IndicatorType::Hassh, Usage::NotYetObserved);
         one.leave_out(LeftOut::Deleted, "domain");
         one.leave_out(LeftOut::Unsupported, "md5");
         one.leave_out(LeftOut::Unsupported, "md5");
         let mut sum = one.clone();
         sum.add(one);
         assert_eq!((sum.seen, sum.accepted_total(), sum.left_out_total()), (10, 4, 6));
-        assert_eq!(sum.not_yet_observed().collect::<Vec<_>>(), [(IndicatorType::Hassh, 2)]);
+        assert_eq!(sum.idle, BTreeMap::from([((Usage::NotYetObserved, IndicatorType::Hassh), 2)]));
         assert_eq!(sum.summary(), "10 attributes, left out: 4 unsupported, 2 deleted");
     }
 

@@ -18,6 +18,7 @@ use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::lines::each_block;
 use crate::control::intel::lines::line_border;
+use crate::model::refang::refang;
 
 /// A plain list: anything that is text.
 pub const FORMAT: Format = Format { name: "list", knows: |_| true, read };
@@ -80,7 +81,7 @@ fn is_count(word: &str) -> bool {
 
 /// Returns the MISP type that an entry's form tells; the value's own reader judges the rest.
 pub fn form(entry: &str) -> &'static str {
-    let bare = crate::control::intel::gate::refanged(entry);
+    let bare = refang(entry);
     let text = bare.as_ref();
     if text.contains("://") {
         return "url";

@@ -3,7 +3,6 @@
 //! Way: `input` finds files → a format of `ALL` reads one and tells [`Attribute`]s → `gate` says what each means →
 //! `harvest` keeps what matches and counts the rest → `compile` sorts, gives ids, builds index and catalog.
 
-pub mod catalog;
 pub mod compile;
 pub mod csv;
 pub mod feed;
@@ -21,32 +20,13 @@ use std::io;
 
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::input::Stream;
-use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
-use crate::model::indicator::IndicatorType;
+use crate::model::policy::Policy;
+use crate::model::uuid::Uuid;
+use crate::pipeline::matcher::index::IndexError;
 
 /// The formats in the order they are asked; the first that knows the content reads it.
 pub const ALL: &[Format] = &[json::FORMAT, zeek::FORMAT, csv::FORMAT, list::FORMAT];
-
-/// Types that match only when the operator opts in: they name too much to match unasked.
-pub const OPT_IN: &[IndicatorType] = &[
-    IndicatorType::UserAgent,
-    IndicatorType::Port,
-    IndicatorType::MacAddress,
-    IndicatorType::As,
-    IndicatorType::Cookie,
-    IndicatorType::HttpMethod,
-];
-
-/// Types whose observation no dissector yields yet: accepted, indexed, and reported as such.
-pub const NOT_YET_OBSERVED: &[IndicatorType] = &[
-    IndicatorType::Hassh,
-    IndicatorType::HasshServer,
-    IndicatorType::MacAddress,
-    IndicatorType::As,
-    IndicatorType::Cookie,
-    IndicatorType::HttpMethod,
-];
 
 /// A feed format.
 #[derive(Clone, Copy)]
@@ -62,12 +42,10 @@ pub struct Format {
 /// What an operator asks of indicators.
 #[derive(Clone, Debug, Default)]
 pub struct IntelOptions {
-    /// Accept addresses in special-purpose ranges (RFC 6890).
-    pub allow_special: bool,
+    /// Which values are taken and looked for.
+    pub policy: Policy,
     /// Accept attributes whose `to_ids` is false.
     pub include_non_ids: bool,
-    /// Types of [`OPT_IN`] that match.
-    pub opt_in: Vec<IndicatorType>,
 }
 
 /// One attribute as a format tells it: text as the file has it.
@@ -87,8 +65,8 @@ pub struct Attribute<'a> {
     pub to_ids: bool,
     /// Soft-deleted.
     pub deleted: bool,
-    /// UUID, zero where there is none.
-    pub uuid: [u8; 16],
+    /// UUID.
+    pub uuid: Uuid,
     /// Seconds since 1970 of its last change; 0 where unknown.
     pub timestamp_secs: u32,
     /// First seen, as MISP writes it; empty where unknown.
@@ -111,7 +89,7 @@ impl Default for Attribute<'_> {
             sibling: Sibling::Unknown,
             to_ids: true,
             deleted: false,
-            uuid: [0; 16],
+            uuid: Uuid::default(),
             timestamp_secs: 0,
             first_seen: "",
             last_seen: "",
@@ -163,58 +141,16 @@ pub enum IntelError {
         /// Totals, or the damage that left nothing.
         why: String,
     },
+    /// The only input cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The values do not fit an index.
+    #[error("{0}: give fewer feeds")]
+    Index(#[source] IndexError),
     /// Inputs exceed what ids or offsets can hold.
     #[error("too many indicators: {what}; give fewer feeds")]
     TooMany {
         /// Which bound.
         what: &'static str,
     },
-}
-
-
-/// Parses a UUID in its usual text form; zero where it is none.
-pub fn uuid_from_text(text: &str) -> [u8; 16] {
-    let mut uuid = [0u8; 16];
-    let text = text.trim().as_bytes();
-    if text.len() != 36 {
-        return uuid;
-    }
-    let mut digits = 0;
-    for (i, &byte) in text.iter().enumerate() {
-        if matches!(i, 8 | 13 | 18 | 23) {
-            if byte != b'-' {
-                return [0; 16];
-            }
-            continue;
-        }
-        let Some(digit) = char::from(byte).to_digit(16) else { return [0; 16] };
-        uuid[digits / 2] = (uuid[digits / 2] << 4) | u8::try_from(digit).unwrap_or(0);
-        digits += 1;
-    }
-    uuid
-}
-
-/// Writes a UUID as MISP does; nothing for zero.
-pub fn uuid_text(uuid: [u8; 16]) -> String {
-    if uuid == [0; 16] {
-        return String::new();
-    }
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let [a, b, c, d, e] = [&uuid[..4], &uuid[4..6], &uuid[6..8], &uuid[8..10], &uuid[10..]].map(hex);
-    format!("{a}-{b}-{c}-{d}-{e}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn uuids_read_back() {
-        let text = "2d72a64d-a1bc-5bf6-915e-215bdbf26eaf";
-        assert_eq!(uuid_text(uuid_from_text(text)), text);
-        assert_eq!(uuid_text(uuid_from_text(&text.to_uppercase())), text);
-        for bad in ["", "2d72a64d", "2d72a64da1bc5bf6915e215bdbf26eaf2222", "zd72a64d-a1bc-5bf6-915e-215bdbf26eaf"] {
-            assert_eq!(uuid_from_text(bad), [0; 16], "{bad}");
-        }
-    }
 }

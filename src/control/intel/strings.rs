@@ -1,68 +1,60 @@
-//! Interned strings: each text is kept once and known by a number.
+//! Interned strings and lists: each is kept once and known by a number.
 
-use hashbrown::HashTable;
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::model::catalog::Lists;
+use crate::model::catalog::Texts;
+
 /// Texts kept once; number 0 is the empty one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Strings {
-    text: String,
-    ends: Vec<u32>,
+    /// The texts so far.
+    pub texts: Texts,
     table: HashTable<u32>,
-    hasher: foldhash::fast::RandomState,
+    hasher: RandomState,
+}
+
+/// Lists of numbers kept once; number 0 is the empty one.
+#[derive(Clone, Debug, Default)]
+pub struct ListTable {
+    /// The lists so far.
+    pub lists: Lists,
+    table: HashMap<Box<[u32]>, u32, RandomState>,
 }
 
 impl Strings {
-    /// Returns the number of a text, the same for the same text.
+    /// Returns the number of a text, the same for the same text; 0 when memory's bound is reached.
     pub fn intern(&mut self, text: &str) -> u32 {
         if text.is_empty() {
             return 0;
         }
         let hash = self.hasher.hash_one(text);
-        let Self { text: all, ends, table, hasher } = self;
-        if let Some(id) = table.find(hash, |id| text_of(all, ends, *id) == text) {
-            return *id;
+        let Self { texts, table, hasher } = self;
+        if let Some(number) = table.find(hash, |number| texts.get(*number) == text) {
+            return *number;
         }
-        let (Ok(id), Ok(end)) = (u32::try_from(ends.len()), u32::try_from(all.len() + text.len()))
-        else {
+        let Some(number) = texts.push(text) else { return 0 };
+        table.insert_unique(hash, number, |number| hasher.hash_one(texts.get(*number)));
+        number
+    }
+}
+
+impl ListTable {
+    /// Returns the number of a list, the same for the same list; 0 when memory's bound is reached.
+    pub fn intern(&mut self, list: &[u32]) -> u32 {
+        if list.is_empty() {
             return 0;
-        };
-        all.push_str(text);
-        ends.push(end);
-        table.insert_unique(hash, id, |id| hasher.hash_one(text_of(all, ends, *id)));
-        id
-    }
-
-    /// Returns the text of a number.
-    pub fn text(&self, id: u32) -> &str {
-        text_of(&self.text, &self.ends, id)
-    }
-
-    /// Gives spare memory back; nothing is interned afterwards without paying for it again.
-    pub fn shrink(&mut self) {
-        self.text.shrink_to_fit();
-        self.ends.shrink_to_fit();
-    }
-}
-
-impl Default for Strings {
-    fn default() -> Self {
-        Self {
-            text: String::new(),
-            ends: vec![0],
-            table: HashTable::new(),
-            hasher: foldhash::fast::RandomState::default(),
         }
-    }
-}
-
-fn text_of<'a>(all: &'a str, ends: &[u32], id: u32) -> &'a str {
-    let at = usize::try_from(id).unwrap_or(usize::MAX);
-    let end = |at: usize| ends.get(at).and_then(|end| usize::try_from(*end).ok());
-    let from = at.checked_sub(1).map_or(Some(0), end);
-    match (from, end(at)) {
-        (Some(from), Some(to)) => all.get(from..to).unwrap_or_default(),
-        _ => "",
+        if let Some(number) = self.table.get(list) {
+            return *number;
+        }
+        let Some(number) = self.lists.push(list) else { return 0 };
+        self.table.insert(list.into(), number);
+        number
     }
 }
 
@@ -77,7 +69,15 @@ mod tests {
         let a = strings.intern("evil");
         let b = strings.intern("worse");
         assert_eq!((strings.intern("evil"), strings.intern("worse")), (a, b));
-        assert_eq!((strings.text(0), strings.text(a), strings.text(b)), ("", "evil", "worse"));
-        assert_eq!(strings.text(99), "");
+        assert_eq!((strings.texts.get(a), strings.texts.get(b)), ("evil", "worse"));
+    }
+
+    #[test]
+    fn a_list_has_one_number() {
+        let mut lists = ListTable::default();
+        let a = lists.intern(&[1, 2]);
+        assert_ne!(a, lists.intern(&[2, 1]));
+        assert_eq!((lists.intern(&[1, 2]), lists.intern(&[])), (a, 0));
+        assert_eq!(lists.lists.get(a), [1, 2]);
     }
 }
