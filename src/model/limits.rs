@@ -85,3 +85,7 @@ const _: () = assert!(URL_BYTES_MAX < 1 << 14);
 
 /// Shortest part between two `*` that is looked for in user agents; a shorter one is in nearly every one.
 pub const SUBSTRING_BYTES_MIN: usize = 4;
+
+/// Halves of `domain|ip` pairs remembered for one flow; a power of two. At the bound the oldest is forgotten.
+pub const FLOW_HALVES_MAX: usize = 16;
+const _: () = assert!(FLOW_HALVES_MAX.is_power_of_two());
