@@ -3,6 +3,7 @@
 //! Compact: texts, events and tag lists are kept once; an indicator without a story of its own costs its value and
 //! eight bytes.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::model::bytes::index;
@@ -146,6 +147,21 @@ impl Catalog {
         self.types.get(after.checked_sub(1)?).map(|(ty, _)| *ty)
     }
 
+    /// Returns the indicator of a type and canonical value.
+    pub fn find(&self, ty: IndicatorType, canonical: &str) -> Option<IndicatorId> {
+        let (_, ids) = self.by_type().find(|(known, _)| *known == ty)?;
+        let (mut low, mut high) = (ids.start, ids.end);
+        while low < high {
+            let middle = low.saturating_add(high.saturating_sub(low).wrapping_div(2));
+            match self.canonical(IndicatorId(middle)).cmp(canonical) {
+                Ordering::Less => low = middle.saturating_add(1),
+                Ordering::Equal => return Some(IndicatorId(middle)),
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
     /// Returns an indicator's canonical value.
     pub fn canonical(&self, id: IndicatorId) -> &str {
         self.values.get(id.0.saturating_add(1))
@@ -220,7 +236,8 @@ impl<'c> Source<'c> {
     /// Returns the tags of attribute and event, sorted, each once.
     pub fn tags(&self) -> Vec<&'c str> {
         let lists = [self.record.tags, self.event.tags].map(|list| self.catalog.tags.get(list));
-        let mut tags = lists.concat().iter().map(|n| self.catalog.texts.get(*n)).collect::<Vec<_>>();
+        let mut tags =
+            lists.concat().iter().map(|n| self.catalog.texts.get(*n)).collect::<Vec<_>>();
         tags.sort_unstable();
         tags.dedup();
         tags
@@ -239,7 +256,8 @@ impl<'c> Source<'c> {
     /// Returns when the attribute, else the event, was last changed.
     pub fn modified(&self) -> Option<Timestamp> {
         let known = |secs: &u32| *secs != 0;
-        let secs = [self.record.timestamp_secs, self.event.timestamp_secs].into_iter().find(known)?;
+        let secs =
+            [self.record.timestamp_secs, self.event.timestamp_secs].into_iter().find(known)?;
         Some(Timestamp::new(u64::from(secs), 0))
     }
 

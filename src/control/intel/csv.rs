@@ -92,9 +92,15 @@ impl Header {
                 continue;
             }
             let text = std::str::from_utf8(bare).ok()?;
-            let (delimiter, columns) = b",;\t".iter().find_map(|d| Some((*d, columns(text, *d)?)))?;
+            let (delimiter, columns) =
+                b",;\t".iter().find_map(|d| Some((*d, columns(text, *d)?)))?;
             let bytes = at + len;
-            return Some(Self { delimiter, at: columns, bytes, lines: lines_in(head.get(..bytes)?) });
+            return Some(Self {
+                delimiter,
+                at: columns,
+                bytes,
+                lines: lines_in(head.get(..bytes)?),
+            });
         }
     }
 
@@ -148,7 +154,9 @@ fn read_block(block: &Block, header: &Header, harvest: &mut Harvest<'_>) {
     while reader.read_byte_record(&mut record).unwrap_or(false) {
         let line = record.position().map_or(1, csv::Position::line);
         let line = block.line + header.lines + line - 1;
-        if record.len() == 1 && record.get(0).is_some_and(|only| only.trim_ascii().starts_with(b"#")) {
+        if record.len() == 1
+            && record.get(0).is_some_and(|only| only.trim_ascii().starts_with(b"#"))
+        {
             continue;
         }
         take(&record, header, line, harvest);

@@ -16,8 +16,8 @@ use serde::de::MapAccess;
 use serde::de::Visitor;
 
 use crate::control::intel::input::Plan;
-use crate::control::intel::json::fault;
 use crate::control::intel::json::Number;
+use crate::control::intel::json::fault;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
 use crate::model::uuid::Uuid;

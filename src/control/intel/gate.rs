@@ -51,8 +51,12 @@ impl LeftOut {
         match self {
             Self::Deleted => "deleted in MISP: it never matches",
             Self::Unsupported => "values of this type are not looked for in traffic",
-            Self::UnknownDigest => "a list does not say what a digest is of: give it as CSV with its type",
-            Self::OtherJa4 => "of the JA4+ family only JA4 is looked for: the others carry another licence",
+            Self::UnknownDigest => {
+                "a list does not say what a digest is of: give it as CSV with its type"
+            }
+            Self::OtherJa4 => {
+                "of the JA4+ family only JA4 is looked for: the others carry another licence"
+            }
             Self::NotForIds => "to_ids is false: set it in MISP, or use --include-non-ids",
             Self::OptIn => "off by default: name its type in --opt-in",
             Self::Refused(Refusal::SpecialPurpose) => {

@@ -86,7 +86,9 @@ impl Plan {
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let mut paths = match entries {
             Ok(entries) => entries.iter().map(fs::DirEntry::path).collect::<Vec<_>>(),
-            Err(error) => return self.damage.push(Damage::new(folder, Spot::File, error.to_string())),
+            Err(error) => {
+                return self.damage.push(Damage::new(folder, Spot::File, error.to_string()));
+            }
         };
         paths.retain(|path| !hidden(path));
         paths.sort();
@@ -126,7 +128,9 @@ impl Stream {
             Some(Packed::Gzip) => {
                 Self::peek(Box::new(flate2::bufread::MultiGzDecoder::new(raw.into_read())))
             }
-            Some(Packed::Zstd) => Self::peek(Box::new(zstd::Decoder::with_buffer(raw.into_read())?)),
+            Some(Packed::Zstd) => {
+                Self::peek(Box::new(zstd::Decoder::with_buffer(raw.into_read())?))
+            }
             Some(Packed::Lz4) => {
                 Self::peek(Box::new(lz4_flex::frame::FrameDecoder::new(raw.into_read())))
             }

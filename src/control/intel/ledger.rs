@@ -105,7 +105,11 @@ impl Ledger {
 
     /// Says the totals in one line: what was left out and why, the commonest reasons first.
     pub fn summary(&self) -> String {
-        let mut reasons = self.left_out.iter().map(|(why, kinds)| (kinds.values().sum::<u64>(), why)).collect::<Vec<_>>();
+        let mut reasons = self
+            .left_out
+            .iter()
+            .map(|(why, kinds)| (kinds.values().sum::<u64>(), why))
+            .collect::<Vec<_>>();
         reasons.sort_by(|a, b| b.cmp(a));
         let told = reasons.iter().map(|(n, why)| format!("{n} {}", why.name())).collect::<Vec<_>>();
         match told.is_empty() {
@@ -183,7 +187,8 @@ mod tests {
 
     #[test]
     fn damage_says_where() {
-        let damage = Damage::new(Path::new("a.json"), Spot::Column(3, 7), "expected value".to_owned());
+        let damage =
+            Damage::new(Path::new("a.json"), Spot::Column(3, 7), "expected value".to_owned());
         assert_eq!(damage.to_string(), "a.json: line 3, column 7: expected value");
     }
 }

@@ -31,8 +31,14 @@ pub type Border = fn(&[u8]) -> Option<usize>;
 ///
 /// # Errors
 /// The first error of reading; blocks before it were given.
-pub fn each_block(stream: Stream, border: Border, parallel: bool, each: impl Fn(Block) + Sync) -> io::Result<()> {
-    let blocks = Blocks { read: stream.into_read(), border, carry: Vec::new(), line: 1, ended: false };
+pub fn each_block(
+    stream: Stream,
+    border: Border,
+    parallel: bool,
+    each: impl Fn(Block) + Sync,
+) -> io::Result<()> {
+    let blocks =
+        Blocks { read: stream.into_read(), border, carry: Vec::new(), line: 1, ended: false };
     let one = |block: io::Result<Block>| block.map(&each);
     if parallel { blocks.par_bridge().try_for_each(one) } else { { blocks }.try_for_each(one) }
 }
@@ -84,10 +90,13 @@ impl<R: Read> Iterator for Blocks<R> {
 
 /// Returns the number of line ends.
 pub fn lines_in(bytes: &[u8]) -> u64 {
-    bytes.chunks(255).map(|chunk| {
-        let n: u8 = chunk.iter().map(|&byte| u8::from(byte == b'\n')).sum();
-        u64::from(n)
-    }).sum()
+    bytes
+        .chunks(255)
+        .map(|chunk| {
+            let n: u8 = chunk.iter().map(|&byte| u8::from(byte == b'\n')).sum();
+            u64::from(n)
+        })
+        .sum()
 }
 
 #[cfg(test)]

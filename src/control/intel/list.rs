@@ -118,7 +118,9 @@ fn fingerprint(text: &str) -> Option<&'static str> {
     }
     let parts = text.split('_').collect::<Vec<_>>();
     match parts.as_slice() {
-        [a, b, c] if a.len() == 10 && b.len() == 12 && c.len() == 12 && hex(b) && hex(c) => Some("ja4"),
+        [a, b, c] if a.len() == 10 && b.len() == 12 && c.len() == 12 && hex(b) && hex(c) => {
+            Some("ja4")
+        }
         _ => None,
     }
 }
@@ -164,7 +166,10 @@ mod tests {
         check("198.51.100.7:80/a", &[("url", "198.51.100.7:80/a")]);
         check("/gate.php", &[("uri", "/gate.php")]);
         check("x@evil.example", &[("email", "x@evil.example")]);
-        check("e7d705a3286e19ea42f587b344ee6865", &[("digest", "e7d705a3286e19ea42f587b344ee6865")]);
+        check(
+            "e7d705a3286e19ea42f587b344ee6865",
+            &[("digest", "e7d705a3286e19ea42f587b344ee6865")],
+        );
         let ja4 = "t13d1516h2_8daaf6152771_e5627efa2ab1";
         check(ja4, &[("ja4", ja4)]);
     }
@@ -178,7 +183,10 @@ mod tests {
         check("evil.example # why", &[("domain", "evil.example")]);
         check("http://evil.example/#frag", &[("url", "http://evil.example/#frag")]);
         check("0.0.0.0 evil.example", &[("domain", "evil.example")]);
-        check("127.0.0.1\tevil.example other.example # x", &[("domain", "evil.example"), ("domain", "other.example")]);
+        check(
+            "127.0.0.1\tevil.example other.example # x",
+            &[("domain", "evil.example"), ("domain", "other.example")],
+        );
         check(":: evil.example", &[("domain", "evil.example")]);
         check("0.0.0.0", &[("ip-dst", "0.0.0.0")]);
         check("71.6.135.131\t8", &[("ip-dst", "71.6.135.131")]);

@@ -3,6 +3,7 @@
 //! Way: `input` finds files → a format of `ALL` reads one and tells [`Attribute`]s → `gate` says what each means →
 //! `harvest` keeps what matches and counts the rest → `compile` sorts, gives ids, builds index and catalog.
 
+pub mod args;
 pub mod compile;
 pub mod csv;
 pub mod feed;
@@ -23,7 +24,7 @@ use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Spot;
 use crate::model::policy::Policy;
 use crate::model::uuid::Uuid;
-use crate::pipeline::matcher::index::IndexError;
+use crate::pipeline::matcher::IndexError;
 
 /// The formats in the order they are asked; the first that knows the content reads it.
 pub const ALL: &[Format] = &[json::FORMAT, zeek::FORMAT, csv::FORMAT, list::FORMAT];

@@ -136,7 +136,9 @@ mod tests {
 
     #[test]
     fn the_fields_line_says_where_columns_are() {
-        let fields = Fields::parse(b"#separator \\x09\n#fields\tmeta.source\tindicator\tindicator_type\r\n1");
+        let fields = Fields::parse(
+            b"#separator \\x09\n#fields\tmeta.source\tindicator\tindicator_type\r\n1",
+        );
         let fields = fields.expect("a header");
         assert_eq!((fields.source, fields.indicator, fields.kind), (Some(0), Some(1), Some(2)));
         assert!(!knows(b"#fields\tts\tuid\n"));
@@ -160,7 +162,9 @@ mod tests {
 
     #[test]
     fn escapes_are_undone() {
-        for (text, want) in [("a\\x20b", "a b"), ("a\\xzz", "a\\xzz"), ("a\\x2", "a\\x2"), ("plain", "plain")] {
+        for (text, want) in
+            [("a\\x20b", "a b"), ("a\\xzz", "a\\xzz"), ("a\\x2", "a\\x2"), ("plain", "plain")]
+        {
             assert_eq!(unescaped(text), want);
         }
     }

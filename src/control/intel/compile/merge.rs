@@ -23,7 +23,7 @@ use crate::model::indicator::IndicatorType;
 use crate::model::time::Timestamp;
 
 /// Everything harvested so far; numbers of harvests become its own.
-pub struct Merge {
+pub(super) struct Merge {
     ledger: Ledger,
     entries: Vec<Entry>,
     text: String,
@@ -55,7 +55,7 @@ impl Default for Merge {
 
 impl Merge {
     /// Adds a harvest.
-    pub fn append(&mut self, harvest: Harvest<'_>) {
+    pub(super) fn append(&mut self, harvest: Harvest<'_>) {
         let at = u32::try_from(self.text.len() + harvest.text.len());
         let sources = u32::try_from(self.sources.len() + harvest.sources.len());
         match (at, sources) {
@@ -67,7 +67,8 @@ impl Merge {
             return;
         }
         let (at, first) = (narrow(self.text.len()), narrow(self.sources.len()));
-        let moved = |entry: &Entry| Entry { at: entry.at + at, source: entry.source + first, ..*entry };
+        let moved =
+            |entry: &Entry| Entry { at: entry.at + at, source: entry.source + first, ..*entry };
         self.entries.extend(harvest.entries.iter().map(moved));
         self.text.push_str(&harvest.text);
         let mut translate = Translation::new(&harvest);
@@ -79,15 +80,19 @@ impl Merge {
     }
 
     /// Counts a file, and what was wrong with it.
-    pub fn file_done(&mut self, damage: Option<Damage>) {
-        self.ledger.add(Ledger { files: 1, damage: damage.into_iter().collect(), ..Ledger::default() });
+    pub(super) fn file_done(&mut self, damage: Option<Damage>) {
+        self.ledger.add(Ledger {
+            files: 1,
+            damage: damage.into_iter().collect(),
+            ..Ledger::default()
+        });
     }
 
     /// Sorts everything into ids.
     ///
     /// # Errors
     /// There is more than numbers can hold.
-    pub fn settle(mut self) -> Result<(Catalog, Ledger), IntelError> {
+    pub(super) fn settle(mut self) -> Result<(Catalog, Ledger), IntelError> {
         if let Some(what) = self.full {
             return Err(IntelError::TooMany { what });
         }
@@ -98,10 +103,11 @@ impl Merge {
         let groups = entries.chunk_by(|a, b| order(a, b, &text).is_eq());
         let mut catalog = Catalog::default();
         let canonical_bytes = |entry: &Entry| usize::from(entry.canonical_bytes);
-        let (n, bytes) = groups.clone().filter_map(<[Entry]>::first).map(canonical_bytes).fold(
-            (0, 0),
-            |(n, bytes), more| (n + 1, bytes + more),
-        );
+        let (n, bytes) = groups
+            .clone()
+            .filter_map(<[Entry]>::first)
+            .map(canonical_bytes)
+            .fold((0, 0), |(n, bytes), more| (n + 1, bytes + more));
         catalog.values.reserve(n, bytes);
         catalog.stories.reserve_exact(n);
         for group in groups {

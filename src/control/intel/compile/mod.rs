@@ -24,8 +24,8 @@ use crate::model::catalog::Catalog;
 use crate::model::indicator::IndicatorId;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
-use crate::pipeline::matcher::index::Index;
-use crate::pipeline::matcher::index::IndexBuilder;
+use crate::pipeline::matcher::Index;
+use crate::pipeline::matcher::IndexBuilder;
 
 /// Indicators compiled between two turns of the builder; bounds the patterns held at once.
 const BATCH: u32 = 65_536;

@@ -12,7 +12,7 @@ use crate::model::indicator::IndicatorId;
 const BATCH: u32 = 16_384;
 
 /// Returns 32 hex digits: the first half of SHA-256 over types, values and stories in order of id.
-pub fn of(catalog: &Catalog) -> String {
+pub(super) fn of(catalog: &Catalog) -> String {
     let events = (0..catalog.events.len()).into_par_iter();
     let events = events.map(|number| event(catalog, number)).collect::<Vec<_>>();
     let indicators = u32::try_from(catalog.len()).unwrap_or(u32::MAX);

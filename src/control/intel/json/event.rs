@@ -38,7 +38,7 @@ use crate::model::uuid::Uuid;
 const TAG_END: char = '\u{1f}';
 
 /// One file being read.
-pub struct Reading<'g, 'a> {
+pub(super) struct Reading<'g, 'a> {
     gather: &'g Gather<'a>,
     harvest: Harvest<'a>,
     /// Memory for one attribute, used again.
@@ -91,7 +91,7 @@ struct ObjectParts {
 
 impl<'g, 'a> Reading<'g, 'a> {
     /// Begins a file.
-    pub fn new(gather: &'g Gather<'a>) -> Self {
+    pub(super) fn new(gather: &'g Gather<'a>) -> Self {
         Self {
             gather,
             harvest: gather.begin(),
@@ -107,7 +107,7 @@ impl<'g, 'a> Reading<'g, 'a> {
     ///
     /// # Errors
     /// The outcome's, or that nothing in the file was MISP's.
-    pub fn finish(self, outcome: Result<(), Fault>) -> Result<(), Fault> {
+    pub(super) fn finish(self, outcome: Result<(), Fault>) -> Result<(), Fault> {
         self.gather.end(self.harvest);
         let fault = |what: &str| Err(Fault { spot: Spot::File, what: what.to_owned() });
         match outcome {
@@ -272,7 +272,7 @@ struct Owner {
 }
 
 /// An answer, an event, or a list of them.
-pub struct Node<'r, 'g, 'a> {
+pub(super) struct Node<'r, 'g, 'a> {
     reading: &'r mut Reading<'g, 'a>,
     depth: u32,
     is_answer: bool,
@@ -280,11 +280,15 @@ pub struct Node<'r, 'g, 'a> {
 
 impl<'r, 'g, 'a> Node<'r, 'g, 'a> {
     /// Returns the outermost value.
-    pub fn top(reading: &'r mut Reading<'g, 'a>) -> Self {
+    pub(super) fn top(reading: &'r mut Reading<'g, 'a>) -> Self {
         Self { reading, depth: 0, is_answer: false }
     }
 
-    fn fields<'de, A: MapAccess<'de>>(&mut self, map: &mut A, owner: &mut Owner) -> Result<(), A::Error> {
+    fn fields<'de, A: MapAccess<'de>>(
+        &mut self,
+        map: &mut A,
+        owner: &mut Owner,
+    ) -> Result<(), A::Error> {
         let depth = self.depth + 1;
         let mut kind = String::new();
         while let Some(key) = map.next_key::<Key>()? {

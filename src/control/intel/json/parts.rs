@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for Number {
 
 /// A flag, written as one, as a number or as text; `None` for anything else.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Flag(pub Option<bool>);
+pub(super) struct Flag(pub Option<bool>);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 /// Puts a text, number or flag into memory that is used again; empty for anything else.
-pub struct Scalar<'s>(pub &'s mut String);
+pub(super) struct Scalar<'s>(pub &'s mut String);
 
 impl<'de> DeserializeSeed<'de> for Scalar<'_> {
     type Value = ();
@@ -100,7 +100,7 @@ impl<'de> Visitor<'de> for Scalar<'_> {
 }
 
 /// Puts the `name` of an object, or a text, into memory.
-pub struct Named<'s>(pub &'s mut String);
+pub(super) struct Named<'s>(pub &'s mut String);
 
 impl<'de> DeserializeSeed<'de> for Named<'_> {
     type Value = ();
@@ -149,7 +149,7 @@ impl<'de> Visitor<'de> for Named<'_> {
 }
 
 /// Gives the names of tags to `each`: of `Tag` and `EventTag` lists, and of galaxies' clusters.
-pub struct Tags<'s>(pub &'s mut dyn FnMut(&str));
+pub(super) struct Tags<'s>(pub &'s mut dyn FnMut(&str));
 
 impl<'de> DeserializeSeed<'de> for Tags<'_> {
     type Value = ();
@@ -218,7 +218,7 @@ macro_rules! keys {
     ($($variant:ident = $($name:literal)|+,)*) => {
         /// A field that is read; all others are one.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Key { $(#[doc = concat!($($name, " "),+)] $variant,)* /// Any other field.
+        pub(super) enum Key { $(#[doc = concat!($($name, " "),+)] $variant,)* /// Any other field.
             Other, }
 
         impl Key {
@@ -275,7 +275,7 @@ impl<'de> Deserialize<'de> for Key {
 ///
 /// # Errors
 /// It is no JSON.
-pub fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(|_| ())
 }
 
@@ -283,7 +283,7 @@ pub fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
 ///
 /// # Errors
 /// It is no JSON.
-pub fn skip_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
+pub(super) fn skip_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
     Ok(())
 }
@@ -292,7 +292,7 @@ pub fn skip_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
 ///
 /// # Errors
 /// It is no JSON.
-pub fn skip_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
+pub(super) fn skip_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
     while seq.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
 }
@@ -303,10 +303,12 @@ mod tests {
 
     #[test]
     fn numbers_and_flags_in_every_dress() {
-        let numbers = ["7", "\"7\"", "\" 7 \"", "null", "\"x\"", "true", "[1]", "{\"a\":[{}]}", "-1", "1.5"];
+        let numbers =
+            ["7", "\"7\"", "\" 7 \"", "null", "\"x\"", "true", "[1]", "{\"a\":[{}]}", "-1", "1.5"];
         let read = numbers.map(|json| serde_json::from_str::<Number>(json).expect(json).0);
         assert_eq!(read, [7, 7, 7, 0, 0, 1, 0, 0, 0, 0]);
-        let flags = ["true", "false", "1", "0", "\"1\"", "\"0\"", "\"False\"", "null", "\"\"", "[]"];
+        let flags =
+            ["true", "false", "1", "0", "\"1\"", "\"0\"", "\"False\"", "null", "\"\"", "[]"];
         let read = flags.map(|json| serde_json::from_str::<Flag>(json).expect(json).0);
         let (yes, no) = (Some(true), Some(false));
         assert_eq!(read, [yes, no, yes, no, yes, no, no, None, None, None]);
