@@ -111,3 +111,6 @@ fn nothing_usable(inputs: &[PathBuf], ledger: &Ledger) -> IntelError {
     };
     IntelError::NothingUsable { inputs: names.join(", "), why }
 }
+
+#[cfg(test)]
+mod tests;
