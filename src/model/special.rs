@@ -29,7 +29,7 @@ const SPECIAL_V4: &[Ipv4Net] = &[
 ];
 
 const SPECIAL_V6: &[Ipv6Net] = &[
-    v6([0, 0, 0, 0], 8), // unspecified, loopback, IPv4-compatible; IPv4-mapped is read as IPv4
+    v6([0, 0, 0, 0], 96), // unspecified, loopback, IPv4-compatible; IPv4-mapped is read as IPv4
     v6([0x64, 0xff9b, 1, 0], 48), // local translation
     v6([0x100, 0, 0, 0], 64), // discard
     v6([0x2001, 0, 0, 0], 23), // protocol assignments: Teredo, benchmarking, ORCHID
@@ -51,11 +51,19 @@ pub fn is_special(ip: IpAddr) -> bool {
     }
 }
 
-/// Tells whether a prefix lies in one of special purpose or covers one.
-pub fn touches_special(prefix: IpNet) -> bool {
+/// Tells whether a prefix lies in one of special purpose.
+pub fn is_special_prefix(prefix: IpNet) -> bool {
     match prefix {
-        IpNet::V4(v4) => SPECIAL_V4.iter().any(|net| net.contains(&v4) || v4.contains(net)),
-        IpNet::V6(v6) => SPECIAL_V6.iter().any(|net| net.contains(&v6) || v6.contains(net)),
+        IpNet::V4(v4) => SPECIAL_V4.iter().any(|net| net.contains(&v4)),
+        IpNet::V6(v6) => SPECIAL_V6.iter().any(|net| net.contains(&v6)),
+    }
+}
+
+/// Tells whether a prefix covers one of special purpose.
+pub fn covers_special(prefix: IpNet) -> bool {
+    match prefix {
+        IpNet::V4(v4) => SPECIAL_V4.iter().any(|net| v4.contains(net)),
+        IpNet::V6(v6) => SPECIAL_V6.iter().any(|net| v6.contains(net)),
     }
 }
 
@@ -69,13 +77,17 @@ const fn v6([a, b, c, d]: [u16; 4], bits: u8) -> Ipv6Net {
 
 #[cfg(test)]
 mod tests {
+    use super::covers_special;
     use super::is_special;
-    use super::touches_special;
+    use super::is_special_prefix;
 
     fn check(text: &str, expected: bool) {
         let special = match text.parse() {
             Ok(ip) => is_special(ip),
-            Err(_) => touches_special(text.parse().expect("a prefix")),
+            Err(_) => {
+                let prefix = text.parse().expect("a prefix");
+                is_special_prefix(prefix) || covers_special(prefix)
+            }
         };
         assert_eq!(special, expected, "{text}");
     }

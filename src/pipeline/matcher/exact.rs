@@ -1,7 +1,7 @@
 //! Exact look-ups: keys of one length, and texts.
 //!
-//! Keys lie in one array (texts: one arena), a table of positions beside it. A miss costs one line of the table's control
-//! bytes; a hit three more. Of several indicators with one key, the first is in place, the rest in a side list.
+//! Keys lie in one array (texts: one arena), a table of positions beside it, a filter before it. A miss costs one load from
+//! the filter, a hit four lines more. Of several indicators with one key, the first is in place, the rest in a side list.
 
 use std::hash::BuildHasher;
 use std::hash::Hasher;
@@ -12,11 +12,13 @@ use hashbrown::HashTable;
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorId;
+use crate::pipeline::matcher::filter::Filter;
 
 /// Indicators by keys of `N` bytes.
 #[derive(Debug, Default)]
 pub(super) struct Keys<const N: usize> {
     entries: Vec<Key<N>>,
+    filter: Filter,
     slots: HashTable<u32>,
     more: Vec<(u32, Tagged)>,
     hash: RandomState,
@@ -32,6 +34,7 @@ impl<const N: usize> Keys<N> {
     pub(super) fn finish(&mut self) {
         let mut entries = std::mem::take(&mut self.entries);
         self.slots = HashTable::with_capacity(entries.len());
+        self.filter = Filter::with_capacity(entries.len());
         let mut kept = 0_usize;
         for i in 0..entries.len() {
             let Some(&entry) = entries.get(i) else { break };
@@ -43,6 +46,7 @@ impl<const N: usize> Keys<N> {
                 continue;
             }
             self.slots.insert_unique(hash, narrow(kept), |_| 0);
+            self.filter.add(hash);
             entries.get_mut(kept).into_iter().for_each(|place| *place = entry);
             kept = kept.saturating_add(1);
         }
@@ -53,10 +57,31 @@ impl<const N: usize> Keys<N> {
         self.entries = entries;
     }
 
+    /// Returns a key's hash where the key may be there.
+    #[inline]
+    pub(super) fn probe(&self, key: &[u8; N]) -> Option<u64> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let hash = hash_of(&self.hash, key);
+        self.filter.may_have(hash).then_some(hash)
+    }
+
     /// Finds all indicators of a key.
     #[inline]
     pub(super) fn find(&self, key: &[u8; N]) -> impl Iterator<Item = (IndicatorId, Tag)> {
-        let first = self.position(key).and_then(|at| Some((at, self.entries.get(index(at))?.id)));
+        self.find_probed(key, self.probe(key))
+    }
+
+    /// Finds all indicators of a key that was probed.
+    pub(super) fn find_probed(
+        &self,
+        key: &[u8; N],
+        probe: Option<u64>,
+    ) -> impl Iterator<Item = (IndicatorId, Tag)> {
+        let same = |at: &u32| self.entries.get(index(*at)).is_some_and(|e| e.key == *key);
+        let position = probe.and_then(|hash| self.slots.find(hash, same).copied());
+        let first = position.and_then(|at| Some((at, self.entries.get(index(at))?.id)));
         let more = match first {
             Some((at, id)) if id.has_more() => run_of(&self.more, at),
             _ => &[],
@@ -69,15 +94,8 @@ impl<const N: usize> Keys<N> {
     pub(super) fn memory_bytes(&self) -> usize {
         let entries = self.entries.capacity().saturating_mul(size_of::<Key<N>>());
         let more = self.more.capacity().saturating_mul(size_of::<(u32, Tagged)>());
-        entries.saturating_add(more).saturating_add(self.slots.allocation_size())
-    }
-
-    fn position(&self, key: &[u8; N]) -> Option<u32> {
-        if self.entries.is_empty() {
-            return None;
-        }
-        let same = |at: &u32| self.entries.get(index(*at)).is_some_and(|e| e.key == *key);
-        self.slots.find(hash_of(&self.hash, key), same).copied()
+        let table = self.slots.allocation_size().saturating_add(self.filter.memory_bytes());
+        entries.saturating_add(more).saturating_add(table)
     }
 }
 
@@ -86,6 +104,7 @@ impl<const N: usize> Keys<N> {
 pub(super) struct Texts {
     entries: Vec<Text>,
     arena: Vec<u8>,
+    filter: Filter,
     slots: HashTable<u32>,
     more: Vec<(u32, u32)>,
     hash: RandomState,
@@ -113,6 +132,7 @@ impl Texts {
         self.arena.shrink_to_fit();
         self.entries.shrink_to_fit();
         let mut slots: HashTable<u32> = HashTable::with_capacity(self.entries.len());
+        let mut filter = Filter::with_capacity(self.entries.len());
         for i in 0..narrow(self.entries.len()) {
             let text = self.text(i);
             let hash = hash_of(&self.hash, text);
@@ -124,18 +144,36 @@ impl Texts {
                 }
                 None => {
                     slots.insert_unique(hash, i, |_| 0);
+                    filter.add(hash);
                 }
             }
         }
         self.more.sort_unstable();
         self.more.shrink_to_fit();
         self.slots = slots;
+        self.filter = filter;
+    }
+
+    /// Returns a text's hash where the text may be there.
+    #[inline]
+    pub(super) fn probe(&self, text: &[u8]) -> Option<u64> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let hash = hash_of(&self.hash, text);
+        self.filter.may_have(hash).then_some(hash)
     }
 
     /// Finds all indicators of a text.
     #[inline]
     pub(super) fn find(&self, text: &[u8]) -> impl Iterator<Item = Row> {
-        let first = self.position(text);
+        self.find_probed(text, self.probe(text))
+    }
+
+    /// Finds all indicators of a text that was probed.
+    pub(super) fn find_probed(&self, text: &[u8], probe: Option<u64>) -> impl Iterator<Item = Row> {
+        let first =
+            probe.and_then(|hash| self.slots.find(hash, |at| self.text(*at) == text).copied());
         let has_more = |at: &u32| self.entries.get(index(*at)).is_some_and(|e| e.id.has_more());
         let more = match first.filter(has_more) {
             Some(at) => run_of(&self.more, at),
@@ -158,15 +196,8 @@ impl Texts {
     pub(super) fn memory_bytes(&self) -> usize {
         let entries = self.entries.capacity().saturating_mul(size_of::<Text>());
         let more = self.more.capacity().saturating_mul(size_of::<(u32, u32)>());
-        let texts = self.arena.capacity().saturating_add(self.slots.allocation_size());
-        entries.saturating_add(more).saturating_add(texts)
-    }
-
-    fn position(&self, text: &[u8]) -> Option<u32> {
-        if self.entries.is_empty() {
-            return None;
-        }
-        self.slots.find(hash_of(&self.hash, text), |at| self.text(*at) == text).copied()
+        let table = self.slots.allocation_size().saturating_add(self.filter.memory_bytes());
+        entries.saturating_add(more).saturating_add(table).saturating_add(self.arena.capacity())
     }
 
     fn text(&self, at: u32) -> &[u8] {

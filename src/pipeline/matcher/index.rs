@@ -73,9 +73,11 @@ impl Index {
     /// Replaces what `out` holds. The side is the end that was named, the opener's where both were.
     pub fn flow(&self, flow: &FlowView, out: &mut Vec<(Side, Found)>) {
         out.clear();
-        for side in [Side::Orig, Side::Resp] {
-            let (address, port) = flow.end(side);
-            self.address(address, |found| out.push((side, found)));
+        let sides = [Side::Orig, Side::Resp].map(|side| (side, flow.end(side)));
+        // both look-ups' loads are under way before the first is waited for
+        let probes = sides.map(|(_, (address, _))| self.probe(address));
+        for ((side, (address, port)), probe) in sides.into_iter().zip(probes) {
+            self.address(address, probe, |found| out.push((side, found)));
             let exact = |(id, _)| (side, Found { indicator: id, grade: Match::Exact });
             out.extend(self.ends.find(&end_key(address, port)).map(exact));
             if side == Side::Resp {
@@ -105,7 +107,9 @@ impl Index {
         out.clear();
         let (_, port) = flow.end(Side::Resp);
         match (observation.kind, observation.value) {
-            (K::DnsAnswer, Value::Address(address)) => self.address(address, |f| out.push(f)),
+            (K::DnsAnswer, Value::Address(address)) => {
+                self.address(address, self.probe(address), |found| out.push(found));
+            }
             (K::DnsQuery | K::DnsName | K::CertName, Value::Text(name)) => {
                 self.names.find(name, 0, out);
             }
@@ -169,9 +173,17 @@ impl Index {
         .sum()
     }
 
-    /// Finds the indicators of an address: itself, pairs, every prefix around it.
     #[inline]
-    fn address(&self, address: Address, mut each: impl FnMut(Found)) {
+    fn probe(&self, address: Address) -> Option<u64> {
+        match address.as_v4() {
+            Some(v4) => self.v4.probe(&v4),
+            None => self.v6.probe(&address.0),
+        }
+    }
+
+    /// Finds the indicators of a probed address: itself, pairs, every prefix around it.
+    #[inline]
+    fn address(&self, address: Address, probe: Option<u64>, mut each: impl FnMut(Found)) {
         let whole_or_half = |(id, tag)| {
             let grade = if tag == HALF { Match::OneHalf } else { Match::Exact };
             Found { indicator: id, grade }
@@ -179,11 +191,11 @@ impl Index {
         let inside = |id| Found { indicator: id, grade: Match::Cidr };
         match address.as_v4() {
             Some(v4) => {
-                self.v4.find(&v4).map(whole_or_half).for_each(&mut each);
+                self.v4.find_probed(&v4, probe).map(whole_or_half).for_each(&mut each);
                 self.prefixes_v4.find(u32::from_be_bytes(v4)).map(inside).for_each(each);
             }
             None => {
-                self.v6.find(&address.0).map(whole_or_half).for_each(&mut each);
+                self.v6.find_probed(&address.0, probe).map(whole_or_half).for_each(&mut each);
                 self.prefixes_v6.find(u128::from_be_bytes(address.0)).map(inside).for_each(each);
             }
         }

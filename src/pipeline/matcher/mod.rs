@@ -4,11 +4,14 @@
 //! without an indicator cost nothing. What is found comes sorted by indicator, each once.
 
 mod exact;
+mod filter;
 mod halves;
 mod index;
 mod pattern;
 mod prefix;
 mod suffix;
+#[cfg(test)]
+mod tests;
 
 pub use halves::Half;
 pub use halves::Halves;

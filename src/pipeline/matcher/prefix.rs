@@ -1,11 +1,17 @@
 //! Prefix look-ups: every prefix that holds an address.
 //!
 //! The prefixes cut the address space into stretches; a stretch knows its innermost prefix, a prefix the next wider one.
-//! One binary search, then one step for each prefix found. Per prefix: 8 bytes, and at most two stretches of 8 (IPv6: 20).
+//! A directory of leading bits leads to a few stretches, a binary search to one of them, then each prefix found is one step.
+//! Per prefix: 8 bytes, and at most two stretches of 9 (IPv6: 21).
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorId;
+
+const STRETCHES_PER_TOP: usize = 4;
+
+/// Leading bits of the directory: 2^20 entries are 4 MiB, for 4 million stretches and more.
+const TOP_BITS_MAX: u8 = 20;
 
 /// Prefixes of one address family; `A` is an address as a number.
 #[derive(Debug)]
@@ -17,6 +23,9 @@ pub(super) struct Prefixes<A> {
     /// Innermost prefix of each stretch.
     inner: Vec<u32>,
     nodes: Vec<Node>,
+    /// For each value of the leading bits the number of stretches that begin before it, and of all.
+    tops: Vec<u32>,
+    top_bits: u8,
 }
 
 impl<A: Bits> Prefixes<A> {
@@ -42,14 +51,14 @@ impl<A: Bits> Prefixes<A> {
         self.starts.shrink_to_fit();
         self.inner.shrink_to_fit();
         self.nodes.shrink_to_fit();
+        self.index_tops();
     }
 
     /// Finds the prefixes that hold an address, innermost first.
     #[inline]
     pub(super) fn find(&self, address: A) -> impl Iterator<Item = IndicatorId> {
-        let after = self.starts.partition_point(|start| *start <= address);
-        let stretch = after.checked_sub(1);
-        let mut at = stretch.and_then(|i| self.inner.get(i)).copied().unwrap_or(NONE);
+        let mut at =
+            self.stretch_of(address).and_then(|i| self.inner.get(i)).copied().unwrap_or(NONE);
         std::iter::from_fn(move || {
             let node = self.nodes.get(index(at))?;
             at = node.wider;
@@ -62,7 +71,36 @@ impl<A: Bits> Prefixes<A> {
         let starts = self.starts.capacity().saturating_mul(size_of::<A>());
         let inner = self.inner.capacity().saturating_mul(size_of::<u32>());
         let nodes = self.nodes.capacity().saturating_mul(size_of::<Node>());
-        starts.saturating_add(inner).saturating_add(nodes)
+        let tops = self.tops.capacity().saturating_mul(size_of::<u32>());
+        starts.saturating_add(inner).saturating_add(nodes).saturating_add(tops)
+    }
+
+    #[inline]
+    fn stretch_of(&self, address: A) -> Option<usize> {
+        let top = address.top(self.top_bits);
+        let from = index(*self.tops.get(top)?);
+        let to = index(*self.tops.get(top.saturating_add(1))?);
+        let near = self.starts.get(from..to)?;
+        let after = near.partition_point(|start| *start <= address);
+        from.saturating_add(after).checked_sub(1)
+    }
+
+    /// Builds the directory, one entry for about four stretches.
+    fn index_tops(&mut self) {
+        let wanted =
+            self.starts.len().checked_div(STRETCHES_PER_TOP).and_then(usize::checked_ilog2);
+        let bits = wanted.and_then(|bits| u8::try_from(bits).ok());
+        self.top_bits = bits.unwrap_or(0).min(TOP_BITS_MAX);
+        self.tops = vec![0; 1_usize.wrapping_shl(u32::from(self.top_bits)).saturating_add(1)];
+        for start in &self.starts {
+            let count = self.tops.get_mut(start.top(self.top_bits).saturating_add(1));
+            count.into_iter().for_each(|count| *count = count.saturating_add(1));
+        }
+        let mut before = 0_u32;
+        for count in &mut self.tops {
+            before = before.saturating_add(*count);
+            *count = before;
+        }
     }
 
     /// Ends the open prefixes that end before `next`, or all.
@@ -92,7 +130,14 @@ impl<A: Bits> Prefixes<A> {
 
 impl<A> Default for Prefixes<A> {
     fn default() -> Self {
-        Self { added: Vec::new(), starts: Vec::new(), inner: Vec::new(), nodes: Vec::new() }
+        Self {
+            added: Vec::new(),
+            starts: Vec::new(),
+            inner: Vec::new(),
+            nodes: Vec::new(),
+            tops: Vec::new(),
+            top_bits: 0,
+        }
     }
 }
 
@@ -103,9 +148,17 @@ pub(super) trait Bits: Copy + Ord {
 
     /// Returns the address after this one.
     fn next(self) -> Option<Self>;
+
+    /// Returns its leading bits as a number; at most `TOP_BITS_MAX`.
+    fn top(self, bits: u8) -> usize;
 }
 
 impl Bits for u32 {
+    fn top(self, bits: u8) -> usize {
+        let shift = Self::BITS.saturating_sub(u32::from(bits));
+        index(self.checked_shr(shift).unwrap_or(0))
+    }
+
     fn last(self, bits: u8) -> Self {
         self | Self::MAX.checked_shr(u32::from(bits)).unwrap_or(0)
     }
@@ -116,6 +169,11 @@ impl Bits for u32 {
 }
 
 impl Bits for u128 {
+    fn top(self, bits: u8) -> usize {
+        let shift = Self::BITS.saturating_sub(u32::from(bits));
+        usize::try_from(self.checked_shr(shift).unwrap_or(0)).unwrap_or_default()
+    }
+
     fn last(self, bits: u8) -> Self {
         self | Self::MAX.checked_shr(u32::from(bits)).unwrap_or(0)
     }

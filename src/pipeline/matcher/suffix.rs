@@ -8,6 +8,12 @@ use crate::pipeline::matcher::exact::Row;
 use crate::pipeline::matcher::exact::Tag;
 use crate::pipeline::matcher::exact::Texts;
 
+/// Most labels of a name (RFC 1035 §3.1: 127 of one octet).
+const LABELS_MAX: usize = 127;
+
+/// Look-ups that are under way at once; a name has seldom more parents.
+const PROBES_MAX: usize = 6;
+
 const DOMAIN: Tag = Tag(0);
 const HOSTNAME: Tag = Tag(1);
 const PAIR: Tag = Tag(2);
@@ -54,17 +60,52 @@ impl Names {
         if self.texts.is_empty() {
             return;
         }
-        out.extend(self.texts.find(name).filter_map(|row| whole(row, port)));
-        if self.labels == 0 {
-            return;
-        }
-        let mut labels = parents(name).count();
-        for parent in parents(name).skip(1) {
-            labels = labels.saturating_sub(1);
-            if self.labels & label_bit(labels) != 0 {
-                out.extend(self.texts.find(parent).filter_map(under));
+        // every look-up's load is under way before the first is waited for
+        let mut probes = [None; PROBES_MAX];
+        let mut suffixes = self.suffixes(name);
+        let whole_probe = self.texts.probe(name);
+        loop {
+            let mut taken = 0_usize;
+            for (probe, suffix) in probes.iter_mut().zip(&mut suffixes) {
+                *probe = Some((suffix, self.texts.probe(suffix)));
+                taken = taken.saturating_add(1);
+            }
+            for (suffix, probe) in probes.iter_mut().filter_map(Option::take) {
+                if probe.is_some() {
+                    out.extend(self.texts.find_probed(suffix, probe).filter_map(under));
+                }
+            }
+            if taken < PROBES_MAX {
+                break;
             }
         }
+        if whole_probe.is_some() {
+            let rows = self.texts.find_probed(name, whole_probe);
+            out.extend(rows.filter_map(|row| whole(row, port)));
+        }
+    }
+
+    /// Returns the parents of a name, the shortest first, of as many labels as some indicator has.
+    fn suffixes<'a>(&self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let labels_wanted = self.labels;
+        let mut labels = 0_usize;
+        let mut end = name.len();
+        std::iter::from_fn(move || {
+            loop {
+                if labels >= LABELS_MAX || labels_wanted >> labels <= 1 {
+                    return None;
+                }
+                let dot = name.get(..end)?.iter().rposition(|&byte| byte == b'.')?;
+                end = dot;
+                if is_escaped(name, dot) {
+                    continue;
+                }
+                labels = labels.saturating_add(1);
+                if labels_wanted & label_bit(labels) != 0 {
+                    return name.get(dot.saturating_add(1)..);
+                }
+            }
+        })
     }
 
     /// Finds the names that only count with a port.
@@ -102,4 +143,11 @@ fn under(row: Row) -> Option<Found> {
 /// A name has at most 127 labels (RFC 1035 §3.1); what claims more has no bit.
 fn label_bit(labels: usize) -> u128 {
     u32::try_from(labels).ok().and_then(|n| 1_u128.checked_shl(n)).unwrap_or(0)
+}
+
+/// Tells whether an odd number of backslashes stands before a dot.
+fn is_escaped(name: &[u8], dot: usize) -> bool {
+    let before = name.get(..dot).unwrap_or_default();
+    let slashes = before.iter().rev().take_while(|&&byte| byte == b'\\').count();
+    slashes & 1 == 1
 }
