@@ -32,7 +32,6 @@ pub mod flow;
 pub mod block;
 pub mod observation;
 pub mod indicator;
-pub mod uuid;
-pub mod catalog;
+pub mod story;
 pub mod hit;
 pub mod counters;

@@ -10,8 +10,8 @@ use std::sync::PoisonError;
 
 use crate::control::explain::probe::Probe;
 use crate::control::explain::row::Lines;
+use crate::control::intel::IntelArguments;
 use crate::control::intel::IntelError;
-use crate::control::intel::args::IntelArgs;
 use crate::control::intel::compile::compile;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
@@ -23,10 +23,10 @@ use crate::control::intel::ledger::Ledger;
 
 /// Explains what indicators do not match, or what a value would match.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct ExplainArgs {
+pub struct ExplainArguments {
     /// The indicators
     #[command(flatten)]
-    pub intel: IntelArgs,
+    pub intel: IntelArguments,
 
     /// Write JSON lines
     #[arg(long)]
@@ -51,7 +51,10 @@ pub enum ExplainError {
 ///
 /// # Errors
 /// No input was given, or the output cannot be written.
-pub fn run(args: &ExplainArgs, out: &mut (impl Write + Send)) -> Result<Vec<Damage>, ExplainError> {
+pub fn run(
+    args: &ExplainArguments,
+    out: &mut (impl Write + Send),
+) -> Result<Vec<Damage>, ExplainError> {
     if args.intel.intel.is_empty() {
         return Err(IntelError::NoInput.into());
     }
@@ -73,7 +76,7 @@ pub fn run(args: &ExplainArgs, out: &mut (impl Write + Send)) -> Result<Vec<Dama
 }
 
 fn explain_value<W: Write + Send>(
-    args: &ExplainArgs,
+    args: &ExplainArguments,
     value: &str,
     lines: &mut Lines<'_, W>,
 ) -> Result<Ledger, ExplainError> {
@@ -105,7 +108,7 @@ fn explain_value<W: Write + Send>(
 
 /// Reads the inputs in order and writes the rows that are wanted.
 fn list<W: Write + Send>(
-    args: &ExplainArgs,
+    args: &ExplainArguments,
     lines: &mut Lines<'_, W>,
     wanted: impl FnMut(&Row) -> bool + Send,
 ) -> Result<Ledger, ExplainError> {
@@ -155,8 +158,9 @@ mod tests {
     use super::*;
 
     fn explain(file: &Path, json: bool, value: Option<&str>) -> String {
-        let intel = IntelArgs { intel: vec![PathBuf::from(file)], ..IntelArgs::default() };
-        let args = ExplainArgs { intel, json, value: value.map(str::to_owned) };
+        let intel =
+            IntelArguments { intel: vec![PathBuf::from(file)], ..IntelArguments::default() };
+        let args = ExplainArguments { intel, json, value: value.map(str::to_owned) };
         let mut out = Vec::new();
         run(&args, &mut out).expect("a readable input");
         String::from_utf8(out).expect("text")

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
-use crate::control::intel::compile::IndicatorSet;
+use crate::control::intel::set::IndicatorSet;
 use crate::model::address::Address;
 use crate::model::digest::Digest;
 use crate::model::domain::Domain;

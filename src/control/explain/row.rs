@@ -6,16 +6,16 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::control::intel::catalog::Catalog;
+use crate::control::intel::catalog::EventRecord;
 use crate::control::intel::harvest::Harvest;
 use crate::control::intel::harvest::Remark;
 use crate::control::intel::harvest::Row;
 use crate::control::intel::ledger::Ledger;
 use crate::control::intel::ledger::Spot;
-use crate::model::catalog::Catalog;
-use crate::model::catalog::EventRecord;
-use crate::model::catalog::Source;
 use crate::model::hit::Found;
 use crate::model::policy::Usage;
+use crate::model::story::Source;
 
 /// Writes the lines of a listing.
 pub(super) struct Lines<'o, W: Write> {
@@ -111,7 +111,8 @@ impl<'o, W: Write> Lines<'o, W> {
         let id = found.indicator;
         let r#type = catalog.indicator_type(id).map_or("", |ty| ty.name());
         let (value, r#match) = (catalog.value(id), found.grade.name());
-        let sources = catalog.sources(id).map(|source| source_line(&source)).collect::<Vec<_>>();
+        let told = catalog.sources(id);
+        let sources = told.iter().map(source_line).collect::<Vec<_>>();
         if self.json {
             let reason = "match";
             return self.json(&MatchLine { reason, r#type, value, r#match, seen_as, sources });
@@ -219,13 +220,13 @@ fn event_line<'r>(row: &Row, event: &EventRecord, harvest: &'r Harvest<'_>) -> E
     }
 }
 
-fn source_line<'c>(source: &Source<'c>) -> EventLine<'c> {
+fn source_line(source: &Source) -> EventLine<'_> {
     EventLine {
-        attribute: source.attribute().map_or(String::new(), |uuid| uuid.to_string()),
-        event: source.event().map_or(String::new(), |uuid| uuid.to_string()),
-        event_id: source.event_id().unwrap_or(0),
-        info: source.info(),
-        provider: source.provider(),
+        attribute: source.attribute.clone().unwrap_or_default(),
+        event: source.event.clone().unwrap_or_default(),
+        event_id: source.event_id.unwrap_or(0),
+        info: source.info.as_deref().unwrap_or_default(),
+        provider: source.provider.as_deref().unwrap_or_default(),
     }
 }
 

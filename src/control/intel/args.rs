@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
+use crate::control::intel::compile::Compiled;
+use crate::control::intel::compile::compile;
 use crate::model::indicator::IndicatorType;
 use crate::model::policy::Policy;
 
 /// Which indicators, and which of them match.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct IntelArgs {
+pub struct IntelArguments {
     /// MISP feed directory, MISP JSON, CSV, plain list or Zeek intel.dat, found by content; repeatable
     #[arg(long = "intel", value_name = "PATH")]
     pub intel: Vec<PathBuf>,
@@ -30,7 +33,20 @@ pub struct IntelArgs {
     pub tls_url_hosts: bool,
 }
 
-impl IntelArgs {
+impl IntelArguments {
+    /// Tells whether no indicators were named.
+    pub fn is_empty(&self) -> bool {
+        self.intel.is_empty()
+    }
+
+    /// Reads and compiles the indicators.
+    ///
+    /// # Errors
+    /// Nothing usable is in them.
+    pub fn compile(&self) -> Result<Compiled, IntelError> {
+        compile(&self.intel, &self.options())
+    }
+
     /// Returns the decided options.
     pub fn options(&self) -> IntelOptions {
         let policy = Policy {
@@ -63,7 +79,7 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        intel: IntelArgs,
+        intel: IntelArguments,
     }
 
     #[test]

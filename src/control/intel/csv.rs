@@ -19,7 +19,7 @@ use crate::control::intel::ledger::Spot;
 use crate::control::intel::lines::Block;
 use crate::control::intel::lines::each_block;
 use crate::control::intel::lines::lines_in;
-use crate::model::uuid::Uuid;
+use crate::control::intel::uuid::Uuid;
 
 /// CSV with a header.
 pub const FORMAT: Format = Format { name: "CSV", knows, read };

@@ -20,7 +20,7 @@ use crate::control::intel::json::Number;
 use crate::control::intel::json::fault;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
-use crate::model::uuid::Uuid;
+use crate::control::intel::uuid::Uuid;
 
 /// The file that makes a directory a feed.
 pub const MANIFEST: &str = "manifest.json";

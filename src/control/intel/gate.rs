@@ -144,7 +144,7 @@ mod tests {
         sibling: Sibling::Unknown,
         to_ids: true,
         deleted: false,
-        uuid: crate::model::uuid::Uuid([0; 16]),
+        uuid: crate::control::intel::uuid::Uuid([0; 16]),
         timestamp_secs: 0,
         first_seen: "",
         last_seen: "",

@@ -8,6 +8,8 @@ use foldhash::fast::RandomState;
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
 use crate::control::intel::IntelOptions;
+use crate::control::intel::catalog::EventRecord;
+use crate::control::intel::catalog::SourceRecord;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::gate::Meaning;
 use crate::control::intel::gate::meaning;
@@ -18,14 +20,12 @@ use crate::control::intel::ledger::Ledger;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::strings::ListTable;
 use crate::control::intel::strings::Strings;
-use crate::model::catalog::EventRecord;
-use crate::model::catalog::SourceRecord;
+use crate::control::intel::uuid::Uuid;
 use crate::model::indicator::IndicatorType;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Usage;
 use crate::model::refusal::Refusal;
 use crate::model::time::Timestamp;
-use crate::model::uuid::Uuid;
 
 /// Attributes that a harvest holds before a reader hands it over, where it may.
 const FULL: u64 = 16_384;

@@ -103,6 +103,12 @@ impl Ledger {
         self.left_out.values().flat_map(BTreeMap::values).sum()
     }
 
+    /// Returns how many attributes were left out for each reason.
+    pub fn refused_by_reason(&self) -> BTreeMap<String, u64> {
+        let reasons = self.left_out.iter();
+        reasons.map(|(why, kinds)| (why.name().to_owned(), kinds.values().sum())).collect()
+    }
+
     /// Says the totals in one line: what was left out and why, the commonest reasons first.
     pub fn summary(&self) -> String {
         let mut reasons = self

@@ -4,6 +4,7 @@
 //! `harvest` keeps what matches and counts the rest → `compile` sorts, gives ids, builds index and catalog.
 
 pub mod args;
+pub mod catalog;
 pub mod compile;
 pub mod csv;
 pub mod feed;
@@ -14,16 +15,20 @@ pub mod json;
 pub mod ledger;
 pub mod lines;
 pub mod list;
+pub mod set;
 pub mod strings;
+pub mod uuid;
 pub mod zeek;
+
+pub use crate::control::intel::args::IntelArguments;
 
 use std::io;
 
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::uuid::Uuid;
 use crate::model::policy::Policy;
-use crate::model::uuid::Uuid;
 use crate::pipeline::matcher::IndexError;
 
 /// The formats in the order they are asked; the first that knows the content reads it.

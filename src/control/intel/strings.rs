@@ -6,8 +6,8 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::model::catalog::Lists;
-use crate::model::catalog::Texts;
+use crate::control::intel::catalog::Lists;
+use crate::control::intel::catalog::Texts;
 
 /// Texts kept once; number 0 is the empty one.
 #[derive(Clone, Debug, Default)]

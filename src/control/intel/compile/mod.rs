@@ -15,12 +15,14 @@ use rayon::iter::ParallelIterator;
 
 use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
+use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::merge::Merge;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Purpose;
 use crate::control::intel::input::Plan;
+use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
-use crate::model::catalog::Catalog;
+use crate::control::intel::set::IndicatorSet;
 use crate::model::indicator::IndicatorId;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
@@ -38,19 +40,10 @@ const INDICATORS_MAX: usize = 1 << 29;
 pub struct Compiled {
     /// The set.
     pub set: IndicatorSet,
-    /// What became of every attribute, and what was damaged.
+    /// What became of every attribute.
     pub ledger: Ledger,
-}
-
-/// Everything that is looked for, and the stories behind it; immutable.
-#[derive(Debug)]
-pub struct IndicatorSet {
-    /// For look-up.
-    pub index: Index,
-    /// For enrichment.
-    pub catalog: Catalog,
-    /// Hash of the canonical contents, 32 hex digits.
-    pub version: String,
+    /// What could not be read; the rest is in the set.
+    pub damages: Vec<Damage>,
 }
 
 /// Reads all inputs and compiles what matches.
@@ -82,7 +75,8 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         return Err(nothing_usable(inputs, &ledger));
     }
     let version = version::of(&catalog);
-    Ok(Compiled { set: IndicatorSet { index, catalog, version }, ledger })
+    let damages = std::mem::take(&mut ledger.damage);
+    Ok(Compiled { set: IndicatorSet { index, catalog, version }, ledger, damages })
 }
 
 fn index(catalog: &Catalog, policy: &Policy) -> Result<Index, IntelError> {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use super::*;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::ledger::Spot;
-use crate::model::catalog::Tlp;
 use crate::model::indicator::IndicatorType;
 use crate::model::refusal::Refusal;
+use crate::model::story::Source;
 
 struct Folder(tempfile::TempDir);
 
@@ -95,17 +95,20 @@ fn an_event_gives_what_matches_and_its_story() {
     assert_eq!(values(&compiled)[0], ("ip-dst", "198.51.100.7"));
     assert_eq!(values(&compiled)[1..], *EVENT_VALUES);
     let id = catalog.find(IndicatorType::IpDst, "198.51.100.7").expect("an indicator");
-    let [source] = catalog.sources(id).collect::<Vec<_>>()[..] else { panic!("one source") };
-    let uuid = |uuid: Option<crate::model::uuid::Uuid>| uuid.map(|uuid| uuid.to_string());
-    assert_eq!(uuid(source.attribute()).as_deref(), Some("2d72a64d-a1bc-5bf6-915e-215bdbf26eaf"));
-    assert_eq!(uuid(source.event()).as_deref(), Some("a026bf22-4e30-5550-9e1b-2bcd36288d04"));
-    assert_eq!((source.event_id(), source.info()), (Some(7), "Campaign X"));
-    assert_eq!((source.org(), source.provider()), ("CERN", "CERN"));
-    assert_eq!(source.tags(), ["TLP:AMBER+STRICT", "misp-galaxy:x=\"y\"", "tlp:green"]);
-    assert_eq!(source.tlp(), Some(Tlp::AmberStrict));
-    assert_eq!(source.modified().map(|time| time.secs()), Some(1_700_000_001));
-    assert_eq!(source.first_seen().map(|time| time.secs()), Some(1_420_070_400));
-    assert_eq!((source.last_seen(), source.to_ids()), (None, true));
+    let told = Source {
+        attribute: Some("2d72a64d-a1bc-5bf6-915e-215bdbf26eaf".to_owned()),
+        event: Some("a026bf22-4e30-5550-9e1b-2bcd36288d04".to_owned()),
+        event_id: Some(7),
+        info: Some("Campaign X".to_owned()),
+        org: Some("CERN".to_owned()),
+        provider: Some("CERN".to_owned()),
+        tags: ["TLP:AMBER+STRICT", "misp-galaxy:x=\"y\"", "tlp:green"].map(str::to_owned).into(),
+        comment: None,
+        first_seen: Some("2015-01-01T00:00:00Z".to_owned()),
+        last_seen: None,
+        modified: Some("2023-11-14T22:13:21Z".to_owned()),
+    };
+    assert_eq!(catalog.sources(id), [told]);
     adds_up(&compiled.ledger);
     let left = [
         ("deleted", 2),
@@ -139,9 +142,9 @@ fn answers_of_every_shape() {
     ] {
         let compiled = check(&text, &[("domain", "evil.example")]);
         let catalog = &compiled.set.catalog;
-        let events = catalog.ids().flat_map(|id| catalog.sources(id)).map(|s| s.event_id());
+        let events = catalog.ids().flat_map(|id| catalog.sources(id)).map(|source| source.event_id);
         assert_eq!(events.collect::<Vec<_>>(), [Some(5)], "{text}");
-        assert_eq!(compiled.ledger.damage, [], "{text}");
+        assert_eq!(compiled.damages, [], "{text}");
     }
 }
 
@@ -163,10 +166,13 @@ fn csv_as_misp_writes_it() {
             ("ja4", "t13d1516h2_8daaf6152771_e5627efa2ab1"),
         ],
     );
-    let source = compiled.set.catalog.sources(IndicatorId(0)).next().expect("a source");
-    assert_eq!((source.event_id(), source.info(), source.org()), (Some(7), "Campaign X", "CERN"));
-    assert_eq!(source.tags(), ["misp-galaxy:a=\"b, c\"", "osint", "tlp:red"]);
-    assert_eq!(source.modified().map(|time| time.secs()), Some(1_418_217_066));
+    let sources = compiled.set.catalog.sources(IndicatorId(0));
+    let [source] = &sources[..] else { panic!("one source: {sources:?}") };
+    let texts = [&source.info, &source.org, &source.provider, &source.modified];
+    let texts = texts.map(|text| text.as_deref().unwrap_or_default());
+    assert_eq!(texts, ["Campaign X", "CERN", "CERN", "2014-12-10T20:57:46Z"]);
+    assert_eq!(source.event_id, Some(7));
+    assert_eq!(source.tags, ["misp-galaxy:a=\"b, c\"", "osint", "tlp:red"]);
     assert_eq!(left_out(&compiled.ledger), [("unsupported", 1), ("not_for_ids", 1)]);
 }
 
@@ -196,8 +202,10 @@ fn lists_and_zeek() {
     let compiled = check(zeek, &[("ip-dst", "9.9.9.9"), ("hostname", "evil.example")]);
     let catalog = &compiled.set.catalog;
     let sources = catalog.ids().flat_map(|id| catalog.sources(id)).collect::<Vec<_>>();
-    let told = sources.iter().map(|source| (source.provider(), source.info())).collect::<Vec<_>>();
-    assert_eq!(told, [("feed", ""), ("FEED", "Campaign X")]);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let told = sources.iter().map(|source| (text(&source.provider), text(&source.info)));
+    let want = [("feed", ""), ("FEED", "Campaign X")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(told.collect::<Vec<_>>(), want);
     let mails = &compiled.ledger.left_out[&LeftOut::Unsupported];
     assert_eq!(mails.get("Intel::EMAIL"), Some(&1));
 }
@@ -209,7 +217,7 @@ fn an_indicator_is_one_however_many_attributes_give_it() {
     let compiled = check(text, &[("domain", "EVIL.example"), ("hostname", "evil.example")]);
     let catalog = &compiled.set.catalog;
     assert_eq!(catalog.canonical(IndicatorId(0)), "evil.example");
-    let events = catalog.sources(IndicatorId(0)).map(|source| source.event_id());
+    let events = catalog.sources(IndicatorId(0)).into_iter().map(|source| source.event_id);
     assert_eq!(events.collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);
 }
 
@@ -257,10 +265,9 @@ fn a_feed_directory_with_faults_gives_the_rest() {
     folder.file("stranger.json", "{}");
     let compiled = compiled(&[folder.0.path().to_owned()]);
     assert_eq!(values(&compiled), [("domain", "one.example"), ("domain", "two.example")]);
-    let source = compiled.set.catalog.sources(IndicatorId(0)).next().expect("a source");
-    assert_eq!(source.modified().map(|time| time.secs()), Some(1_700_000_009));
-    let damage =
-        compiled.ledger.damage.iter().map(|d| (d.spot, d.what.as_str())).collect::<Vec<_>>();
+    let sources = compiled.set.catalog.sources(IndicatorId(0));
+    assert_eq!(sources[0].modified.as_deref(), Some("2023-11-14T22:13:29Z"));
+    let damage = compiled.damages.iter().map(|d| (d.spot, d.what.as_str())).collect::<Vec<_>>();
     let [(at, broken), (_, missing), (_, stranger)] = damage[..] else { panic!("{damage:?}") };
     assert_eq!((at, broken), (Spot::Column(2, 3), "broken JSON: expected value"));
     assert!(missing.starts_with("the manifest names it"), "{missing}");
@@ -320,7 +327,7 @@ fn every_cut_of_an_event_is_survived() {
         let Some(text) = EVENT.get(..cut) else { continue };
         let compiled = compiled(&[good.clone(), folder.file("cut", text)]);
         adds_up(&compiled.ledger);
-        assert_eq!(compiled.ledger.damage.len(), 1, "{text}");
+        assert_eq!(compiled.damages.len(), 1, "{text}");
     }
 }
 

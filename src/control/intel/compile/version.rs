@@ -5,7 +5,7 @@ use rayon::iter::ParallelIterator;
 use sha2::Digest;
 use sha2::Sha256;
 
-use crate::model::catalog::Catalog;
+use crate::control::intel::catalog::Catalog;
 use crate::model::indicator::IndicatorId;
 
 /// Indicators hashed by one core at a time.

@@ -32,7 +32,7 @@ use crate::control::intel::json::parts::Scalar;
 use crate::control::intel::json::parts::Tags;
 use crate::control::intel::json::parts::skip;
 use crate::control::intel::ledger::Spot;
-use crate::model::uuid::Uuid;
+use crate::control::intel::uuid::Uuid;
 
 /// Stands after each tag of a list kept as one text; no tag holds it.
 const TAG_END: char = '\u{1f}';

@@ -6,12 +6,13 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use crate::control::intel::uuid::Uuid;
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
+use crate::model::story::Source;
 use crate::model::time::Timestamp;
-use crate::model::uuid::Uuid;
 
 /// Types, values and stories of a set's indicators; ids go by type, then canonical value.
 #[derive(Clone, Debug, Default)]
@@ -81,29 +82,6 @@ pub struct EventRecord {
     pub timestamp_secs: u32,
 }
 
-/// An attribute that gives an indicator, as told; empty texts are unknown.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'c> {
-    catalog: &'c Catalog,
-    record: SourceRecord,
-    event: EventRecord,
-}
-
-/// A sharing limit, from the laxest to the strictest (TLP 2.0, FIRST).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Tlp {
-    /// No limit; `white` in version 1.
-    Clear,
-    /// The community.
-    Green,
-    /// The organisation and its clients.
-    Amber,
-    /// The organisation alone.
-    AmberStrict,
-    /// The recipients alone.
-    Red,
-}
-
 /// Texts in one piece of memory; number 0 is the empty one.
 #[derive(Clone, Debug)]
 pub struct Texts {
@@ -127,6 +105,22 @@ impl Catalog {
     /// Tells whether there is none.
     pub fn is_empty(&self) -> bool {
         self.stories.is_empty()
+    }
+
+    /// Returns how many bytes the values take, and how many the stories.
+    pub fn memory_bytes(&self) -> (usize, usize) {
+        let texts = |texts: &Texts| texts.text.capacity() + texts.ends.capacity() * 4;
+        let values = texts(&self.values)
+            + texts(&self.spellings)
+            + self.spelled.capacity() * size_of::<(IndicatorId, u32)>()
+            + self.stories.capacity() * 4;
+        let stories = self.groups.capacity() * 4
+            + self.sources.capacity() * size_of::<SourceRecord>()
+            + self.events.capacity() * size_of::<EventRecord>()
+            + (self.tags.items.capacity() + self.tags.ends.capacity()) * 4
+            + self.seen.capacity() * size_of::<(Timestamp, Timestamp)>()
+            + texts(&self.texts);
+        (values, stories)
     }
 
     /// Returns all ids.
@@ -176,15 +170,15 @@ impl Catalog {
         }
     }
 
-    /// Returns the attributes that give an indicator, in order of attribute, then event.
-    pub fn sources(&self, id: IndicatorId) -> impl Iterator<Item = Source<'_>> {
-        self.records(id).map(|record| {
-            let event = self.events.get(index(record.event)).copied().unwrap_or_default();
-            Source { catalog: self, record: *record, event }
-        })
+    /// Returns who told of an indicator, sorted, each once.
+    pub fn sources(&self, id: IndicatorId) -> Vec<Source> {
+        let mut sources = self.records(id).map(|record| self.told(record)).collect::<Vec<_>>();
+        sources.sort();
+        sources.dedup();
+        sources
     }
 
-    /// Returns the same as stored.
+    /// Returns the same as stored, in a fixed order.
     pub fn records(&self, id: IndicatorId) -> impl Iterator<Item = &SourceRecord> {
         let story = self.stories.get(index(id.0));
         let numbers = match story {
@@ -195,6 +189,33 @@ impl Catalog {
         numbers.iter().filter_map(|number| self.sources.get(index(*number)))
     }
 
+    fn told(&self, record: &SourceRecord) -> Source {
+        let event = self.events.get(index(record.event)).copied().unwrap_or_default();
+        let text = |number| known(self.texts.get(number));
+        let uuid = |uuid: Uuid| uuid.is_some().then(|| uuid.to_string());
+        let lists = [record.tags, event.tags].map(|list| self.tags.get(list));
+        let mut tags =
+            lists.concat().iter().map(|tag| self.texts.get(*tag).to_owned()).collect::<Vec<_>>();
+        tags.sort_unstable();
+        tags.dedup();
+        let (first, last) = self.seen.get(index(record.seen)).copied().unwrap_or_default();
+        let changed = [record.timestamp_secs, event.timestamp_secs];
+        let changed = changed.into_iter().find(|secs| *secs != 0).unwrap_or(0);
+        Source {
+            attribute: uuid(record.attribute),
+            event: uuid(event.uuid),
+            event_id: (event.id != 0).then_some(event.id),
+            info: text(event.info),
+            org: text(event.org),
+            provider: text(event.provider),
+            tags,
+            comment: None,
+            first_seen: written(first),
+            last_seen: written(last),
+            modified: written(Timestamp::new(u64::from(changed), 0)),
+        }
+    }
+
     fn group(&self, at: u32) -> &[u32] {
         let group = self.groups.get(index(at)..).unwrap_or_default();
         let Some((len, rest)) = group.split_first() else { return &[] };
@@ -202,108 +223,15 @@ impl Catalog {
     }
 }
 
-impl<'c> Source<'c> {
-    /// Returns the attribute's UUID.
-    pub fn attribute(&self) -> Option<Uuid> {
-        Some(self.record.attribute).filter(|uuid| uuid.is_some())
-    }
-
-    /// Returns the event's UUID.
-    pub fn event(&self) -> Option<Uuid> {
-        Some(self.event.uuid).filter(|uuid| uuid.is_some())
-    }
-
-    /// Returns the event's number on its server.
-    pub fn event_id(&self) -> Option<u64> {
-        Some(self.event.id).filter(|id| *id != 0)
-    }
-
-    /// Returns the event's title.
-    pub fn info(&self) -> &'c str {
-        self.catalog.texts.get(self.event.info)
-    }
-
-    /// Returns the organisation that made the event.
-    pub fn org(&self) -> &'c str {
-        self.catalog.texts.get(self.event.org)
-    }
-
-    /// Returns the feed, server or organisation that gave the event to us.
-    pub fn provider(&self) -> &'c str {
-        self.catalog.texts.get(self.event.provider)
-    }
-
-    /// Returns the tags of attribute and event, sorted, each once.
-    pub fn tags(&self) -> Vec<&'c str> {
-        let lists = [self.record.tags, self.event.tags].map(|list| self.catalog.tags.get(list));
-        let mut tags =
-            lists.concat().iter().map(|n| self.catalog.texts.get(*n)).collect::<Vec<_>>();
-        tags.sort_unstable();
-        tags.dedup();
-        tags
-    }
-
-    /// Returns the strictest sharing limit of the tags.
-    pub fn tlp(&self) -> Option<Tlp> {
-        self.tags().iter().filter_map(|tag| Tlp::from_tag(tag)).max()
-    }
-
-    /// Tells whether MISP says that it is for detection.
-    pub fn to_ids(&self) -> bool {
-        self.record.to_ids
-    }
-
-    /// Returns when the attribute, else the event, was last changed.
-    pub fn modified(&self) -> Option<Timestamp> {
-        let known = |secs: &u32| *secs != 0;
-        let secs =
-            [self.record.timestamp_secs, self.event.timestamp_secs].into_iter().find(known)?;
-        Some(Timestamp::new(u64::from(secs), 0))
-    }
-
-    /// Returns when the value was first seen.
-    pub fn first_seen(&self) -> Option<Timestamp> {
-        self.seen().map(|(first, _)| first).filter(|time| *time != Timestamp::default())
-    }
-
-    /// Returns when the value was last seen.
-    pub fn last_seen(&self) -> Option<Timestamp> {
-        self.seen().map(|(_, last)| last).filter(|time| *time != Timestamp::default())
-    }
-
-    fn seen(&self) -> Option<(Timestamp, Timestamp)> {
-        self.catalog.seen.get(index(self.record.seen)).copied()
-    }
+/// Returns a text where there is one.
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
-impl Tlp {
-    /// Reads a tag `tlp:…`, in any case.
-    pub fn from_tag(tag: &str) -> Option<Self> {
-        let (head, level) = tag.trim().split_at_checked(4)?;
-        if !head.eq_ignore_ascii_case("tlp:") {
-            return None;
-        }
-        let levels = [
-            ("clear", Self::Clear),
-            ("white", Self::Clear),
-            ("green", Self::Green),
-            ("amber", Self::Amber),
-            ("amber+strict", Self::AmberStrict),
-            ("red", Self::Red),
-        ];
-        levels.iter().find(|(name, _)| name.eq_ignore_ascii_case(level)).map(|(_, tlp)| *tlp)
-    }
-
-    /// Returns the name as ECS has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Clear => "CLEAR",
-            Self::Green => "GREEN",
-            Self::Amber => "AMBER",
-            Self::AmberStrict => "AMBER+STRICT",
-            Self::Red => "RED",
-        }
-    }
+/// Returns a time in RFC 3339 where there is one.
+fn written(time: Timestamp) -> Option<String> {
+    let time = jiff::Timestamp::from_nanosecond(i128::from(time.0)).ok();
+    time.filter(|time| *time != jiff::Timestamp::UNIX_EPOCH).map(|time| time.to_string())
 }
 
 impl Texts {
@@ -400,25 +328,10 @@ mod tests {
     }
 
     #[test]
-    fn the_strictest_tlp_counts() {
-        for (tag, want) in [
-            ("tlp:white", Some("CLEAR")),
-            ("TLP:AMBER+STRICT", Some("AMBER+STRICT")),
-            ("tlp:ex:chr", None),
-            ("type:OSINT", None),
-            ("tlp", None),
-            ("t\u{e9}p:red", None),
-        ] {
-            assert_eq!(Tlp::from_tag(tag).map(Tlp::name), want, "{tag}");
-        }
-        assert!(Tlp::Red > Tlp::AmberStrict && Tlp::AmberStrict > Tlp::Amber);
-    }
-
-    #[test]
     fn an_empty_catalog_knows_nothing() {
         let catalog = Catalog::default();
         assert_eq!(catalog.indicator_type(IndicatorId(0)), None);
         assert_eq!(catalog.value(IndicatorId(3)), "");
-        assert_eq!(catalog.sources(IndicatorId(0)).count(), 0);
+        assert_eq!(catalog.sources(IndicatorId(0)), []);
     }
 }
