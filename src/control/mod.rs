@@ -7,3 +7,4 @@ pub mod bench;
 pub mod output;
 pub mod supervisor;
 pub mod intel;
+pub mod explain;
