@@ -95,6 +95,12 @@ impl Holds {
         self.free.push(id);
         had_hole
     }
+
+    /// Tells whether nothing is kept and all memory was given back.
+    #[cfg(test)]
+    pub(super) fn is_unused(&self) -> bool {
+        self.oldest == NONE && self.newest == NONE && self.pool.is_unused()
+    }
 }
 
 impl Hold {

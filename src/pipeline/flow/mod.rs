@@ -8,6 +8,7 @@ mod handshake;
 mod hold;
 mod index;
 mod pool;
+pub mod segment;
 mod side;
 pub mod slot;
 pub mod stream;

@@ -76,6 +76,12 @@ impl Pool {
         }
     }
 
+    /// Tells whether all memory was given back.
+    #[cfg(test)]
+    pub(super) fn is_unused(&self) -> bool {
+        self.used_bytes == 0
+    }
+
     fn take(&mut self, bytes: usize) -> Vec<u8> {
         let fitting = SIZES.iter().zip(&mut self.spares).find(|(size, _)| **size >= bytes);
         let Some((size, spares)) = fitting else { return Vec::new() };

@@ -11,7 +11,7 @@ use crate::pipeline::flow::NONE;
 use crate::pipeline::flow::hold::Hold;
 use crate::pipeline::flow::hold::Holds;
 use crate::pipeline::flow::hold::Owner;
-use crate::pipeline::flow::stream::Segment;
+use crate::pipeline::flow::segment::Segment;
 
 /// Segments that must come behind a hole before we believe an acknowledgement that skips it: it may have
 /// overtaken the segment on its way to us, as three duplicates tell loss from reordering in RFC 5681 §3.2.
