@@ -21,4 +21,6 @@ pub enum Verdict {
     Done,
     /// Not, or no longer, this protocol.
     Alien,
+    /// What both sides send from here on is another protocol: probe again (a tunnel was opened).
+    Another,
 }

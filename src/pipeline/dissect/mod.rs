@@ -2,10 +2,16 @@
 //!
 //! A dissector sees a side and bytes, and tells observations. It knows no flow, address, time or setting.
 
+pub mod dns;
+#[cfg(any(test, fuzzing))]
+pub mod drive;
+pub mod http;
+pub mod reader;
+pub mod tls;
+
 use crate::model::flow::Side;
 use crate::model::observation::Seen;
-pub use crate::model::step::Step;
-pub use crate::model::step::Verdict;
+use crate::model::step::Step;
 
 /// Whether the first bytes of a side look like a protocol's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
