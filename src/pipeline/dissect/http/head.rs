@@ -14,7 +14,6 @@ use crate::model::observation::Place;
 use crate::model::observation::Seen;
 use crate::model::observation::Value;
 use crate::pipeline::dissect::http::start::is_http;
-use crate::pipeline::dissect::http::start::is_prefixed;
 use crate::pipeline::dissect::http::start::split_version;
 use crate::pipeline::dissect::http::start::trim_blanks;
 
@@ -23,6 +22,9 @@ const FOLDED_BYTES_MAX: usize = 2 * 1024;
 
 /// Nearly all URLs are shorter; longer ones pay for the larger buffer.
 const URL_BYTES_USUAL: usize = 2 * 1024;
+
+/// The largest length that programs count with signed numbers can send.
+const LENGTH_MAX: u64 = u64::MAX >> 1;
 
 /// What the head of a request shows.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +142,8 @@ impl<'a> Fields<'a> {
         fields
     }
 
-    /// Chunks go before a length (RFC 9112 §6.3); a length that is none is no body.
+    /// Chunks go before a length (RFC 9112 §6.3). A length that is none, or that none can send, is no body: what it
+    /// would hide is read.
     fn body(&self) -> Body {
         const CHUNKED: &[u8] = b"chunked";
         let chunked =
@@ -149,7 +152,7 @@ impl<'a> Fields<'a> {
             return Body::Chunked;
         }
         let length = self.length.and_then(|length| std::str::from_utf8(length).ok()?.parse().ok());
-        Body::Bytes(length.unwrap_or(0))
+        Body::Bytes(length.filter(|length| *length <= LENGTH_MAX).unwrap_or(0))
     }
 }
 
