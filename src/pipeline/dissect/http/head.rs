@@ -3,10 +3,11 @@
 //! Spec:   RFC 9112 §3 (request line, target forms), §5 (fields), §5.2 (folding), §6.3 (body length)
 //! Reads:  one head, whole or cut at the bound
 //! Yields: `http.host`, `http.url`, `http.user_agent`
-//! Bounds: `limits::HTTP_HEAD_BYTES_MAX`; `FOLDED_BYTES_MAX`
+//! Bounds: `limits::HTTP_HEAD_BYTES_MAX`; `limits::HTTP_FOLDED_BYTES_MAX`
 //! Leaves: all other header fields; percent-encoding, which stays as sent
 
 use crate::model::domain::Domain;
+use crate::model::limits::HTTP_FOLDED_BYTES_MAX;
 use crate::model::limits::HTTP_HEAD_BYTES_MAX;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
@@ -16,9 +17,6 @@ use crate::model::observation::Value;
 use crate::pipeline::dissect::http::start::is_http;
 use crate::pipeline::dissect::http::start::split_version;
 use crate::pipeline::dissect::http::start::trim_blanks;
-
-/// Bytes kept of a value that is folded over lines; folding is obsolete, and long values were never folded much.
-const FOLDED_BYTES_MAX: usize = 2 * 1024;
 
 /// Nearly all URLs are shorter; longer ones pay for the larger buffer.
 const URL_BYTES_USUAL: usize = 2 * 1024;
@@ -222,7 +220,7 @@ fn unfold(value: &[u8], tell: impl FnOnce(&[u8])) {
     if !value.contains(&b'\n') {
         return tell(value);
     }
-    let mut text = Text::<FOLDED_BYTES_MAX>::new();
+    let mut text = Text::<HTTP_FOLDED_BYTES_MAX>::new();
     for (i, line) in value.split(|&byte| byte == b'\n').enumerate() {
         if i > 0 && text.len > 0 {
             text.push(b' ');

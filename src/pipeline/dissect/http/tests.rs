@@ -3,6 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::limits::HTTP_LINE_BYTES_MAX;
+use crate::model::limits::HTTP_METHOD_BYTES_MAX;
+use crate::model::observation::Notes;
 use crate::pipeline::dissect::drive::Drive;
 use crate::pipeline::dissect::drive::drive;
 use crate::pipeline::dissect::drive::however_cut;
@@ -122,11 +125,11 @@ fn bodies_are_skipped() {
 #[test]
 fn a_body_is_not_asked_for() {
     let sent = b"PUT / HTTP/1.1\r\nContent-Length: 9223372036854775807\r\n\r\nx";
-    let step = Http::default().feed(Side::Orig, sent, &mut crate::model::observation::Notes::new());
+    let step = Http::default().feed(Side::Orig, sent, &mut Notes::new());
     let consumed = sent.len() as u64 - 1 + (u64::MAX >> 1);
     assert_eq!(step, Step { consumed, verdict: Verdict::More });
     let sent = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\nx";
-    let step = Http::default().feed(Side::Orig, sent, &mut crate::model::observation::Notes::new());
+    let step = Http::default().feed(Side::Orig, sent, &mut Notes::new());
     let head_bytes = sent.len() as u64 - 1;
     assert_eq!(step, Step { consumed: head_bytes + 0xf_ffff, verdict: Verdict::More });
 }
@@ -186,7 +189,7 @@ fn tunnels() {
     check(&[(orig, literal)], &["http_host 2001:db8::1"; 2], MORE);
     let step = {
         let mut http = Http::default();
-        let mut notes = crate::model::observation::Notes::new();
+        let mut notes = Notes::new();
         http.feed(orig, CONNECT, &mut notes);
         http.feed(resp, &[OK, HELLO].concat(), &mut notes)
     };
@@ -249,12 +252,10 @@ fn first_bytes() {
     check(b"220 ", Guess::Maybe);
     check(b"220 mail ESMTP\r\n", Guess::No);
     check(b"GET \0", Guess::No);
-    check(&[b'A'; METHOD_BYTES], Guess::Maybe);
-    check(&[b'A'; METHOD_BYTES + 1], Guess::No);
-    check(&[b"X ", &[b'y'; 8 * 1024][..]].concat(), Guess::No);
+    check(&[b'A'; HTTP_METHOD_BYTES_MAX], Guess::Maybe);
+    check(&[b'A'; HTTP_METHOD_BYTES_MAX + 1], Guess::No);
+    check(&[b"X ", &[b'y'; HTTP_LINE_BYTES_MAX][..]].concat(), Guess::No);
 }
-
-const METHOD_BYTES: usize = 32;
 
 /// What the oracle reads of a head.
 fn oracle(head: &[u8]) -> Option<Vec<String>> {
