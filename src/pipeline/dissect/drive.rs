@@ -4,8 +4,8 @@ use crate::model::flow::Side;
 use crate::model::observation::Notes;
 use crate::model::observation::Observation;
 use crate::model::observation::Value;
+use crate::model::step::Verdict;
 use crate::pipeline::dissect::Dissect;
-use crate::pipeline::dissect::Verdict;
 
 /// What a drive made of a flow.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -12,10 +12,10 @@ use crate::model::bytes::Cursor;
 use crate::model::flow::Side;
 use crate::model::observation::Observation;
 use crate::model::observation::Seen;
+use crate::model::step::Step;
+use crate::model::step::Verdict;
 use crate::pipeline::dissect::Dissect;
 use crate::pipeline::dissect::Guess;
-use crate::pipeline::dissect::Step;
-use crate::pipeline::dissect::Verdict;
 use crate::pipeline::dissect::dns::message::HEADER_BYTES;
 use crate::pipeline::dissect::dns::message::Header;
 
