@@ -58,6 +58,9 @@ const _: () = assert!(TLS_MESSAGE_BYTES_MAX <= SIDE_BYTES_MAX);
 pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
 const _: () = assert!(HTTP_HEAD_BYTES_MAX <= SIDE_BYTES_MAX);
 
+/// Header lines of one HTTP request head read by the strict parser; the lenient one reads all.
+pub const HTTP_HEADERS_MAX: usize = 128;
+
 /// Characters of an HTTP method; the longest registered one has 17.
 pub const HTTP_METHOD_BYTES_MAX: usize = 32;
 

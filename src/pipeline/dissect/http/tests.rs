@@ -1,4 +1,4 @@
-//! Tests of HTTP/1: tables of connections, each however cut, and heads that `httparse` reads as well.
+//! Tests of HTTP/1: tables of connections, each however cut.
 
 use proptest::prelude::*;
 
@@ -257,50 +257,7 @@ fn first_bytes() {
     check(&[b"X ", &[b'y'; HTTP_LINE_BYTES_MAX][..]].concat(), Guess::No);
 }
 
-/// What the oracle reads of a head.
-fn oracle(head: &[u8]) -> Option<Vec<String>> {
-    let mut fields = [httparse::EMPTY_HEADER; 32];
-    let mut request = httparse::Request::new(&mut fields);
-    let whole =
-        request.parse(head).is_ok_and(|status| status == httparse::Status::Complete(head.len()));
-    if !whole {
-        return None;
-    }
-    let field = |name: &str| {
-        let found = request.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-        found.map(|field| field.value.trim_ascii()).filter(|value| !value.is_empty())
-    };
-    let mut lines = Vec::new();
-    if let Some(host) = field("host") {
-        lines.push(format!("http_host {}", host.to_ascii_lowercase().escape_ascii()));
-        let host = host.to_ascii_lowercase();
-        let path = request.path.expect("complete");
-        let url = [b"http://", &host[..], path.as_bytes()].concat();
-        lines.push(format!("http_url {}", url.escape_ascii()));
-    }
-    if let Some(agent) = field("user-agent") {
-        lines.push(format!("http_user_agent {}", agent.escape_ascii()));
-    }
-    Some(lines)
-}
-
 proptest! {
-    #[test]
-    fn as_the_oracle_reads(
-        method in "GET|POST|X-Y",
-        path in "/[!-~]{0,9}",
-        end in "\r\n|\n",
-        fields in prop::collection::vec(
-            ("Host|HOST|user-agent|X|Accept", "[ \t]{0,2}[a-z0-9_-]{0,4}[ \t]?"), 0..5),
-    ) {
-        let mut head = format!("{method} {path} HTTP/1.1{end}");
-        fields.iter().for_each(|(name, value)| head.push_str(&format!("{name}:{value}{end}")));
-        head.push_str(&end);
-        let told = drive_whole(head.as_bytes());
-        prop_assert_eq!(Some(told.lines), oracle(head.as_bytes()), "{}", head);
-        prop_assert_eq!(told.ended, MORE);
-    }
-
     #[test]
     fn anything_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         fuzz(&bytes);
