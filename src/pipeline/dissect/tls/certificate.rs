@@ -104,3 +104,66 @@ fn utf16(value: &[u8], each: &mut impl FnMut(&[u8])) {
     }
     each(space.get(..len).unwrap_or_default());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+    use crate::pipeline::dissect::tls::samples;
+    use x509_parser::prelude::FromDer;
+    use x509_parser::prelude::GeneralName;
+    use x509_parser::prelude::X509Certificate;
+
+    /// The server's certificate of the recorded connection: behind record, message and list headers.
+    fn sample() -> Vec<u8> {
+        samples::bytes(samples::SERVER_12)[70 + 5 + 4 + 3 + 3..574].to_vec()
+    }
+
+    fn told(der: &[u8]) -> Vec<String> {
+        let mut all = Vec::new();
+        let _damaged = names(der, |name| all.push(String::from_utf8_lossy(name).into_owned()));
+        all
+    }
+
+    /// The same names by the library's own reading.
+    fn oracle(der: &[u8]) -> Vec<String> {
+        let (_, certificate) = X509Certificate::from_der(der).expect("a certificate");
+        let common = certificate.subject().iter_common_name();
+        let mut all: Vec<String> =
+            common.map(|name| name.as_str().expect("text").to_owned()).collect();
+        let names = certificate.subject_alternative_name().expect("well-formed");
+        for name in names.into_iter().flat_map(|names| &names.value.general_names) {
+            if let GeneralName::DNSName(name) = name {
+                all.push((*name).to_owned());
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn names_are_those_of_the_library() {
+        let expected = ["Server.Example.ORG", "www.example.org", "*.Example.net"];
+        assert_eq!(told(&sample()), expected);
+        assert_eq!(oracle(&sample()), expected);
+    }
+
+    #[test]
+    fn every_cut_and_every_damaged_byte_is_survived() {
+        let whole = sample();
+        for at in 0..whole.len() {
+            assert!(told(&whole[..at]).len() <= 3);
+            for value in [0, 0x30, 0x7f, 0x80, 0x84, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] = value;
+                let _names = told(&damaged);
+            }
+        }
+    }
+
+    #[test]
+    fn utf_16_names_are_told_as_utf_8() {
+        let mut all = Vec::new();
+        super::utf16(&[0, b'a', 0, 0xe9, 0xd8, 0x00], &mut |name| all.push(name.to_vec()));
+        assert_eq!(all, ["aé\u{fffd}".as_bytes()]);
+        super::utf16(&[0; 5_000], &mut |_| panic!("too long"));
+    }
+}

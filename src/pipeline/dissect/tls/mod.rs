@@ -12,14 +12,18 @@
 //! belong to is whole, and are then read where they lie.
 
 pub mod certificate;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hello;
 pub mod ja3;
 pub mod ja4;
 pub mod name;
 mod pen;
 mod record;
+#[cfg(test)]
+mod samples;
 mod ssl2;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 mod tests;
 
 use crate::model::bytes::index;
@@ -87,8 +91,7 @@ const _: () = assert!(size_of::<Tls>() <= 48);
 
 impl Dissect for Tls {
     fn probe(bytes: &[u8]) -> Guess {
-        let [kind, _] = bytes.first_chunk::<2>().copied().unwrap_or_default();
-        if kind >= ssl2::MARK {
+        if bytes.first().is_some_and(|first| *first >= ssl2::MARK) {
             return ssl2::probe(bytes);
         }
         // What is not there yet is taken to be as it should.

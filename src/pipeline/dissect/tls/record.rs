@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn fillers_are_bounded() {
-        let with = |empty: usize| [[22, 3, 1, 0, 0].repeat(empty), vec![22, 3, 1, 0, 1, b'a']].concat();
+        let with =
+            |empty: usize| [[22, 3, 1, 0, 0].repeat(empty), vec![22, 3, 1, 0, 1, b'a']].concat();
         check(&with(31), 0, 1, Ok(b"a"));
         check(&with(32), 0, 1, Err(Lack::Never));
     }
