@@ -1,3 +1,9 @@
 //! Per change: command line, indicator feeds, the threads of a run. Ordinary Rust.
 
+pub mod cli;
+pub mod replay;
+pub mod observe;
+pub mod bench;
+pub mod output;
+pub mod supervisor;
 pub mod intel;

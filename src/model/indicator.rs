@@ -62,6 +62,34 @@ names! {
     }
 }
 
+impl IndicatorType {
+    /// Tells whether it is looked for only where the operator asks.
+    pub fn is_opt_in(self) -> bool {
+        matches!(
+            self,
+            Self::UserAgent
+                | Self::Port
+                | Self::MacAddress
+                | Self::As
+                | Self::Cookie
+                | Self::HttpMethod
+        )
+    }
+
+    /// Tells whether a dissector yields what it names.
+    pub fn is_observed(self) -> bool {
+        !matches!(
+            self,
+            Self::Hassh
+                | Self::HasshServer
+                | Self::MacAddress
+                | Self::As
+                | Self::Cookie
+                | Self::HttpMethod
+        )
+    }
+}
+
 names! {
     /// How well an observation fits an indicator.
     Match {

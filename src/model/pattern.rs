@@ -1,0 +1,326 @@
+//! Patterns: what an indicator's text compiles to, one canonical form for each kind.
+//!
+//! Spec:   MISP attribute types; RFC 4291 §2.2, RFC 4632 §3.1 (addresses and prefixes)
+//! Reads:  an attribute's type and value, as feeds have them
+//! Yields: a pattern, or the reason why there is none
+//! Bounds: `limits::URL_BYTES_MAX`, `limits::PREFIX_V4_BITS_MIN`, `limits::PREFIX_V6_BITS_MIN`
+//! Leaves: types that no `IndicatorType` names
+
+use std::fmt;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+
+use crate::model::address::Address;
+use crate::model::community_id::CommunityId;
+use crate::model::digest::Digest;
+use crate::model::digest::Ja4;
+use crate::model::digest::hex;
+use crate::model::domain::Domain;
+use crate::model::indicator::IndicatorType;
+use crate::model::limits::PREFIX_V4_BITS_MIN;
+use crate::model::limits::PREFIX_V6_BITS_MIN;
+use crate::model::limits::SUBSTRING_BYTES_MIN;
+use crate::model::limits::URL_BYTES_MAX;
+use crate::model::observation::ObservationKind;
+use crate::model::policy::Policy;
+use crate::model::policy::Usage;
+use crate::model::refang::refang;
+use crate::model::refang::trim;
+use crate::model::refusal::Refusal;
+use crate::model::special::is_special;
+use crate::model::special::touches_special;
+use crate::model::url::Scheme;
+use crate::model::url::UrlPattern;
+
+/// What one indicator looks for. `Display` is its canonical text: equal patterns have equal texts.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Pattern {
+    /// This address.
+    Address(Address),
+    /// Every address in this prefix; no bit is set below its mask.
+    Prefix(IpNet),
+    /// This address with this port.
+    AddressPort(Address, u16),
+    /// This name and all under it.
+    Domain(Box<str>),
+    /// This name.
+    Hostname(Box<str>),
+    /// This name and all under it, this address, or both.
+    DomainIp(Box<str>, Address),
+    /// This name with this port.
+    HostnamePort(Box<str>, u16),
+    /// This URL.
+    Url(UrlPattern),
+    /// This digest, as that kind of observation.
+    Digest(ObservationKind, Digest),
+    /// This JA4.
+    Ja4(Ja4),
+    /// The flow of this name.
+    CommunityId(CommunityId),
+    /// This user agent; where it holds `*`, one that has all parts between them, in that order.
+    UserAgent(Box<str>),
+    /// This port of a responder.
+    Port(u16),
+    /// This hardware address.
+    MacAddress([u8; 6]),
+    /// This autonomous system.
+    As(u32),
+    /// This cookie.
+    Cookie(Box<str>),
+    /// This method.
+    HttpMethod(Box<str>),
+}
+
+const _: () = assert!(size_of::<Pattern>() <= 40);
+
+impl Pattern {
+    /// Reads an attribute's value; trims and refangs it first.
+    ///
+    /// # Errors
+    /// Why the value gives no pattern.
+    pub fn from_text(ty: IndicatorType, text: &str, policy: &Policy) -> Result<Self, Refusal> {
+        use IndicatorType as T;
+        let plain = trim(text);
+        let text = &*refang(plain);
+        match text.len() {
+            0 => return Err(Refusal::Empty),
+            1..=URL_BYTES_MAX => {}
+            _ => return Err(Refusal::TooLong),
+        }
+        let md5 = |kind| Digest::md5(text).map(|d| Self::Digest(kind, d)).ok_or(Refusal::BadDigest);
+        match ty {
+            T::IpSrc | T::IpDst => address_or_prefix(text, policy),
+            T::IpSrcPort | T::IpDstPort => address_port(text, policy),
+            T::Domain => domain(text).map(Self::Domain),
+            T::Hostname => hostname(text).map(Self::Hostname),
+            T::DomainIp => {
+                let (name, ip) = text.split_once('|').ok_or(Refusal::BadAddress)?;
+                Ok(Self::DomainIp(domain(trim(name))?, address(trim(ip), policy)?))
+            }
+            T::HostnamePort => {
+                let pair = text.split_once('|').or_else(|| text.rsplit_once(':'));
+                let (name, digits) = pair.ok_or(Refusal::BadPort)?;
+                Ok(Self::HostnamePort(hostname(trim(name))?, port(trim(digits))?))
+            }
+            T::Url | T::Uri => UrlPattern::from_text(text, policy).map(Self::Url),
+            T::Ja3 => md5(ObservationKind::Ja3),
+            T::Ja3s => md5(ObservationKind::Ja3s),
+            T::Hassh => md5(ObservationKind::Hassh),
+            T::HasshServer => md5(ObservationKind::HasshServer),
+            T::X509Md5 => md5(ObservationKind::CertMd5),
+            T::X509Sha1 => Digest::sha1(text)
+                .map(|digest| Self::Digest(ObservationKind::CertSha1, digest))
+                .ok_or(Refusal::BadDigest),
+            T::X509Sha256 => Digest::sha256(text)
+                .map(|digest| Self::Digest(ObservationKind::CertSha256, digest))
+                .ok_or(Refusal::BadDigest),
+            T::Ja4 => Ja4::from_text(text.as_bytes()).map(Self::Ja4).ok_or(Refusal::BadFingerprint),
+            T::CommunityId => {
+                CommunityId::from_text(text).map(Self::CommunityId).ok_or(Refusal::BadCommunityId)
+            }
+            T::UserAgent => user_agent(plain).map(Self::UserAgent),
+            T::Port => port(text).map(Self::Port),
+            T::MacAddress => hex(text).map(Self::MacAddress).ok_or(Refusal::BadNumber),
+            T::As => autonomous_system(text).map(Self::As),
+            T::Cookie => Ok(Self::Cookie(plain.into())),
+            T::HttpMethod => http_method(text).map(Self::HttpMethod),
+        }
+    }
+
+    /// Tells whether it is looked for under a policy.
+    pub fn usage(&self, policy: &Policy) -> Usage {
+        use IndicatorType as T;
+        let ty = match self {
+            Self::Digest(ObservationKind::Hassh, _) => T::Hassh,
+            Self::Digest(ObservationKind::HasshServer, _) => T::HasshServer,
+            Self::UserAgent(_) => T::UserAgent,
+            Self::Port(_) => T::Port,
+            Self::MacAddress(_) => T::MacAddress,
+            Self::As(_) => T::As,
+            Self::Cookie(_) => T::Cookie,
+            Self::HttpMethod(_) => T::HttpMethod,
+            Self::Url(url) if url.scheme() == Scheme::Https && !policy.tls_url_hosts => {
+                return Usage::TlsOnly;
+            }
+            _ => return Usage::Matched,
+        };
+        match (ty.is_observed(), ty.is_opt_in() && !policy.opt_in.contains(&ty)) {
+            (false, _) => Usage::NotYetObserved,
+            (true, true) => Usage::OptIn,
+            (true, false) => Usage::Matched,
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Prefix(prefix) => write!(f, "{prefix}"),
+            Self::AddressPort(address, port) => write!(f, "{address}|{port}"),
+            Self::Domain(text)
+            | Self::Hostname(text)
+            | Self::UserAgent(text)
+            | Self::Cookie(text)
+            | Self::HttpMethod(text) => f.write_str(text),
+            Self::DomainIp(name, address) => write!(f, "{name}|{address}"),
+            Self::HostnamePort(name, port) => write!(f, "{name}|{port}"),
+            Self::Url(url) => write!(f, "{url}"),
+            Self::Digest(_, digest) => write!(f, "{digest}"),
+            Self::Ja4(ja4) => f.write_str(ja4.as_str()),
+            Self::CommunityId(id) => write!(f, "{id}"),
+            Self::Port(port) => write!(f, "{port}"),
+            Self::MacAddress([a, b, c, d, e, g]) => {
+                write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+            }
+            Self::As(number) => write!(f, "AS{number}"),
+        }
+    }
+}
+
+/// Reads an address, a prefix, or (a slip that real events have) an address with a port.
+fn address_or_prefix(text: &str, policy: &Policy) -> Result<Pattern, Refusal> {
+    if let Some((ip, bits)) = text.split_once('/') {
+        return prefix(trim(ip), trim(bits), policy);
+    }
+    if text.contains('|') || text.parse::<SocketAddr>().is_ok() {
+        return address_port(text, policy);
+    }
+    address(text, policy).map(Pattern::Address)
+}
+
+fn address(text: &str, policy: &Policy) -> Result<Address, Refusal> {
+    let ip = ip(text)?;
+    if !policy.allow_special && is_special(ip) {
+        return Err(Refusal::SpecialPurpose);
+    }
+    Ok(Address::from(ip))
+}
+
+fn prefix(ip_text: &str, bits: &str, policy: &Policy) -> Result<Pattern, Refusal> {
+    let written: IpAddr = ip_text.parse().map_err(|_| why_no_address(ip_text))?;
+    let ip = written.to_canonical();
+    let bits = match bits.parse::<Ipv4Addr>() {
+        Ok(mask) => ipnet::ipv4_mask_to_prefix(mask).map_err(|_| Refusal::BadAddress)?,
+        Err(_) => bits.parse::<u8>().map_err(|_| Refusal::BadAddress)?,
+    };
+    let is_mapped = ip.is_ipv4() && written.is_ipv6();
+    let bits = if is_mapped { bits.checked_sub(96).ok_or(Refusal::TooShort)? } else { bits };
+    let prefix = IpNet::new(ip, bits).map_err(|_| Refusal::BadAddress)?.trunc();
+    let bits_min = if ip.is_ipv4() { PREFIX_V4_BITS_MIN } else { PREFIX_V6_BITS_MIN };
+    if bits < bits_min {
+        return Err(Refusal::TooShort);
+    }
+    if !policy.allow_special && touches_special(prefix) {
+        return Err(Refusal::SpecialPurpose);
+    }
+    if bits == prefix.max_prefix_len() {
+        return Ok(Pattern::Address(Address::from(ip)));
+    }
+    Ok(Pattern::Prefix(prefix))
+}
+
+/// Reads `address|port`, or the slips `a.b.c.d:port` and `[v6]:port`.
+fn address_port(text: &str, policy: &Policy) -> Result<Pattern, Refusal> {
+    if let Some((ip, digits)) = text.split_once('|') {
+        return Ok(Pattern::AddressPort(address(trim(ip), policy)?, port(trim(digits))?));
+    }
+    if text.parse::<IpAddr>().is_ok() {
+        return Err(Refusal::BadPort);
+    }
+    let (ip, digits) = text.rsplit_once(':').ok_or_else(|| why_no_address(text))?;
+    if ip.contains(':') && !ip.starts_with('[') {
+        return Err(Refusal::BadAddress);
+    }
+    Ok(Pattern::AddressPort(address(ip, policy)?, port(digits)?))
+}
+
+/// Reads an address, an IPv6 one perhaps in brackets; an IPv4-mapped one is IPv4.
+fn ip(text: &str) -> Result<IpAddr, Refusal> {
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let ip: IpAddr = match inner {
+        Some(inner) => IpAddr::V6(inner.parse().map_err(|_| why_no_address(inner))?),
+        None => text.parse().map_err(|_| why_no_address(text))?,
+    };
+    Ok(ip.to_canonical())
+}
+
+fn why_no_address(text: &str) -> Refusal {
+    if text.contains([',', ';']) || text.split_whitespace().nth(1).is_some() {
+        return Refusal::SeveralValues;
+    }
+    if text.contains('%') {
+        return Refusal::ZoneId;
+    }
+    if let Some((from, to)) = text.split_once('-') {
+        let is_range = from.parse::<IpAddr>().is_ok() && to.parse::<IpAddr>().is_ok();
+        return if is_range { Refusal::AddressRange } else { Refusal::BadAddress };
+    }
+    let octets = || text.split('.').map(|octet| octet.parse::<u8>().ok());
+    if octets().count() == 4 && octets().all(|octet| octet.is_some()) {
+        return Refusal::LeadingZero;
+    }
+    Refusal::BadAddress
+}
+
+/// Reads a name that stands for all under it too; `*.` or `.` before it says the same.
+fn domain(text: &str) -> Result<Box<str>, Refusal> {
+    let bare = text.strip_prefix("*.").unwrap_or(text).trim_start_matches('.');
+    let name = name(bare)?;
+    match name.parents().nth(1) {
+        Some(_) => Ok(name.as_str().into()),
+        None => Err(Refusal::TooShort),
+    }
+}
+
+fn hostname(text: &str) -> Result<Box<str>, Refusal> {
+    if text.starts_with("*.") {
+        return Err(Refusal::Wildcard);
+    }
+    name(text).map(|name| name.as_str().into())
+}
+
+fn name(text: &str) -> Result<Domain, Refusal> {
+    if text.contains('/') {
+        let is_prefix = text.parse::<IpNet>().is_ok();
+        return Err(if is_prefix { Refusal::AddressInName } else { Refusal::UrlInName });
+    }
+    if ip(text).is_ok() || text.parse::<SocketAddr>().is_ok() {
+        return Err(Refusal::AddressInName);
+    }
+    if text.contains([',', ';']) {
+        return Err(Refusal::SeveralValues);
+    }
+    let name = Domain::from_feed(text).map_err(|_| Refusal::BadName)?;
+    let top = name.parents().last().unwrap_or_default();
+    if top.iter().all(u8::is_ascii_digit) { Err(Refusal::BadName) } else { Ok(name) }
+}
+
+fn port(text: &str) -> Result<u16, Refusal> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(Refusal::BadPort),
+        Ok(port) => Ok(port),
+    }
+}
+
+fn user_agent(text: &str) -> Result<Box<str>, Refusal> {
+    let longest = text.split('*').map(str::len).max().unwrap_or_default();
+    if text.contains('*') && longest < SUBSTRING_BYTES_MIN {
+        return Err(Refusal::TooShort);
+    }
+    Ok(text.into())
+}
+
+fn autonomous_system(text: &str) -> Result<u32, Refusal> {
+    let (head, tail) = text.split_at_checked(2).unwrap_or(("", text));
+    let digits = if head.eq_ignore_ascii_case("as") { trim(tail) } else { text };
+    digits.parse().map_err(|_| Refusal::BadNumber)
+}
+
+fn http_method(text: &str) -> Result<Box<str>, Refusal> {
+    let is_token = text.bytes().all(|b| b.is_ascii_alphabetic() || b"-_".contains(&b));
+    if is_token { Ok(text.to_ascii_uppercase().into()) } else { Err(Refusal::BadText) }
+}

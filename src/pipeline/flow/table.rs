@@ -1,0 +1,359 @@
+//! The flow table: which flow a packet belongs to, and when a flow is over (contract §3).
+//!
+//! A flow is over for a packet if the packet's `clock_secs` is more than the idle limit after that of the flow's last
+//! packet, or its time more than that after the flow's latest. The sweep frees memory only, by the first of the two: as
+//! `clock_secs` never goes back, what it ends is over for every later packet, so results do not depend on when it runs.
+
+use crate::model::bytes::index;
+use crate::model::bytes::narrow;
+use crate::model::counters::Counters;
+use crate::model::flow::FlowKey;
+use crate::model::flow::Side;
+use crate::model::packet::Packet;
+use crate::pipeline::flow::NONE;
+use crate::pipeline::flow::handshake;
+use crate::pipeline::flow::handshake::Mark;
+use crate::pipeline::flow::index::EMPTY;
+use crate::pipeline::flow::index::Index;
+use crate::pipeline::flow::index::Word;
+use crate::pipeline::flow::index::tag;
+use crate::pipeline::flow::slot::EndReason;
+use crate::pipeline::flow::slot::FlowEnd;
+use crate::pipeline::flow::slot::FlowSlot;
+use crate::pipeline::flow::wheel::Wheel;
+use std::cmp::Ordering;
+use std::hint::black_box;
+
+/// Packets whose flows are looked for at once: enough misses in flight for any core, few enough to stay in its cache.
+pub const GATHER_MAX: usize = 64;
+
+/// Slots looked at to find the one idle longest when the table is full.
+const EVICT_VISITS: usize = 4;
+
+const SEC_NANOS: u64 = 1_000_000_000;
+
+/// The flows of one worker.
+#[derive(Debug)]
+pub struct FlowTable {
+    index: Index,
+    /// Taken in one piece of address space; the system gives memory as slots are used.
+    slots: Vec<FlowSlot>,
+    /// First of the slots that hold no flow; the last freed is the first used.
+    free: u32,
+    live: u32,
+    flows_max: u32,
+    wheel: Wheel,
+    limits: Limits,
+}
+
+impl FlowTable {
+    /// Returns a table for `flows_max` flows.
+    pub fn new(flows_max: u32, tcp_idle_secs: u32, other_idle_secs: u32) -> Self {
+        let limits = Limits { tcp_idle_secs, other_idle_secs };
+        Self {
+            index: Index::new(),
+            slots: Vec::with_capacity(index(flows_max)),
+            free: NONE,
+            live: 0,
+            flows_max,
+            wheel: Wheel::new(limits.shorter_secs()),
+            limits,
+        }
+    }
+
+    /// Returns the number of flows held.
+    pub fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// Fetches the memory that `enter` will need for the first `GATHER_MAX` of `packets`, all misses at once.
+    pub fn gather(&self, packets: &[Packet], hints: &mut Hints) {
+        for (hint, packet) in hints.hints.iter_mut().zip(packets) {
+            hint.word = self.index.home(tag(packet.hash));
+        }
+        for (hint, packet) in hints.hints.iter_mut().zip(packets) {
+            let tag = tag(packet.hash);
+            hint.slot = match hint.word.slot_of(tag) {
+                Some(slot) => slot,
+                None if hint.word.is_empty() => NONE,
+                None => self.index.find(tag, |_| true).unwrap_or(NONE),
+            };
+        }
+        let mut touched = 0;
+        for (hint, _) in hints.hints.iter().zip(packets) {
+            let slot = self.slots.get(index(hint.slot));
+            touched ^= slot.map_or(0, |slot| slot.last_clock ^ slot.tag);
+        }
+        black_box(touched);
+    }
+
+    /// Adds a packet to its flow, which it may open; the flow that had its place before is told to `ended`.
+    /// `None` if the table may hold no flow at all.
+    pub fn enter(
+        &mut self,
+        packet: &Packet,
+        hint: Hint,
+        counters: &mut Counters,
+        ended: &mut impl FnMut(FlowEnd),
+    ) -> Option<Entry<'_>> {
+        counters.packets = counters.packets.saturating_add(1);
+        let (id, event) = match self.find(packet, hint) {
+            Some(id) => (id, self.renew(id, packet, counters, ended)),
+            None => (self.open(packet, counters, ended)?, Event::Opened),
+        };
+        if event != Event::Known {
+            counters.flows = counters.flows.saturating_add(1);
+        }
+        let slot = self.slots.get_mut(index(id))?;
+        handshake::note(slot, packet);
+        slot.add(packet);
+        let side = Side::of(packet.heading, slot.view().opener);
+        Some(Entry { slot, side, event })
+    }
+
+    /// Ends flows that are idle too long at `clock_secs`; looks at `visits_max` at most.
+    /// Two visits a packet and one a call keep up with any traffic.
+    pub fn sweep(
+        &mut self,
+        clock_secs: u32,
+        visits_max: u32,
+        counters: &mut Counters,
+        ended: &mut impl FnMut(FlowEnd),
+    ) {
+        for _ in 0..visits_max {
+            let Some(id) = self.wheel.pop_due(&self.slots, clock_secs) else { return };
+            let Some(slot) = self.slots.get(index(id)) else { return };
+            if self.limits.is_idle(slot, clock_secs) {
+                self.end(id, slot.reason(EndReason::Idle), counters, ended);
+            } else {
+                let due_secs = self.limits.due_secs(slot, clock_secs);
+                self.wheel.put(&mut self.slots, id, due_secs);
+            }
+        }
+    }
+
+    /// Ends all flows, in the order in which they were opened (time of the first packet, then key).
+    /// `clock_secs` is that of the whole input's end.
+    pub fn drain(
+        &mut self,
+        clock_secs: u32,
+        counters: &mut Counters,
+        ended: &mut impl FnMut(FlowEnd),
+    ) {
+        let live = |slot: &&FlowSlot| slot.marks.has(Mark::Live);
+        let mut order: Vec<&FlowSlot> = self.slots.iter().filter(live).collect();
+        order.sort_unstable_by(|a, b| a.first.cmp(&b.first).then_with(|| by_key(&a.key, &b.key)));
+        for slot in order {
+            let is_idle = self.limits.is_idle(slot, clock_secs);
+            let reason = slot.reason(if is_idle { EndReason::Idle } else { EndReason::End });
+            count(reason, counters);
+            ended(slot.end(reason));
+        }
+        *self = Self::new(self.flows_max, self.limits.tcp_idle_secs, self.limits.other_idle_secs);
+    }
+
+    fn find(&self, packet: &Packet, hint: Hint) -> Option<u32> {
+        let is_its = |id: u32| {
+            let slot = self.slots.get(index(id));
+            slot.is_some_and(|slot| slot.key == packet.key && slot.marks.has(Mark::Live))
+        };
+        if is_its(hint.slot) {
+            return Some(hint.slot);
+        }
+        self.index.find(tag(packet.hash), is_its)
+    }
+
+    /// Begins a new flow in the place of one that is over for `packet`.
+    fn renew(
+        &mut self,
+        id: u32,
+        packet: &Packet,
+        counters: &mut Counters,
+        ended: &mut impl FnMut(FlowEnd),
+    ) -> Event {
+        let Some(slot) = self.slots.get_mut(index(id)) else { return Event::Known };
+        let reason = if self.limits.is_over(slot, packet) {
+            slot.reason(EndReason::Idle)
+        } else if handshake::begins_anew(slot, packet) {
+            EndReason::Closed
+        } else {
+            return Event::Known;
+        };
+        count(reason, counters);
+        ended(slot.end(reason));
+        let link = slot.link;
+        *slot = FlowSlot::new(packet);
+        slot.link = link;
+        Event::Reopened
+    }
+
+    /// Takes a slot for a new flow; where there is none left, that of the flow idle longest.
+    fn open(
+        &mut self,
+        packet: &Packet,
+        counters: &mut Counters,
+        ended: &mut impl FnMut(FlowEnd),
+    ) -> Option<u32> {
+        if self.live >= self.flows_max {
+            self.evict(packet.clock_secs, counters, ended);
+        }
+        let slot = FlowSlot::new(packet);
+        let id = if self.free == NONE {
+            if self.slots.len() >= index(self.flows_max) {
+                return None;
+            }
+            self.slots.push(slot);
+            narrow(self.slots.len()).saturating_sub(1)
+        } else {
+            let id = self.free;
+            let place = self.slots.get_mut(index(id))?;
+            self.free = place.link;
+            *place = slot;
+            id
+        };
+        self.live = self.live.saturating_add(1);
+        self.index.insert(slot.tag, id);
+        self.wheel.start(packet.clock_secs);
+        let due_secs = self.limits.due_secs(&slot, packet.clock_secs);
+        self.wheel.put(&mut self.slots, id, due_secs);
+        Some(id)
+    }
+
+    /// Ends the flow idle longest of the few that are due first.
+    fn evict(&mut self, clock_secs: u32, counters: &mut Counters, ended: &mut impl FnMut(FlowEnd)) {
+        let mut firsts = [NONE; EVICT_VISITS];
+        for first in &mut firsts {
+            *first = self.wheel.pop_first(&self.slots).unwrap_or(NONE);
+        }
+        let last_clock = |id: &u32| self.slots.get(index(*id)).map(|slot| slot.last_clock);
+        let idlest = firsts.iter().copied().filter(|id| *id != NONE).min_by_key(last_clock);
+        for id in firsts {
+            let Some(slot) = self.slots.get(index(id)) else { continue };
+            if Some(id) != idlest {
+                let due_secs = self.limits.due_secs(slot, clock_secs);
+                self.wheel.put(&mut self.slots, id, due_secs);
+            } else if self.limits.is_idle(slot, clock_secs) {
+                self.end(id, slot.reason(EndReason::Idle), counters, ended);
+            } else {
+                self.end(id, EndReason::Evicted, counters, ended);
+            }
+        }
+    }
+
+    /// Frees the slot of a flow that is in no bucket of the wheel.
+    fn end(
+        &mut self,
+        id: u32,
+        reason: EndReason,
+        counters: &mut Counters,
+        ended: &mut impl FnMut(FlowEnd),
+    ) {
+        let Some(slot) = self.slots.get_mut(index(id)) else { return };
+        count(reason, counters);
+        ended(slot.end(reason));
+        slot.marks.clear(Mark::Live);
+        slot.link = std::mem::replace(&mut self.free, id);
+        self.index.remove(slot.tag, id);
+        self.live = self.live.saturating_sub(1);
+    }
+}
+
+/// How long a flow may be idle.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    tcp_idle_secs: u32,
+    other_idle_secs: u32,
+}
+
+impl Limits {
+    fn shorter_secs(self) -> u32 {
+        self.tcp_idle_secs.min(self.other_idle_secs)
+    }
+
+    fn idle_secs(self, slot: &FlowSlot) -> u32 {
+        if slot.marks.is_established() { self.tcp_idle_secs } else { self.other_idle_secs }
+    }
+
+    /// Tells whether the flow is over at `clock_secs`; true for ever after, unless a packet comes first.
+    fn is_idle(self, slot: &FlowSlot, clock_secs: u32) -> bool {
+        clock_secs.saturating_sub(slot.last_clock) > self.idle_secs(slot)
+    }
+
+    /// Tells whether the flow is over for `packet`.
+    fn is_over(self, slot: &FlowSlot, packet: &Packet) -> bool {
+        let idle_nanos = u64::from(self.idle_secs(slot)).saturating_mul(SEC_NANOS);
+        self.is_idle(slot, packet.clock_secs) || packet.time.nanos_since(slot.last) > idle_nanos
+    }
+
+    /// Returns when to look at the flow next: when it could be over, were it closed meanwhile.
+    fn due_secs(self, slot: &FlowSlot, clock_secs: u32) -> u32 {
+        let over_secs = slot.last_clock.saturating_add(self.idle_secs(slot));
+        over_secs.min(clock_secs.saturating_add(self.shorter_secs())).saturating_add(1)
+    }
+}
+
+/// Where a batch's flows are likely found; only saves time, never decides.
+#[derive(Debug)]
+pub struct Hints {
+    hints: [Hint; GATHER_MAX],
+}
+
+/// Where a packet's flow is likely found.
+#[derive(Clone, Copy, Debug)]
+pub struct Hint {
+    slot: u32,
+    word: Word,
+}
+
+/// A packet's flow.
+#[derive(Debug)]
+pub struct Entry<'t> {
+    /// The flow.
+    pub slot: &'t mut FlowSlot,
+    /// Who sent the packet.
+    pub side: Side,
+    /// What the packet is to the flow.
+    pub event: Event,
+}
+
+/// What a packet is to its flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The first; no flow had this key.
+    Opened,
+    /// The first; the flow that had this key is over.
+    Reopened,
+    /// A later one.
+    Known,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self { hints: [Hint::NONE; GATHER_MAX] }
+    }
+}
+
+impl Hints {
+    /// Returns the hints in the order of the packets.
+    pub fn iter(&self) -> impl Iterator<Item = Hint> {
+        self.hints.iter().copied()
+    }
+}
+
+impl Hint {
+    /// Knows nothing.
+    pub const NONE: Self = Self { slot: NONE, word: EMPTY };
+}
+
+fn count(reason: EndReason, counters: &mut Counters) {
+    match reason {
+        EndReason::Idle => counters.flows_expired = counters.flows_expired.saturating_add(1),
+        EndReason::Evicted => counters.flows_evicted = counters.flows_evicted.saturating_add(1),
+        EndReason::Closed | EndReason::End => {}
+    }
+}
+
+fn by_key(a: &FlowKey, b: &FlowKey) -> Ordering {
+    let ends = |key: &FlowKey| (key.low, key.high, key.low_port, key.high_port, key.protocol);
+    ends(a).cmp(&ends(b)).then_with(|| a.vlans.ids().cmp(b.vlans.ids()))
+}

@@ -1,0 +1,1 @@
+//! Our fields against those of an independent dissector.
