@@ -1,6 +1,7 @@
 //! X.509 certificates: the names they are for, read where they lie.
 //!
-//! Spec:   RFC 5280 §4.1 (certificate), §4.1.2.6 (subject), §4.2.1.6 (subjectAltName); X.520 §6.2.2 (commonName)
+//! Spec:   RFC 5280 §4.1 (certificate), §4.1.2.6 (subject), §4.2.1.6 (subjectAltName); X.520 §6.2.2
+//!         (commonName)
 //! Reads:  one DER certificate, whole
 //! Yields: `cert_name`; the digests are of the bytes
 //! Bounds: the certificate's length; nothing is copied but names in UTF-16
@@ -21,11 +22,13 @@ const EXTENSIONS: Tag = Tag(3);
 /// Tag of `dNSName` in a `GeneralName`.
 const DNS_NAME: Tag = Tag(2);
 
-/// Tells the common names of the subject, then its DNS alternative names; those before the first byte that is not DER.
+/// Tells the common names of the subject, then its DNS alternative names; those before the first
+/// byte that is not DER.
 ///
 /// ```text
 /// Certificate    SEQUENCE { TBSCertificate, algorithm, signature }
-/// TBSCertificate SEQUENCE { [0] version?, serial, algorithm, issuer, validity, subject, key, [1]? [2]? [3] extensions? }
+/// TBSCertificate SEQUENCE { [0] version?, serial, algorithm, issuer, validity, subject, key,
+///                           [1]? [2]? [3] extensions? }
 /// ```
 pub fn names(der: &[u8], mut each: impl FnMut(&[u8])) -> Option<()> {
     let certificate = Elements(der).next()?;
@@ -78,7 +81,8 @@ fn common_names(subject: &[u8], each: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// `Extension SEQUENCE { id, critical BOOLEAN?, value OCTET STRING }`; the value is a `SEQUENCE OF GeneralName`.
+/// `Extension SEQUENCE { id, critical BOOLEAN?, value OCTET STRING }`; the value is a
+/// `SEQUENCE OF GeneralName`.
 fn alternative_names(extension: &[u8], each: &mut impl FnMut(&[u8])) -> Option<()> {
     let mut fields = Elements(extension);
     if fields.next()?.data != SUBJECT_ALT_NAME {
@@ -113,7 +117,8 @@ mod tests {
     use x509_parser::prelude::GeneralName;
     use x509_parser::prelude::X509Certificate;
 
-    /// The server's certificate of the recorded connection: behind record, message and list headers.
+    /// The server's certificate of the recorded connection: behind record, message and list
+    /// headers.
     fn sample() -> Vec<u8> {
         samples::bytes(samples::SERVER_12)[70 + 5 + 4 + 3 + 3..574].to_vec()
     }

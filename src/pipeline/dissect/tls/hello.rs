@@ -1,7 +1,8 @@
 //! ClientHello and ServerHello: split into fields at once, their contents read when asked for.
 //!
-//! Spec:   RFC 8446 §4.1 (hellos), RFC 5246 §7.4.1, RFC 6101 §5.6.1; RFC 6066 §3 (server_name); RFC 7301 §3.1
-//!         (ALPN); RFC 8422 §5.1 (groups, point formats); RFC 8701 (GREASE); IANA tls-extensiontype-values
+//! Spec:   RFC 8446 §4.1 (hellos), RFC 5246 §7.4.1, RFC 6101 §5.6.1; RFC 6066 §3 (server_name);
+//!         RFC 7301 §3.1 (ALPN); RFC 8422 §5.1 (groups, point formats); RFC 8701 (GREASE);
+//!         IANA tls-extensiontype-values
 //! Reads:  one handshake message body, whole; of TLS, QUIC or DTLS (without its cookie)
 //! Yields: nothing: fields for fingerprints and names
 //! Bounds: the body's length; nothing is copied
@@ -86,7 +87,8 @@ impl<'a> ClientHello<'a> {
         self.list8(EC_POINT_FORMATS).rest().iter().copied()
     }
 
-    /// Returns the signature algorithms in the order sent; those for certificates alone are another extension.
+    /// Returns the signature algorithms in the order sent; those for certificates alone are another
+    /// extension.
     pub fn signature_algorithms(self) -> impl Iterator<Item = u16> + Clone {
         numbers(self.list16(SIGNATURE_ALGORITHMS))
     }
@@ -162,7 +164,8 @@ pub fn is_grease(value: u16) -> bool {
     high == low && low & 0x0f == 0x0a
 }
 
-/// Tells whether a ServerHello of this version has neither session id nor compression: TLS 1.3 before draft 22.
+/// Tells whether a ServerHello of this version has neither session id nor compression: TLS 1.3
+/// before draft 22.
 fn is_short_draft(version: u16) -> bool {
     (0x7f00..0x7f16).contains(&version)
 }

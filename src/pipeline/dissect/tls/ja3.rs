@@ -12,7 +12,8 @@ use crate::pipeline::dissect::tls::hello::is_grease;
 use crate::pipeline::dissect::tls::pen::Pen;
 use md5::Md5;
 
-/// Returns JA3: `version,ciphers,extensions,groups,point formats`, in decimal, lists with `-`, hashed.
+/// Returns JA3: `version,ciphers,extensions,groups,point formats`, in decimal, lists with `-`,
+/// hashed.
 pub fn client(hello: ClientHello<'_>) -> impl AsRef<[u8]> {
     let mut pen = Pen::<Md5>::new();
     pen.decimal(hello.version);

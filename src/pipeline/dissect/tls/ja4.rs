@@ -1,9 +1,12 @@
-//! JA4: what a ClientHello offers, told in 36 characters that do not depend on the order of its extensions.
+//! JA4: what a ClientHello offers, told in 36 characters that do not depend on the order of its
+//! extensions.
 //!
-//! Spec:   FoxIO JA4 technical details, the TLS client fingerprint (BSD-3-Clause part); RFC 8701 (values left out)
+//! Spec:   FoxIO JA4 technical details, the TLS client fingerprint (BSD-3-Clause part); RFC 8701
+//!         (values left out)
 //! Reads:  a ClientHello
 //! Yields: `ja4`
-//! Bounds: lists of `FEW` values are sorted in a small space, longer ones in one that holds the longest list
+//! Bounds: lists of `FEW` values are sorted in a small space, longer ones in one that holds the
+//!         longest list
 //! Leaves: the raw and the unsorted forms, DTLS
 
 use crate::pipeline::dissect::tls::hello::ALPN;
@@ -80,7 +83,8 @@ fn count(values: impl Iterator<Item = u16>) -> [u8; 2] {
     [hex_digit(n / 10), hex_digit(n % 10)]
 }
 
-/// Returns the first and last character, of the value's hexadecimal form if one of them is not alphanumeric.
+/// Returns the first and last character, of the value's hexadecimal form if one of them is not
+/// alphanumeric.
 fn protocol(value: &[u8]) -> [u8; 2] {
     match (value.first(), value.last()) {
         (Some(first), Some(last))

@@ -1,7 +1,8 @@
-//! Handshakes recorded on a loopback interface between `openssl s_client` and `openssl s_server` 3.0, one record after
-//! another. Keys and certificates were made for the recording.
+//! Handshakes recorded on a loopback interface between `openssl s_client` and `openssl s_server`
+//! 3.0, one record after another. Keys and certificates were made for the recording.
 
-/// `s_client -tls1_3 -groups X25519:X448 -servername WWW.Example.org -alpn h2,http/1.1`; the server has X448 alone.
+/// `s_client -tls1_3 -groups X25519:X448 -servername WWW.Example.org -alpn h2,http/1.1`; the server
+/// has X448 alone.
 pub(super) const CLIENT_13: &str = "
 # ClientHello
 160301013e0100013a03032d718ee4b70346eb6625858149dc9d7844168079066ec74bf48f0fa13f51046a20b768f082
@@ -43,7 +44,8 @@ pub(super) const SERVER_13: &str = "
 1703030017835972172439bd35aa866616c8a23002003161d8dac65d
 ";
 
-/// `s_client -tls1_2 -cert CERTIFICATE -cipher ECDHE-ECDSA-AES128-GCM-SHA256 -servername WWW.Example.org -alpn h2,http/1.1`.
+/// `s_client -tls1_2 -cert CERTIFICATE -cipher ECDHE-ECDSA-AES128-GCM-SHA256
+/// -servername WWW.Example.org -alpn h2,http/1.1`.
 pub(super) const CLIENT_12: &str = "
 # ClientHello
 16030100ad010000a90303d025255bf3637d2945dab65e7d9224fe4f8d3036f250ee307de5a1d27c10a4d7000004c02b
@@ -71,7 +73,8 @@ ce8d19dd799e2f22da42c3b98219
 1603030028477748c77f3e4bd7dc745ab20031d0da96c4c9a566b788f742e08a1cbe801b8c2b47210af9b51918
 ";
 
-/// `s_server -tls1_2 -Verify 1`; the certificate is for www.example.org, *.Example.net and 192.0.2.1.
+/// `s_server -tls1_2 -Verify 1`; the certificate is for www.example.org, *.Example.net and
+/// 192.0.2.1.
 pub(super) const SERVER_12: &str = "
 # ServerHello
 16030300410200003d0303f5a3e3f43b9885247a612bf0ed9435d828ca4b1ec32efc435fca431d334b9a0700c02b0000

@@ -1,4 +1,5 @@
-//! SSL 2.0 hellos: the client's, which old clients send to TLS servers too, and the server's with its certificate.
+//! SSL 2.0 hellos: the client's, which old clients send to TLS servers too, and the server's with
+//! its certificate.
 //!
 //! Spec:   RFC 5246 E.2 (client hello); SSL 2.0 draft-hickman §2.5 (server hello)
 //! Reads:  the first record of a side

@@ -1,18 +1,18 @@
-//! Whole connections through the dissector: recorded ones, and the same cut, split and filled in every way.
+//! Whole connections through the dissector: recorded ones, and the same cut, split and filled in
+//! every way.
 
 use crate::model::flow::Side;
 use crate::model::limits::CERTIFICATES_MAX;
 use crate::model::limits::TLS_MESSAGE_BYTES_MAX;
-use crate::model::observation::ObservationKind;
+use crate::model::step::Verdict;
 use crate::pipeline::dissect::Dissect;
 use crate::pipeline::dissect::Guess;
-use crate::pipeline::dissect::Verdict;
+use crate::pipeline::dissect::drive::drive;
 use crate::pipeline::dissect::tls::Tls;
-use crate::pipeline::dissect::tls::fuzz::Told;
-use crate::pipeline::dissect::tls::fuzz::fuzz;
-use crate::pipeline::dissect::tls::fuzz::show;
+use crate::pipeline::dissect::tls::fuzz;
 use crate::pipeline::dissect::tls::hello::tests::client;
 use crate::pipeline::dissect::tls::samples;
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 const SAMPLES: [&str; 4] =
@@ -46,31 +46,21 @@ const SERVER_12: &str = "
     cert_name www.example.org
     cert_name *.example.net";
 
-fn lines(told: &Told) -> Vec<String> {
-    let line = |(kind, value): &(ObservationKind, Vec<u8>)| match kind {
-        ObservationKind::Ja4 | ObservationKind::TlsSni | ObservationKind::CertName => {
-            format!("{} {}", kind.name(), String::from_utf8_lossy(value))
-        }
-        _ => {
-            let digits: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{} {digits}", kind.name())
-        }
-    };
-    told.0.iter().map(line).collect()
-}
-
 /// Shows one side whole and byte by byte.
 fn check(bytes: &[u8], expected: &str, verdict: Verdict) {
     let expected: Vec<_> =
         expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    for piece in [bytes.len(), 1] {
-        let mut tls = Tls::default();
-        let (told, last) = show(&mut tls, Side::Orig, bytes, std::iter::repeat(piece));
-        assert_eq!(
-            (lines(&told), last),
-            (expected.iter().map(ToString::to_string).collect(), verdict)
-        );
+    for piece in [usize::MAX, 1] {
+        let drive = drive::<Tls>(&[(Side::Orig, bytes)], piece);
+        assert_eq!(drive.lines, expected);
+        assert_eq!(drive.ended[0].unwrap_or(Verdict::More), verdict);
     }
+}
+
+/// What one side shown in these parts tells.
+fn told(parts: &[&[u8]]) -> Vec<String> {
+    let turns: Vec<_> = parts.iter().map(|part| (Side::Orig, *part)).collect();
+    drive::<Tls>(&turns, usize::MAX).lines
 }
 
 /// A record of handshake bytes.
@@ -122,27 +112,22 @@ fn recorded_connections_are_read() {
 
 #[test]
 fn both_sides_end_a_connection() {
-    let mut tls = Tls::default();
-    for (side, sample, verdict) in [
-        (Side::Resp, samples::CLIENT_12, Verdict::SideDone),
-        (Side::Orig, samples::SERVER_12, Verdict::Done),
-    ] {
-        let bytes = samples::bytes(sample);
-        assert_eq!(show(&mut tls, side, &bytes, [bytes.len()]).1, verdict);
-    }
+    let (client, server) = (samples::bytes(samples::CLIENT_12), samples::bytes(samples::SERVER_12));
+    let drive = drive::<Tls>(&[(Side::Resp, &client), (Side::Orig, &server)], 100);
+    assert_eq!(drive.ended, [Some(Verdict::Done); 2]);
+    assert_eq!(drive.lines.len(), 14);
 }
 
 #[test]
 fn every_cut_is_survived_and_tells_the_beginning() {
     for sample in SAMPLES {
         let bytes = samples::bytes(sample);
-        let (all, _) = show(&mut Tls::default(), Side::Orig, &bytes, [bytes.len()]);
+        let all = told(&[&bytes]);
         for cut in 0..bytes.len() {
-            let (some, _) = show(&mut Tls::default(), Side::Orig, &bytes[..cut], [cut]);
-            assert!(all.0.starts_with(&some.0));
-            let (both, _) = show(&mut Tls::default(), Side::Orig, &bytes, [cut, bytes.len()]);
-            assert_eq!(both, all);
-            fuzz(&bytes[..cut]);
+            let (head, tail) = bytes.split_at(cut);
+            assert!(all.starts_with(&told(&[head])));
+            assert_eq!(told(&[head, tail]), all);
+            fuzz(head);
         }
     }
 }
@@ -199,10 +184,9 @@ fn an_odd_message_is_passed_over() {
 fn as_many_certificates_are_read_as_the_limit_says() {
     for n in [0, 1, CERTIFICATES_MAX - 1, CERTIFICATES_MAX, CERTIFICATES_MAX + 1] {
         let bytes = [chain(&vec![vec![9; 50]; n], 999), message(1, &hello(1), 99)].concat();
-        let (told, _) = show(&mut Tls::default(), Side::Orig, &bytes, [bytes.len()]);
-        let of = |kind| told.0.iter().filter(|(other, _)| *other == kind).count();
-        assert_eq!(of(ObservationKind::CertSha1), n.min(CERTIFICATES_MAX));
-        assert_eq!(of(ObservationKind::Ja3), 1);
+        let lines = told(&[&bytes]);
+        let of = |kind| lines.iter().filter(|line| line.starts_with(kind)).count();
+        assert_eq!((of("cert_sha1 "), of("ja3 ")), (n.min(CERTIFICATES_MAX), 1));
     }
 }
 
@@ -217,15 +201,13 @@ fn what_is_too_long_is_skipped_and_the_next_is_read() {
         (300_000, false),
     ] {
         let bytes = chain(&[vec![1; len], vec![2; 9]], 16_384);
-        let whole = show(&mut Tls::default(), Side::Orig, &bytes, [bytes.len()]).0;
-        let pieces = show(&mut Tls::default(), Side::Orig, &bytes, std::iter::repeat(1_448)).0;
-        assert_eq!(whole, pieces);
-        assert_eq!(whole.0.len(), if told_first { 6 } else { 3 }, "{len}");
+        let whole = told(&[&bytes]);
+        assert_eq!(drive::<Tls>(&[(Side::Orig, &bytes)], 1_448).lines, whole);
+        assert_eq!(whole.len(), if told_first { 6 } else { 3 }, "{len}");
     }
     let long = [message(1, &hello(32_767), 16_384), message(1, &hello(2), 99)].concat();
-    let (told, _) = show(&mut Tls::default(), Side::Orig, &long, [long.len()]);
-    assert_eq!(lines(&told)[1], "ja4 t12i020000_6dcb355e7e72_000000000000");
-    assert_eq!(told.0.len(), 2);
+    let lines = told(&[&long]);
+    assert_eq!((lines.len(), &lines[1][..]), (2, "ja4 t12i020000_6dcb355e7e72_000000000000"));
 }
 
 #[test]
@@ -251,14 +233,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn any_bytes_are_survived(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_survived(data in vec(any::<u8>(), 0..300)) {
         fuzz(&data);
     }
 
     #[test]
     fn any_damage_is_survived(
         sample in 0..SAMPLES.len(),
-        damage in proptest::collection::vec((0..1_100_usize, any::<u8>()), 1..6),
+        damage in vec((0..1_100_usize, any::<u8>()), 1..6),
     ) {
         let mut bytes = samples::bytes(SAMPLES[sample]);
         for (at, value) in damage {
@@ -270,7 +252,7 @@ proptest! {
 
     #[test]
     fn any_records_are_survived(
-        records in proptest::collection::vec((20..25_u8, 0..20_u8, proptest::collection::vec(any::<u8>(), 0..40)), 0..30),
+        records in vec((20..25_u8, 0..20_u8, vec(any::<u8>(), 0..40)), 0..30),
     ) {
         let bytes: Vec<u8> = records
             .into_iter()
