@@ -13,6 +13,8 @@ mod order;
 mod pcap;
 mod pcapng;
 mod reading;
+#[cfg(test)]
+mod samples;
 
 use std::io;
 use std::io::Read;
