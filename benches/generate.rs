@@ -73,10 +73,11 @@ fn make(options: &Options, profile: Profile, paths: &Paths) -> Result<String, St
     task.payload = options.payload;
     task.indicators = options.indicators;
     let started = Instant::now();
-    let (packets, bytes) =
-        task.make(paths).map_err(|why| format!("{}: {why}", paths.capture.display()))?;
+    let named = |why: std::io::Error| format!("{}: {why}", paths.capture.display());
+    let made = if task.ensure(paths).map_err(named)? { "made" } else { "there already" };
+    let (packets, bytes) = paths.sizes().map_err(named)?;
     Ok(format!(
-        "{}: {packets} packets, {bytes} bytes, {} a packet, {:.1} s",
+        "{}: {packets} packets, {bytes} bytes, {} a packet; {made}, {:.1} s",
         paths.capture.display(),
         bytes / packets.max(1),
         started.elapsed().as_secs_f64()

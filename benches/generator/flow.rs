@@ -188,8 +188,8 @@ impl Flow {
             _ => None,
         };
         let ending = match random.below(100) {
-            0..80 => Ending::Close,
-            80..94 => Ending::Reset,
+            0..70 => Ending::Close,
+            70..94 => Ending::Reset,
             _ => Ending::Open,
         };
         Self {
@@ -202,7 +202,7 @@ impl Flow {
             offset: 0,
             held: VecDeque::new(),
             unacknowledged: 0,
-            acknowledge_each: random.within(2, 4) as u32,
+            acknowledge_each: random.within(3, 8) as u32,
             sent: 0,
             window: [0, 10],
             mishap: mishap.map(|what| (random.within(0, 6) as u32, what)),

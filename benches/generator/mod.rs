@@ -22,6 +22,7 @@ mod tls;
 mod traffic;
 mod wide;
 
+use std::io::Error;
 use std::io::Result;
 use std::path::Path;
 use std::path::PathBuf;
@@ -80,6 +81,19 @@ impl Paths {
             stamp: capture.with_extension("stamp"),
         }
     }
+
+    /// Packets and their bytes, as noted when the capture was made.
+    pub(crate) fn sizes(&self) -> Result<(u64, u64)> {
+        let stamp = std::fs::read_to_string(&self.stamp)?;
+        let mut numbers = stamp.lines().last().unwrap_or_default().split(' ').map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(packets)), Some(Ok(bytes))) => Ok((packets, bytes)),
+            _ => Err(Error::other(format!(
+                "{} does not say the capture's sizes",
+                self.stamp.display()
+            ))),
+        }
+    }
 }
 
 impl Task {
@@ -95,25 +109,30 @@ impl Task {
         }
     }
 
-    /// Makes everything anew; returns packets and their bytes.
-    pub(crate) fn make(&self, paths: &Paths) -> Result<(u64, u64)> {
+    fn make(&self, paths: &Paths) -> Result<()> {
         if let Some(folder) = paths.capture.parent() {
             std::fs::create_dir_all(folder)?;
         }
         let plan = self.plan();
         self.make_csv(&paths.csv, self.indicators)?;
-        indicator::write_event(&paths.objects, self.seed, &plan.indicators())?;
+        if paths.objects.exists() {
+            std::fs::remove_file(&paths.objects)?;
+        }
+        let indicators = plan.indicators();
+        if indicators.iter().any(indicator::Indicator::is_object) {
+            indicator::write_event(&paths.objects, self.seed, &indicators)?;
+        }
         let mut capture = Capture::create(&paths.capture)?;
         let expected = self.write(&plan, &mut capture)?;
         expected.write(&paths.expected)?;
         let sizes = capture.close()?;
-        std::fs::write(&paths.stamp, self.stamp())?;
-        Ok(sizes)
+        std::fs::write(&paths.stamp, format!("{}\n{} {}\n", self.stamp(), sizes.0, sizes.1))
     }
 
     /// Makes what is not there yet; returns whether it had to.
     pub(crate) fn ensure(&self, paths: &Paths) -> Result<bool> {
-        let made = std::fs::read_to_string(&paths.stamp).is_ok_and(|stamp| stamp == self.stamp());
+        let stamp = std::fs::read_to_string(&paths.stamp).unwrap_or_default();
+        let made = paths.capture.exists() && stamp.lines().next() == Some(&self.stamp());
         if !made {
             self.make(paths)?;
         }
@@ -148,6 +167,6 @@ impl Task {
     }
 
     fn stamp(&self) -> String {
-        format!("version {VERSION} {self:?}\n")
+        format!("version {VERSION} {self:?}")
     }
 }

@@ -135,7 +135,7 @@ fn converse(random: &mut Random, turns: &mut Vec<Turn>, length: Length) {
         turns.push(Turn::bulk(Side::Server, 500, Body::records(64)));
         return;
     };
-    let rounds = if bytes > 200_000 { 1 } else { random.within(1, 3) };
+    let rounds = if bytes > 200_000 { 1 } else { *random.pick(&[1, 1, 1, 2]) };
     for round in 0..rounds {
         let pause = if round == 0 { 500 } else { random.within(20_000, 4_000_000) };
         turns.push(Turn::bulk(
@@ -145,7 +145,9 @@ fn converse(random: &mut Random, turns: &mut Vec<Turn>, length: Length) {
         ));
         turns.push(Turn::bulk(Side::Server, 2_000, Body::records(bytes / rounds as usize + 60)));
     }
-    turns.push(Turn::new(Side::Client, 10_000, record(ALERT, 0x0303, &random.bytes(26))));
+    if random.percent(50) {
+        turns.push(Turn::new(Side::Client, 10_000, record(ALERT, 0x0303, &random.bytes(26))));
+    }
 }
 
 /// A record of the record layer; a long message takes several.

@@ -59,7 +59,7 @@ pub(crate) const MIX: Shape = Shape {
     duration_us: 300_000_000,
     tls_percent: 64,
     http_percent: 28,
-    bytes_min: Some(1_450.0),
+    bytes_min: Some(1_300.0),
 };
 
 /// 6 M packets of about 100 bytes: what costs most per byte.
@@ -313,13 +313,13 @@ pub(crate) fn noise(random: &mut Random, length: Length) -> Vec<Turn> {
                 turns.push(Turn::bulk(
                     Side::Server,
                     700,
-                    Body::Noise(random.within(6, 40) as usize),
+                    Body::Noise(random.within(10, 72) as usize),
                 ));
                 let pause = random.within(1_000, 2_000_000);
                 turns.push(Turn::bulk(
                     Side::Client,
                     pause,
-                    Body::Noise(random.within(6, 40) as usize),
+                    Body::Noise(random.within(10, 72) as usize),
                 ));
             }
             turns

@@ -93,7 +93,10 @@ pub(super) fn network(plan: &mut Plan, round: usize) {
 pub(super) fn with_port(plan: &mut Plan, round: usize) {
     let addr = plan.addr(false);
     let port = *plan.random.pick(&[443, 4_444, 8_443, 2_222, 9_001]);
-    let speech = |plan: &mut Plan| if port == 443 { plan.small_talk().1 } else { Speech::Noise };
+    let speech = |plan: &mut Plan| match port {
+        443 => Speech::Tls(Box::new(plan.handshake(None))),
+        _ => Speech::Noise,
+    };
     let towards_port = |plan: &mut Plan, port| Carrier {
         opener: None,
         responder: Some(addr),
@@ -127,7 +130,12 @@ fn towards(plan: &mut Plan, addr: IpAddr) -> Carrier {
 
 fn from(plan: &mut Plan, addr: IpAddr, port: Option<u16>) -> Carrier {
     let server = population::client(&mut plan.random, addr.is_ipv6());
-    Carrier { opener: Some((addr, port)), responder: Some(server), port: 25, speech: Speech::Noise }
+    Carrier {
+        opener: Some((addr, port)),
+        responder: Some(server),
+        port: 7_070,
+        speech: Speech::Noise,
+    }
 }
 
 fn background_name(plan: &mut Plan) -> String {

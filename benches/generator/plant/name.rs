@@ -158,8 +158,11 @@ pub(super) fn hostname_and_port(plan: &mut Plan, round: usize) {
         Carrier::http(&format!("{name}:{port}"), None)
     };
     let right = towards(&host, 8_443);
-    let wrong =
-        if round.is_multiple_of(3) { towards(&host, 8_444) } else { towards(&format!("not{host}"), 8_443) };
+    let wrong = if round.is_multiple_of(3) {
+        towards(&host, 8_444)
+    } else {
+        towards(&format!("not{host}"), 8_443)
+    };
     let kind = if round.is_multiple_of(2) { "tls_sni" } else { "http_host" };
     plan.hit(kind, &indicator, right);
     plan.near(kind, &indicator, wrong);

@@ -53,7 +53,8 @@ pub(super) fn prefix(plan: &mut Plan, round: usize) {
     };
     let indicator = [Indicator::new("url", format!("http://{host}{star}"))];
     plan.hit("http_url", &indicator, Carrier::http(&host, Some(&below)));
-    let beside = if round.is_multiple_of(2) { format!("{folder}way.php") } else { format!("/x{below}") };
+    let beside =
+        if round.is_multiple_of(2) { format!("{folder}way.php") } else { format!("/x{below}") };
     plan.near("http_url", &indicator, Carrier::http(&host, Some(&beside)));
 }
 
