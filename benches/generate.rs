@@ -1,4 +1,5 @@
-//! Makes the captures that `replay` measures: `cargo bench --bench generate -- mix --out benches/data/mix.pcap`.
+//! Makes the captures that `replay` measures: `cargo bench --bench generate -- mix --out
+//! benches/data/mix.pcap`.
 #![allow(clippy::print_stdout, reason = "a command line program")]
 
 mod generator;
@@ -13,7 +14,8 @@ use generator::Payload;
 use generator::Profile;
 use generator::Task;
 
-/// Writes a capture, and beside it `*.indicators.csv`, `*.ja4.json` (what MISP has only as objects) and `*.expected.jsonl`.
+/// Writes a capture, and beside it `*.indicators.csv`, `*.ja4.json` (what MISP has only as objects)
+/// and `*.expected.jsonl`.
 #[derive(Parser)]
 struct Options {
     /// What kind of capture.
@@ -37,7 +39,8 @@ struct Options {
     /// The capture's path.
     #[arg(long, required_unless_present = "self_check")]
     out: Option<PathBuf>,
-    /// Checks the generator's fingerprints and certificates against known answers, and writes nothing.
+    /// Checks the generator's fingerprints and certificates against known answers, and writes
+    /// nothing.
     #[arg(long)]
     self_check: bool,
     /// Given by `cargo bench`.

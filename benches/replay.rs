@@ -1,6 +1,8 @@
-//! Measures the command line against what only reads: `cargo bench --bench replay -- --profiles mix,small,wide`.
+//! Measures the command line against what only reads: `cargo bench --bench replay -- --profiles
+//! mix,small,wide`.
 //!
-//! Every run's alerts are compared with what the generator planted; a wrong answer fails the bench whatever its speed.
+//! Every run's alerts are compared with what the generator planted; a wrong answer fails the bench
+//! whatever its speed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod generator;
@@ -20,7 +22,7 @@ struct Options {
     #[arg(long, default_value = env!("CARGO_BIN_EXE_tapsieve"))]
     bin: PathBuf,
     /// Which captures.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Profile::Mix, Profile::Small, Profile::Wide])]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "mix,small,wide")]
     profiles: Vec<Profile>,
     /// How much of the full size; 0.01 for a look.
     #[arg(long, default_value_t = 1.0)]

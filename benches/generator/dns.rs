@@ -193,7 +193,7 @@ impl Message {
         self.bytes.extend_from_slice(&[0; 6]);
     }
 
-    /// Writes a name, ending it with a pointer where its rest was written before (RFC 1035 §4.1.4).
+    /// Writes a name, with a pointer for what of it was written before (RFC 1035 §4.1.4).
     fn name(&mut self, name: &str) {
         let mut rest = name;
         while !rest.is_empty() {

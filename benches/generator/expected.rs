@@ -1,4 +1,5 @@
-//! What an engine has to find, and what it must not: one JSON line for each planted indicator and flow.
+//! What an engine has to find, and what it must not: one JSON line for each planted indicator and
+//! flow.
 
 use std::fs::File;
 use std::io::BufWriter;

@@ -1,7 +1,8 @@
 //! JA3, JA3S and JA4 of the hellos that the generator writes, from their bytes.
 //!
-//! Spec:   JA3 (salesforce/ja3 README): MD5 over decimal fields, GREASE left out; JA4 (FoxIO technical details, the TLS
-//!         client part, BSD-3-Clause); RFC 8701 (GREASE); RFC 8446 §4.1.2, §4.1.3
+//! Spec:   JA3 (salesforce/ja3 README): MD5 over decimal fields, GREASE left out; JA4 (FoxIO
+//!         technical details, the TLS client part, BSD-3-Clause); RFC 8701 (GREASE); RFC 8446
+//!         §4.1.2, §4.1.3
 //! Reads:  one handshake message with its four-byte header
 //! Yields: the fingerprints' text
 //! Bounds: none, the messages are our own

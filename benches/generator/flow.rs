@@ -1,7 +1,8 @@
 //! A TCP connection as a script of turns, given out one frame at a time.
 //!
-//! Handshake, segments of at most a frame, an acknowledgement for every few of them, slow start, a close; some flows lose,
-//! repeat, reorder or resegment one of their data segments, as real ones do. Times are those of a tap near the client.
+//! Handshake, segments of at most a frame, an acknowledgement for every few of them, slow start, a
+//! close; some flows lose, repeat, reorder or resegment one of their data segments, as real ones
+//! do. Times are those of a tap near the client.
 
 use std::collections::VecDeque;
 
@@ -212,7 +213,8 @@ impl Flow {
         }
     }
 
-    /// Builds the next frame at `now_us`; returns the microseconds until the one after it, `None` if there is none.
+    /// Builds the next frame at `now_us`; returns the microseconds until the one after it, `None`
+    /// if there is none.
     pub(crate) fn step(&mut self, now_us: u64, pool: &Pool, out: &mut Vec<u8>) -> Option<u64> {
         match self.step {
             Step::Syn => self.control(now_us, (Side::Client, SYN, Step::SynAck), out),
@@ -283,7 +285,8 @@ impl Flow {
         Some(self.pace())
     }
 
-    /// Cuts the next segment off the turn; where the mishap strikes, others are held back to follow it.
+    /// Cuts the next segment off the turn; where the mishap strikes, others are held back to follow
+    /// it.
     fn cut_next(&mut self) -> (usize, usize) {
         let first = self.cut();
         let strikes = self.mishap.is_some_and(|(at, _)| at == self.sent);

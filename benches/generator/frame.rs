@@ -1,6 +1,7 @@
 //! Frames: Ethernet, 802.1Q, IPv4, IPv6, TCP, UDP, with right lengths and checksums.
 //!
-//! Spec: IEEE 802.3, 802.1Q; RFC 791; RFC 8200; RFC 9293; RFC 768; RFC 7323 (timestamps); RFC 1071 (checksum)
+//! Spec: IEEE 802.3, 802.1Q; RFC 791; RFC 8200; RFC 9293; RFC 768; RFC 7323 (timestamps); RFC 1071
+//!       (checksum)
 
 use std::net::IpAddr;
 

@@ -1,6 +1,7 @@
 //! ClientHello and ServerHello messages as the programs in use write them.
 //!
-//! Spec: RFC 8446 §4.1.2, §4.1.3, §4.2; RFC 5246 §7.4.1; RFC 6066 §3; RFC 8701 (GREASE); IANA tls-extensiontype-values
+//! Spec: RFC 8446 §4.1.2, §4.1.3, §4.2; RFC 5246 §7.4.1; RFC 6066 §3; RFC 8701 (GREASE); IANA
+//!       tls-extensiontype-values
 
 use super::random::Random;
 use super::template::TEMPLATES;
@@ -114,7 +115,8 @@ impl Hello {
         let mut block = Vec::with_capacity(512);
         for &id in &self.extensions {
             if id == PADDING {
-                // Header (4) and the block's length (2) are still to come, and this extension's own header (4).
+                // Still to come: the message's header (4), the block's length (2), and this
+                // extension's own header (4).
                 let size = body.len() + block.len() + 6;
                 if !(256..PADDED_BYTES - 4).contains(&size) {
                     continue;

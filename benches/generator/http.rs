@@ -9,9 +9,11 @@ use super::random::Random;
 use super::tls::Length;
 
 const AGENTS: [&str; 8] = [
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/125.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+     Chrome/125.0.0.0 Safari/537.36",
     "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+     Version/17.4 Safari/605.1.15",
     "curl/8.5.0",
     "python-requests/2.31.0",
     "Debian APT-HTTP/1.3 (2.6.1)",
@@ -31,13 +33,8 @@ const FOLDERS: [&str; 10] = [
     "i",
 ];
 const ENDINGS: [&str; 8] = [".js", ".css", ".png", ".html", "", ".json", ".deb", ".php"];
-const TYPES: [&str; 5] = [
-    "text/html; charset=utf-8",
-    "application/json",
-    "image/png",
-    "text/css",
-    "application/octet-stream",
-];
+const TYPES: [&str; 4] =
+    ["text/html; charset=utf-8", "text/css", "application/octet-stream", "text/javascript"];
 
 /// Answers below this go out in one piece, the head with the body.
 const WHOLE_BYTES_MAX: usize = 8_000;
@@ -89,7 +86,7 @@ impl Requests {
             let pause = if round == 0 { 150 } else { random.within(5_000, 3_000_000) };
             match turns.last_mut() {
                 Some(Turn { side: Side::Client, body: Body::Bytes(earlier), .. }) => {
-                    earlier.extend(request)
+                    earlier.extend(request);
                 }
                 _ => turns.push(Turn::new(Side::Client, pause, request)),
             }
@@ -111,7 +108,7 @@ impl Requests {
         let mut text =
             format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {agent}\r\n", self.host);
         if agent.starts_with("Mozilla") {
-            text.push_str("Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n");
+            text.push_str("Accept: text/html,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n");
             text.push_str("Accept-Language: en-GB,en;q=0.7\r\nAccept-Encoding: gzip, deflate\r\n");
             text.push_str(&format!("Cookie: sid={}; theme=dark\r\n", random.hex(32)));
         } else {

@@ -1,4 +1,5 @@
-//! Indicators as MISP hands them out: its CSV export, and an event in JSON for what only objects can say.
+//! Indicators as MISP hands them out: its CSV export, and an event in JSON for what only objects
+//! can say.
 //!
 //! Spec: MISP `events/csv` columns; MISP object templates `ja4-plus` v2 and `ja3s` v5
 
@@ -16,8 +17,8 @@ use super::population;
 use super::population::Tribe;
 use super::random::Random;
 
-const HEADER: &str = "uuid,event_id,category,type,value,comment,to_ids,date,object_relation,attribute_tag,\
-                      object_uuid,object_name,object_meta_category\n";
+const HEADER: &str = "uuid,event_id,category,type,value,comment,to_ids,date,object_relation,\
+                      attribute_tag,object_uuid,object_name,object_meta_category\n";
 const TAGS: [&str; 4] =
     ["tlp:green", "tlp:amber", "tlp:clear", "tlp:amber,misp-galaxy:threat-actor=\"\"Unnamed 7\"\""];
 const COMMENTS: [&str; 4] = ["", "C2", "seen in a mail campaign, second stage", "from sandbox"];
@@ -45,7 +46,8 @@ impl Indicator {
     }
 }
 
-/// Writes `total` rows: the planted indicators, scattered among others that the traffic does not show.
+/// Writes `total` rows: the planted indicators, scattered among others that the traffic does not
+/// show.
 pub(crate) fn write_csv(path: &Path, seed: u64, planted: &[Indicator], total: usize) -> Result<()> {
     let rows: Vec<&Indicator> = planted.iter().filter(|one| !one.is_object()).collect();
     let mut random = Random::of(seed, 41, 0);
@@ -95,8 +97,9 @@ pub(crate) fn write_event(path: &Path, seed: u64, planted: &[Indicator]) -> Resu
         }));
     }
     let event = json!({"Event": {
-        "id": "1", "uuid": uuid(&mut random), "info": "Fingerprints of the generator", "date": "2024-06-10",
-        "published": true, "analysis": "2", "threat_level_id": "2", "timestamp": "1718000000", "distribution": "0",
+        "id": "1", "uuid": uuid(&mut random), "info": "Fingerprints of the generator",
+        "date": "2024-06-10", "published": true, "analysis": "2", "threat_level_id": "2",
+        "timestamp": "1718000000", "distribution": "0",
         "Orgc": {"name": "generator", "uuid": uuid(&mut random)}, "Tag": [{"name": "tlp:green"}],
         "Attribute": [], "Object": objects,
     }});
@@ -105,8 +108,9 @@ pub(crate) fn write_event(path: &Path, seed: u64, planted: &[Indicator]) -> Resu
 
 fn attribute(random: &mut Random, kind: (&str, &str), value: &str, to_ids: bool) -> Value {
     json!({
-        "uuid": uuid(random), "object_relation": kind.0, "type": kind.1, "category": "Network activity",
-        "value": value, "to_ids": to_ids, "deleted": false, "timestamp": "1718000000", "comment": "",
+        "uuid": uuid(random), "object_relation": kind.0, "type": kind.1,
+        "category": "Network activity", "value": value, "to_ids": to_ids, "deleted": false,
+        "timestamp": "1718000000", "comment": "",
     })
 }
 
@@ -160,13 +164,14 @@ fn write_row(
         if one.kind.starts_with("x509") { "Payload delivery" } else { "Network activity" };
     let comment = random.pick(&COMMENTS);
     let tag = random.pick(&TAGS);
+    let uuid = uuid(random);
     writeln!(
         file,
-        "\"{}\",{event},\"{category}\",\"{}\",\"{}\",\"{comment}\",{},{date},\"\",\"{tag}\",\"\",\"\",\"\"",
-        uuid(random),
+        "\"{uuid}\",{event},\"{category}\",\"{}\",\"{}\",\"{comment}\",{},{date},\"\",\"{tag}\",{}",
         one.kind,
         one.value,
         u8::from(one.to_ids),
+        "\"\",\"\",\"\"",
     )
 }
 

@@ -1,6 +1,7 @@
 //! A seeded generator of captures, with the indicators planted in them and what has to be found.
 //!
-//! Shares no code with the engine, so that it cannot share its mistakes. The same seed and options give the same bytes.
+//! Shares no code with the engine, so that it cannot share its mistakes. The same seed and options
+//! give the same bytes.
 
 mod certificate;
 mod dns;

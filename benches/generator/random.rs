@@ -1,6 +1,7 @@
 //! Seeded random numbers: the same seed gives the same capture on every machine.
 //!
-//! SplitMix64 (Steele, Lea, Flood 2014): one addition and three multiplications a draw, any state is a good one.
+//! SplitMix64 (Steele, Lea, Flood 2014): one addition and three multiplications a draw, any state
+//! is a good one.
 
 /// A stream of random numbers.
 pub(crate) struct Random(u64);

@@ -1,4 +1,5 @@
-//! Everybody talks at once: frames in the order of time, from as many conversations as are under way.
+//! Everybody talks at once: frames in the order of time, from as many conversations as are under
+//! way.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

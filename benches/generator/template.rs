@@ -1,7 +1,7 @@
 //! The ClientHellos of programs in use: what they offer, in the order that they offer it.
 //!
-//! Written down from published fingerprint lists and from what the programs send; each is varied by `hello` (ALPN,
-//! session ticket), which makes some four dozen kinds of hello.
+//! Written down from published fingerprint lists and from what the programs send; each is varied by
+//! `hello` (ALPN, session ticket), which makes some four dozen kinds of hello.
 
 /// What one program offers.
 pub(crate) struct Template {

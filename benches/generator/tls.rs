@@ -34,7 +34,8 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// What a small device and its server say: TLS 1.2 with a session resumed, so that no certificate is sent.
+    /// What a small device and its server say: TLS 1.2 with a session resumed, so that no
+    /// certificate is sent.
     pub(crate) fn brief(random: &mut Random, name: Option<&str>) -> Self {
         let hello = Hello::brief(random, name);
         let answer = ServerHello { version: 0x0303, cipher: 0xc02b, extensions: vec![65_281, 23] };

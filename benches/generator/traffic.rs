@@ -173,14 +173,15 @@ impl Traffic<'_> {
             let host = if port == 80 { name } else { format!("{name}:{port}") };
             (port, Speech::Http(Requests { host, planted: None }))
         } else {
-            (self.random.within(1_024, 30_000) as u16, Speech::Noise)
+            (self.random.within(30_100, 32_700) as u16, Speech::Noise)
         };
         let length = self.length();
         let route = self.route(None, Some(rank), port);
         self.conversation(route, &speech, length)
     }
 
-    /// Heavy-tailed: a Pareto distribution of index 1, cut at the largest flow; each of its quantiles once.
+    /// Heavy-tailed: a Pareto distribution of index 1, cut at the largest flow; each of its
+    /// quantiles once.
     fn length(&mut self) -> Length {
         let Some(least) = self.shape.bytes_min else { return Length::Brief };
         let at = (self.flows * (SCATTER % self.shape.flows)) % self.shape.flows;
@@ -201,7 +202,8 @@ impl Traffic<'_> {
         self.conversation(route, &case.carrier.speech, length)
     }
 
-    /// The ends of a flow: those of a planted one where it has any, the server with a rank, or a resolver.
+    /// The ends of a flow: those of a planted one where it has any, the server with a rank, or a
+    /// resolver.
     fn route(&mut self, planted: Option<(&Carrier, u16)>, rank: Option<usize>, port: u16) -> Route {
         let random = &mut self.random;
         let carrier = planted.map(|(carrier, _)| carrier);

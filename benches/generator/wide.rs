@@ -1,6 +1,7 @@
 //! Very many flows alive at once, six packets each, taking turns: the profile `wide`.
 //!
-//! No flow has a state here: each packet is made from its flow's number, so a million flows need no memory.
+//! No flow has a state here: each packet is made from its flow's number, so a million flows need no
+//! memory.
 
 use std::io::Result;
 

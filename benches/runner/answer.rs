@@ -34,13 +34,18 @@ impl Answers {
         let mut wanted = HashMap::new();
         for line in lines(path)? {
             let line = line?;
-            let end = |addr: &str, port: &str| (line[addr].clone(), line[port].clone());
+            let end =
+                |addr: &str, port: &str| format!("{} {}", text(&line[addr]), text(&line[port]));
             let kind = match text(&line["type"]).as_str() {
                 "ja4-plus" | "ja3s" => "*".to_owned(),
                 other => other.to_owned(),
             };
             let value = text(&line["value"]).to_lowercase();
-            let sight = Sight { kind, value, flow: flow(end("src", "sport"), end("dst", "dport")) };
+            let sight = Sight {
+                kind,
+                value,
+                flow: format!("{} -> {}", end("src", "sport"), end("dst", "dport")),
+            };
             wanted.insert(sight, line["near_miss"] != Value::Bool(true));
         }
         Ok(Self { wanted })
@@ -86,22 +91,19 @@ impl Answers {
 
 impl Sight {
     fn of_alert(alert: &Value) -> Self {
-        let end = |side: &str| (alert[side]["ip"].clone(), alert[side]["port"].clone());
+        let end =
+            |side: &str| format!("{} {}", text(&alert[side]["ip"]), text(&alert[side]["port"]));
         let indicator = &alert["tapsieve"]["indicator"];
         Self {
             kind: text(&indicator["type"]),
             value: text(&indicator["value"]).to_lowercase(),
-            flow: flow(end("source"), end("destination")),
+            flow: format!("{} -> {}", end("source"), end("destination")),
         }
     }
 
     fn tell(&self) -> String {
         format!("{} {} in {}", self.kind, self.value, self.flow)
     }
-}
-
-fn flow(opener: (Value, Value), other: (Value, Value)) -> String {
-    format!("{} {} -> {} {}", text(&opener.0), text(&opener.1), text(&other.0), text(&other.1))
 }
 
 /// A string without its quotes; a number as it is.

@@ -1,7 +1,8 @@
 //! Runs a command and says what it cost: wall time, processor time, largest resident memory.
 //!
-//! The bench starts itself again as a small process that starts the command, because the kernel tells a parent only the
-//! largest of all its children's memories: a parent of one child knows that child's.
+//! The bench starts itself again as a small process that starts the command, because the kernel
+//! tells a parent only the largest of all its children's memories: a parent of one child knows that
+//! child's.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -79,7 +79,7 @@ fn indicators_in_time(bench: &mut Bench) -> Result<String> {
 fn indicators_in_memory(bench: &mut Bench) -> Result<String> {
     let mut task = Task::new(Profile::Mix);
     task.scale = 0.001;
-    let paths = bench.paths("tiny");
+    let paths = Paths::of(&bench.data.join("tiny.pcap"));
     bench.prepare(&task, &paths)?;
     let answers = Answers::read(&paths.expected)?;
     let mut text =
@@ -92,7 +92,7 @@ fn indicators_in_memory(bench: &mut Bench) -> Result<String> {
     let bytes = per_each(&costs, ROWS);
     text.push_str(&resident(&["indicators", "RSS MiB"], ROWS, &costs));
     text.push_str(&format!(
-        "\n- {bytes:.0} bytes an indicator, its story included (at most {INDICATOR_BYTES_MAX} without it)\n"
+        "\n- {bytes:.0} bytes an indicator with story (at most {INDICATOR_BYTES_MAX} without it)\n"
     ));
     Ok(text)
 }

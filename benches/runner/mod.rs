@@ -119,10 +119,12 @@ impl Bench {
             return Ok(cost);
         }
         let complaints = answers.complaints(&self.alerts())?;
-        let workers = replay.workers;
-        self.failures.extend(
-            complaints.into_iter().map(|what| format!("{capture} ({workers} workers): {what}")),
-        );
+        for what in complaints {
+            let failure = format!("{capture}: {what}");
+            if !self.failures.contains(&failure) {
+                self.failures.push(failure);
+            }
+        }
         Ok(cost)
     }
 
@@ -141,6 +143,9 @@ impl Bench {
 
     /// Notes whether a figure keeps its limit; returns how to print it.
     fn judge(&mut self, what: &str, figure: f64, limit: f64) -> String {
+        if !figure.is_finite() {
+            return "no figure".to_owned();
+        }
         if figure <= limit {
             return format!("{figure:.2} (at most {limit}: kept)");
         }

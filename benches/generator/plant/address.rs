@@ -89,7 +89,8 @@ pub(super) fn network(plan: &mut Plan, round: usize) {
     plan.near("flow", &[wide], carrier);
 }
 
-/// An address with a port on the same end; the near miss has another port, or the port at the other end.
+/// An address with a port on the same end; the near miss has another port, or the port at the other
+/// end.
 pub(super) fn with_port(plan: &mut Plan, round: usize) {
     let addr = plan.addr(false);
     let port = *plan.random.pick(&[443, 4_444, 8_443, 2_222, 9_001]);

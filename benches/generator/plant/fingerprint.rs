@@ -54,12 +54,14 @@ pub(super) fn ja3s(plan: &mut Plan, _round: usize) {
     plan.near("ja3s", &indicator, Carrier::tls(handshake));
 }
 
-/// A certificate, the server's own or its signer's; the near miss has one bit of the signature changed.
+/// A certificate, the server's own or its signer's; the near miss has one bit of the signature
+/// changed.
 pub(super) fn certificate(plan: &mut Plan, round: usize) {
     let name = background_name(plan);
     let mut handshake = classic(plan, Some(&name));
     let signer = certificate::signer(&mut plan.random, "Quiet Hill CA");
-    let leaf = certificate::leaf(&mut plan.random, &name, &[name.clone()], "Quiet Hill CA");
+    let leaf =
+        certificate::leaf(&mut plan.random, &name, std::slice::from_ref(&name), "Quiet Hill CA");
     handshake.chain = vec![leaf, signer];
     let which = usize::from(round % 4 == 3);
     let der = &handshake.chain[which];

@@ -1,6 +1,8 @@
-//! What is planted: for each kind of indicator, flows that it matches and flows that it almost matches.
+//! What is planted: for each kind of indicator, flows that it matches and flows that it almost
+//! matches.
 //!
-//! A hit and its near miss come in pairs, made by one function of `KINDS`; each function varies with its round.
+//! A hit and its near miss come in pairs, made by one function of `KINDS`; each function varies
+//! with its round.
 
 mod address;
 mod fingerprint;
@@ -192,7 +194,7 @@ impl Plan {
         match self.random.below(3) {
             0 => (443, Speech::Tls(Box::new(self.handshake(Some(&name))))),
             1 => (80, Speech::Http(Requests { host: name, planted: None })),
-            _ => (self.random.within(1_024, 9_000) as u16, Speech::Noise),
+            _ => (self.random.within(30_100, 32_700) as u16, Speech::Noise),
         }
     }
 }

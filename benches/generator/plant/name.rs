@@ -21,7 +21,8 @@ pub(super) fn domain_asked(plan: &mut Plan, round: usize) {
     plan.near("dns_query", &indicator, carrier);
 }
 
-/// A domain as the server name of a TLS hello; looked up before, as browsers do, in every third round.
+/// A domain as the server name of a TLS hello; looked up before, as browsers do, in every third
+/// round.
 pub(super) fn domain_in_hello(plan: &mut Plan, round: usize) {
     let (indicator, seen, beside) = domain(plan, round + 1);
     if round % 3 == 2 {

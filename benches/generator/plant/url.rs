@@ -58,7 +58,8 @@ pub(super) fn prefix(plan: &mut Plan, round: usize) {
     plan.near("http_url", &indicator, Carrier::http(&host, Some(&beside)));
 }
 
-/// A URL of a host alone: any request to it, but not to its children, and not under TLS unless asked.
+/// A URL of a host alone: any request to it, but not to its children, and not under TLS unless
+/// asked.
 pub(super) fn host_only(plan: &mut Plan, round: usize) {
     let host = host(plan, 0);
     let slash = if round.is_multiple_of(2) { "/" } else { "" };
