@@ -58,8 +58,18 @@ const _: () = assert!(TLS_MESSAGE_BYTES_MAX <= SIDE_BYTES_MAX);
 pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
 const _: () = assert!(HTTP_HEAD_BYTES_MAX <= SIDE_BYTES_MAX);
 
-/// Header lines of one HTTP request head.
+/// Header lines of one HTTP request head read by the strict parser; the lenient one reads all.
 pub const HTTP_HEADERS_MAX: usize = 128;
+
+/// Characters of an HTTP method; the longest registered one has 17.
+pub const HTTP_METHOD_BYTES_MAX: usize = 32;
+
+/// Bytes in which the version of an HTTP request line is looked for where the method alone does not tell;
+/// RFC 9112 §3 asks all to support 8,000.
+pub const HTTP_LINE_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes kept of an HTTP header value that is folded over lines; folding is obsolete, and was for short values.
+pub const HTTP_FOLDED_BYTES_MAX: usize = 2 * 1024;
 
 /// Certificates read of one chain.
 pub const CERTIFICATES_MAX: usize = 16;
