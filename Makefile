@@ -37,8 +37,8 @@ fuzz: ## fuzz TARGET (dissect, decode, capture, feed, all) for SECS seconds; PRO
 bench: build-deps ## the table of benches/README.md, with its answers checked
 	cargo bench --bench replay
 
-icount: build-deps ## instructions of each stage under callgrind, against the committed baseline
-	@deploy/icount
+icount: build-deps ## instructions of each stage under callgrind, against the committed baseline; BLESS=1 records
+	@BLESS="$(BLESS)" deploy/icount
 
 differential: build-deps ## our fields against tshark's on the fixtures and, where it lies beside, the corpus
 	cargo $(NEXTEST) --test it differential
