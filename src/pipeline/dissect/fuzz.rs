@@ -13,7 +13,7 @@ use crate::pipeline::dissect::tls;
 
 /// Every protocol, and `any`: the content decides.
 pub const PROTOCOLS: &[(&str, fn(&[u8]))] =
-    &[("any", any), ("dns", dns::fuzz), ("http", http::fuzz), ("tls", tls::fuzz::fuzz)];
+    &[("any", any), ("dns", dns::fuzz), ("http", http::fuzz), ("tls", tls::fuzz)];
 
 /// The reader of any protocol as if it were a dissector.
 #[derive(Default)]
