@@ -5,6 +5,8 @@
 pub mod damage;
 pub mod file;
 pub mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 mod compressed;
 mod gauge;
