@@ -2,7 +2,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo "nextest run" || echo test)
-TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help demo test test-deps check t bless fuzz bench icount differential ci build-deps
 
@@ -32,14 +31,14 @@ t: ## tests whose name holds FILTER
 bless: ## rewrite goldens, schema and reference pages; read the diff
 	BLESS=1 cargo $(NEXTEST) --test it
 
-fuzz: ## fuzz TARGET (dissect, decode, capture, feed) for SECS seconds; PROTO picks a dissector
-	@deploy/fuzz "$(or $(TARGET_NAME),dissect)" "$(or $(SECS),60)"
+fuzz: ## fuzz TARGET (dissect, decode, capture, feed, all) for SECS seconds; PROTO picks a dissector
+	@PROTO="$(PROTO)" deploy/fuzz "$(or $(TARGET),dissect)" "$(or $(SECS),60)"
 
 bench: build-deps ## the table of benches/README.md, with its answers checked
 	cargo bench --bench replay
 
-icount: build-deps ## instructions of each stage under callgrind, against the committed baseline
-	@deploy/icount
+icount: build-deps ## instructions of each stage under callgrind, against the committed baseline; BLESS=1 records
+	@BLESS="$(BLESS)" deploy/icount
 
 differential: build-deps ## our fields against tshark's on the fixtures and, where it lies beside, the corpus
 	cargo $(NEXTEST) --test it differential

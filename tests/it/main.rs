@@ -7,3 +7,4 @@ mod same;
 mod command;
 mod differential;
 mod corpus;
+mod schema;

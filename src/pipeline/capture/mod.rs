@@ -5,6 +5,8 @@
 pub mod damage;
 pub mod file;
 pub mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 mod compressed;
 mod gauge;
@@ -13,6 +15,8 @@ mod order;
 mod pcap;
 mod pcapng;
 mod reading;
+#[cfg(test)]
+mod samples;
 
 use std::io;
 use std::io::Read;

@@ -2,6 +2,8 @@
 
 mod cooked;
 mod ethernet;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod ip;
 mod link;
 mod transport;

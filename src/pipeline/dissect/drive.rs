@@ -22,6 +22,7 @@ pub fn drive<D: Dissect>(turns: &[(Side, &[u8])], piece: usize) -> Drive {
     let mut unread = [Vec::new(), Vec::new()];
     let mut skip = [0_u64; 2];
     let mut drive = Drive::default();
+    let mut notes = Notes::new();
     for (side, bytes) in turns {
         let i = usize::from(*side == Side::Resp);
         for piece in bytes.chunks(piece.max(1)) {
@@ -31,7 +32,7 @@ pub fn drive<D: Dissect>(turns: &[(Side, &[u8])], piece: usize) -> Drive {
             if drive.ended[i].is_some() || unread[i].is_empty() || skipped == piece.len() {
                 continue;
             }
-            let mut notes = Notes::new();
+            notes.clear();
             let step = dissector.feed(*side, &unread[i], &mut notes);
             drive.lines.extend(notes.iter().map(|observation| line(&observation)));
             let consumed =

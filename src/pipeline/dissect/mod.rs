@@ -5,6 +5,8 @@
 pub mod dns;
 #[cfg(any(test, fuzzing))]
 pub mod drive;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 pub mod reader;
 pub mod tls;

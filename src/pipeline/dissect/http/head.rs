@@ -3,29 +3,32 @@
 //! Spec:   RFC 9112 §3 (request line, target forms), §5 (fields), §5.2 (folding), §6.3 (body length)
 //! Reads:  one head, whole or cut at the bound
 //! Yields: `http.host`, `http.url`, `http.user_agent`
-//! Bounds: `limits::HTTP_HEAD_BYTES_MAX`; `FOLDED_BYTES_MAX`
+//! Bounds: `limits::HTTP_HEAD_BYTES_MAX`, `limits::HTTP_HEADERS_MAX`, `limits::HTTP_FOLDED_BYTES_MAX`
 //! Leaves: all other header fields; percent-encoding, which stays as sent
 
+use std::mem::MaybeUninit;
+
 use crate::model::domain::Domain;
+use crate::model::limits::HTTP_FOLDED_BYTES_MAX;
 use crate::model::limits::HTTP_HEAD_BYTES_MAX;
+use crate::model::limits::HTTP_HEADERS_MAX;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
 use crate::model::observation::Place;
 use crate::model::observation::Seen;
 use crate::model::observation::Value;
 use crate::pipeline::dissect::http::start::is_http;
-use crate::pipeline::dissect::http::start::is_prefixed;
 use crate::pipeline::dissect::http::start::split_version;
 use crate::pipeline::dissect::http::start::trim_blanks;
 
-/// Bytes kept of a value that is folded over lines; folding is obsolete, and long values were never folded much.
-const FOLDED_BYTES_MAX: usize = 2 * 1024;
-
 /// Nearly all URLs are shorter; longer ones pay for the larger buffer.
-const URL_BYTES_USUAL: usize = 2 * 1024;
+const URL_BYTES_USUAL: usize = 1024;
+
+/// The largest length that programs count with signed numbers can send.
+const LENGTH_MAX: u64 = u64::MAX >> 1;
 
 /// What the head of a request shows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Request<'a> {
     method: &'a [u8],
     target: &'a [u8],
@@ -51,7 +54,7 @@ pub(super) enum Body {
 }
 
 /// Values of the header fields that matter, the first of each.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Fields<'a> {
     host: Option<&'a [u8]>,
     user_agent: Option<&'a [u8]>,
@@ -60,16 +63,30 @@ struct Fields<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a head; the version may be missing (HTTP/0.9), but another protocol's is `None`.
+    /// Reads a head, strictly first; what the strict parser refuses is read leniently, as many servers do.
     pub(super) fn parse(head: &'a [u8]) -> Option<Self> {
+        Self::strict(head).or_else(|| Self::lenient(head))
+    }
+
+    fn strict(head: &'a [u8]) -> Option<Self> {
+        let mut lines = [const { MaybeUninit::uninit() }; HTTP_HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut []);
+        request.parse_with_uninit_headers(head, &mut lines).ok().filter(|s| s.is_complete())?;
+        let mut fields = Fields::default();
+        for line in request.headers.iter() {
+            fields.put(line.name.as_bytes(), line.value);
+        }
+        Some(Self { method: request.method?.as_bytes(), target: request.path?.as_bytes(), fields })
+    }
+
+    /// Reads a head that is folded, cut, or odd; the version may be missing (HTTP/0.9), but another
+    /// protocol's is `None`.
+    fn lenient(head: &'a [u8]) -> Option<Self> {
         let (line, rest) = split_line(head)?;
         let at = line.iter().position(|byte| matches!(byte, b' ' | b'\t'))?;
         let (method, line) = line.split_at_checked(at)?;
         let (target, version) = split_version(line);
-        if !version.is_none_or(is_http) {
-            return None;
-        }
-        Some(Self { method, target, fields: Fields::parse(rest) })
+        version.is_none_or(is_http).then(|| Self { method, target, fields: Fields::parse(rest) })
     }
 
     /// Tells whether it asks for a tunnel.
@@ -124,23 +141,29 @@ impl<'a> Fields<'a> {
         let mut fields = Self::default();
         while let Some((field, behind)) = split_field(rest) {
             rest = behind;
-            let Some(colon) = field.iter().position(|&byte| byte == b':') else { continue };
-            let Some((name, value)) = field.split_at_checked(colon) else { continue };
-            let slot = match name.trim_ascii() {
-                name if name.eq_ignore_ascii_case(b"host") => &mut fields.host,
-                name if name.eq_ignore_ascii_case(b"user-agent") => &mut fields.user_agent,
-                name if name.eq_ignore_ascii_case(b"content-length") => &mut fields.length,
-                name if name.eq_ignore_ascii_case(b"transfer-encoding") => &mut fields.coding,
-                _ => continue,
-            };
-            if slot.is_none() {
-                *slot = value.get(1..).map(<[u8]>::trim_ascii);
+            let mut parts = field.splitn(2, |&byte| byte == b':');
+            if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+                fields.put(name.trim_ascii(), value);
             }
         }
         fields
     }
 
-    /// Chunks go before a length (RFC 9112 §6.3); a length that is none is no body.
+    fn put(&mut self, name: &[u8], value: &'a [u8]) {
+        let (slot, expected) = match name.len() {
+            4 => (&mut self.host, &b"host"[..]),
+            10 => (&mut self.user_agent, &b"user-agent"[..]),
+            14 => (&mut self.length, &b"content-length"[..]),
+            17 => (&mut self.coding, &b"transfer-encoding"[..]),
+            _ => return,
+        };
+        if slot.is_none() && name.eq_ignore_ascii_case(expected) {
+            *slot = Some(value.trim_ascii());
+        }
+    }
+
+    /// Chunks go before a length (RFC 9112 §6.3). A length that is none, or that none can send, is no body: what it
+    /// would hide is read.
     fn body(&self) -> Body {
         const CHUNKED: &[u8] = b"chunked";
         let chunked =
@@ -149,13 +172,13 @@ impl<'a> Fields<'a> {
             return Body::Chunked;
         }
         let length = self.length.and_then(|length| std::str::from_utf8(length).ok()?.parse().ok());
-        Body::Bytes(length.unwrap_or(0))
+        Body::Bytes(length.filter(|length| *length <= LENGTH_MAX).unwrap_or(0))
     }
 }
 
 /// Splits off the first line; its end is left out.
 fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = text.iter().position(|&byte| byte == b'\n')?;
+    let end = memchr::memchr(b'\n', text)?;
     let (line, rest) = text.split_at_checked(end)?;
     Some((line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..)?))
 }
@@ -208,23 +231,24 @@ fn note_url(host: &[u8], target: &[u8], seen: &mut impl Seen) {
 #[inline(never)]
 fn note_url_within<const N: usize>(host: &[u8], target: &[u8], seen: &mut impl Seen) {
     let mut url = Text::<N>::new();
-    b"http://".iter().for_each(|byte| url.push(*byte));
-    host.iter().for_each(|byte| url.push(byte.to_ascii_lowercase()));
-    target.iter().for_each(|byte| url.push(*byte));
+    url.push(b"http://");
+    url.push(host);
+    url.lower();
+    url.push(target);
     note(ObservationKind::HttpUrl, Place::HttpUrl, url.as_bytes(), seen);
 }
 
 /// Hands over a value in one line: each fold becomes a space (RFC 9112 §5.2).
 fn unfold(value: &[u8], tell: impl FnOnce(&[u8])) {
-    if !value.contains(&b'\n') {
+    if memchr::memchr(b'\n', value).is_none() {
         return tell(value);
     }
-    let mut text = Text::<FOLDED_BYTES_MAX>::new();
+    let mut text = Text::<HTTP_FOLDED_BYTES_MAX>::new();
     for (i, line) in value.split(|&byte| byte == b'\n').enumerate() {
         if i > 0 && text.len > 0 {
-            text.push(b' ');
+            text.push(b" ");
         }
-        trim_blanks(line).trim_ascii_end().iter().for_each(|byte| text.push(*byte));
+        text.push(trim_blanks(line).trim_ascii_end());
     }
     tell(text.as_bytes());
 }
@@ -244,14 +268,70 @@ impl<const N: usize> Text<N> {
         Self { bytes: [0; N], len: 0 }
     }
 
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.len) {
-            *slot = byte;
-            self.len = self.len.saturating_add(1);
+    fn push(&mut self, text: &[u8]) {
+        let room = N.saturating_sub(self.len);
+        let fitting = text.get(..room).unwrap_or(text);
+        let end = self.len.saturating_add(fitting.len());
+        if let Some(slot) = self.bytes.get_mut(self.len..end) {
+            slot.copy_from_slice(fitting);
+            self.len = end;
+        }
+    }
+
+    fn lower(&mut self) {
+        if let Some(text) = self.bytes.get_mut(..self.len) {
+            text.make_ascii_lowercase();
         }
     }
 
     fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Request;
+
+    #[test]
+    fn what_only_lenient_reading_reads() {
+        for head in [
+            &b"GET / HTTP/1.2\r\n\r\n"[..],
+            b"GET  / HTTP/1.1\r\n\r\n",
+            b"GET /\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost : h\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost:\r\n h\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: \0\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: cut",
+        ] {
+            let both = (Request::strict(head), Request::lenient(head).is_some());
+            assert_eq!(both, (None, true), "{}", head.escape_ascii());
+        }
+        let many = ["GET / HTTP/1.1\n", &"x:y\n".repeat(200), "Host: h\n\n"].concat();
+        let fields = Request::parse(many.as_bytes()).map(|request| request.fields);
+        assert_eq!(fields.and_then(|fields| fields.host), Some(&b"h"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn both_readings_agree(
+            method in "GET|POST|[!-~]{1,3}",
+            path in "/[!-~ü ]{0,9}",
+            version in "1[.][012]",
+            end in "\r\n|\n",
+            fields in prop::collection::vec(
+                ("Host|user-Agent|CONTENT-length|[!-~]{1,4}", "[ \t]{0,2}[ -~ü]{0,9}[ \t]?"), 0..5),
+        ) {
+            let mut head = [&method, " ", &path, " HTTP/", &version, &end].concat();
+            for (name, value) in &fields {
+                head.push_str(&[name, ":", value, &end].concat());
+            }
+            head.push_str(&end);
+            if let Some(strict) = Request::strict(head.as_bytes()) {
+                prop_assert_eq!(Some(strict), Request::lenient(head.as_bytes()), "{}", head);
+            }
+        }
     }
 }

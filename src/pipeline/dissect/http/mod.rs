@@ -14,10 +14,10 @@ use crate::model::bytes::narrow;
 use crate::model::flow::Side;
 use crate::model::limits::HTTP_HEAD_BYTES_MAX;
 use crate::model::observation::Seen;
-use crate::pipeline::dissect::Dissect;
-use crate::pipeline::dissect::Guess;
 use crate::model::step::Step;
 use crate::model::step::Verdict;
+use crate::pipeline::dissect::Dissect;
+use crate::pipeline::dissect::Guess;
 use crate::pipeline::dissect::http::head::Body;
 use crate::pipeline::dissect::http::head::Request;
 use crate::pipeline::dissect::http::head::Response;
@@ -235,7 +235,7 @@ impl Reader {
     fn next_line_end(&mut self, unread: &[u8]) -> Option<usize> {
         let scanned = index(self.scanned);
         let new = unread.get(scanned..)?;
-        let found = new.iter().position(|&byte| byte == b'\n');
+        let found = memchr::memchr(b'\n', new);
         let end = found.map_or(unread.len(), |at| scanned.saturating_add(at).saturating_add(1));
         self.scanned = narrow(end);
         found.map(|_| end)

@@ -4,14 +4,11 @@
 //!         RFC 9113 §3.4 (HTTP/2's preface)
 //! Reads:  no more than the first line
 //! Yields: nothing
-//! Bounds: `METHOD_BYTES_MAX`, `LINE_BYTES_MAX`
+//! Bounds: `limits::HTTP_METHOD_BYTES_MAX`, `limits::HTTP_LINE_BYTES_MAX`
 //! Leaves: the rest of the head
 
-/// The longest method that is one; the longest registered one has 17 characters.
-const METHOD_BYTES_MAX: usize = 32;
-
-/// The longest line in which a version is looked for: what RFC 9112 §3 asks all to support, and some.
-const LINE_BYTES_MAX: usize = 8 * 1024;
+use crate::model::limits::HTTP_LINE_BYTES_MAX;
+use crate::model::limits::HTTP_METHOD_BYTES_MAX;
 
 /// Methods that are believed before their line is whole, if a path, a URL or an authority follows.
 const METHODS: &[&[u8]] = &[
@@ -52,7 +49,7 @@ impl Start {
             return Self::Response;
         }
         let method_bytes =
-            unread.iter().take(METHOD_BYTES_MAX).take_while(|b| is_token(**b)).count();
+            unread.iter().take(HTTP_METHOD_BYTES_MAX).take_while(|b| is_token(**b)).count();
         let Some((method, rest)) = unread.split_at_checked(method_bytes) else {
             return Self::Foreign;
         };
@@ -77,7 +74,7 @@ fn of_target(method: &[u8], rest: &[u8]) -> Start {
     if known && [&b"http://"[..], b"https://"].iter().any(|scheme| is_prefixed(rest, scheme)) {
         return Start::Request;
     }
-    let shown = rest.get(..LINE_BYTES_MAX).unwrap_or(rest);
+    let shown = rest.get(..HTTP_LINE_BYTES_MAX).unwrap_or(rest);
     let line = shown.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let whole = line.len() < shown.len();
     if line.iter().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r')) {
@@ -85,7 +82,7 @@ fn of_target(method: &[u8], rest: &[u8]) -> Start {
     }
     match whole {
         true if split_version(line).1.is_some_and(is_http) => Start::Request,
-        false if shown.len() < LINE_BYTES_MAX => Start::Unknown,
+        false if shown.len() < HTTP_LINE_BYTES_MAX => Start::Unknown,
         _ => Start::Foreign,
     }
 }

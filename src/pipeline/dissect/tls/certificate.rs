@@ -1,6 +1,7 @@
 //! X.509 certificates: the names they are for, read where they lie.
 //!
-//! Spec:   RFC 5280 §4.1 (certificate), §4.1.2.6 (subject), §4.2.1.6 (subjectAltName); X.520 §6.2.2 (commonName)
+//! Spec:   RFC 5280 §4.1 (certificate), §4.1.2.6 (subject), §4.2.1.6 (subjectAltName); X.520 §6.2.2
+//!         (commonName)
 //! Reads:  one DER certificate, whole
 //! Yields: `cert_name`; the digests are of the bytes
 //! Bounds: the certificate's length; nothing is copied but names in UTF-16
@@ -21,11 +22,13 @@ const EXTENSIONS: Tag = Tag(3);
 /// Tag of `dNSName` in a `GeneralName`.
 const DNS_NAME: Tag = Tag(2);
 
-/// Tells the common names of the subject, then its DNS alternative names; those before the first byte that is not DER.
+/// Tells the common names of the subject, then its DNS alternative names; those before the first
+/// byte that is not DER.
 ///
 /// ```text
 /// Certificate    SEQUENCE { TBSCertificate, algorithm, signature }
-/// TBSCertificate SEQUENCE { [0] version?, serial, algorithm, issuer, validity, subject, key, [1]? [2]? [3] extensions? }
+/// TBSCertificate SEQUENCE { [0] version?, serial, algorithm, issuer, validity, subject, key,
+///                           [1]? [2]? [3] extensions? }
 /// ```
 pub fn names(der: &[u8], mut each: impl FnMut(&[u8])) -> Option<()> {
     let certificate = Elements(der).next()?;
@@ -78,7 +81,8 @@ fn common_names(subject: &[u8], each: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// `Extension SEQUENCE { id, critical BOOLEAN?, value OCTET STRING }`; the value is a `SEQUENCE OF GeneralName`.
+/// `Extension SEQUENCE { id, critical BOOLEAN?, value OCTET STRING }`; the value is a
+/// `SEQUENCE OF GeneralName`.
 fn alternative_names(extension: &[u8], each: &mut impl FnMut(&[u8])) -> Option<()> {
     let mut fields = Elements(extension);
     if fields.next()?.data != SUBJECT_ALT_NAME {
@@ -103,4 +107,68 @@ fn utf16(value: &[u8], each: &mut impl FnMut(&[u8])) {
         len = end;
     }
     each(space.get(..len).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+    use crate::pipeline::dissect::tls::samples;
+    use x509_parser::prelude::FromDer;
+    use x509_parser::prelude::GeneralName;
+    use x509_parser::prelude::X509Certificate;
+
+    /// The server's certificate of the recorded connection: behind record, message and list
+    /// headers.
+    fn sample() -> Vec<u8> {
+        samples::bytes(samples::SERVER_12)[70 + 5 + 4 + 3 + 3..574].to_vec()
+    }
+
+    fn told(der: &[u8]) -> Vec<String> {
+        let mut all = Vec::new();
+        let _damaged = names(der, |name| all.push(String::from_utf8_lossy(name).into_owned()));
+        all
+    }
+
+    /// The same names by the library's own reading.
+    fn oracle(der: &[u8]) -> Vec<String> {
+        let (_, certificate) = X509Certificate::from_der(der).expect("a certificate");
+        let common = certificate.subject().iter_common_name();
+        let mut all: Vec<String> =
+            common.map(|name| name.as_str().expect("text").to_owned()).collect();
+        let names = certificate.subject_alternative_name().expect("well-formed");
+        for name in names.into_iter().flat_map(|names| &names.value.general_names) {
+            if let GeneralName::DNSName(name) = name {
+                all.push((*name).to_owned());
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn names_are_those_of_the_library() {
+        let expected = ["Server.Example.ORG", "www.example.org", "*.Example.net"];
+        assert_eq!(told(&sample()), expected);
+        assert_eq!(oracle(&sample()), expected);
+    }
+
+    #[test]
+    fn every_cut_and_every_damaged_byte_is_survived() {
+        let whole = sample();
+        for at in 0..whole.len() {
+            assert!(told(&whole[..at]).len() <= 3);
+            for value in [0, 0x30, 0x7f, 0x80, 0x84, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] = value;
+                let _names = told(&damaged);
+            }
+        }
+    }
+
+    #[test]
+    fn utf_16_names_are_told_as_utf_8() {
+        let mut all = Vec::new();
+        super::utf16(&[0, b'a', 0, 0xe9, 0xd8, 0x00], &mut |name| all.push(name.to_vec()));
+        assert_eq!(all, ["aé\u{fffd}".as_bytes()]);
+        super::utf16(&[0; 5_000], &mut |_| panic!("too long"));
+    }
 }

@@ -1,7 +1,8 @@
 //! ClientHello and ServerHello: split into fields at once, their contents read when asked for.
 //!
-//! Spec:   RFC 8446 §4.1 (hellos), RFC 5246 §7.4.1, RFC 6101 §5.6.1; RFC 6066 §3 (server_name); RFC 7301 §3.1
-//!         (ALPN); RFC 8422 §5.1 (groups, point formats); RFC 8701 (GREASE); IANA tls-extensiontype-values
+//! Spec:   RFC 8446 §4.1 (hellos), RFC 5246 §7.4.1, RFC 6101 §5.6.1; RFC 6066 §3 (server_name);
+//!         RFC 7301 §3.1 (ALPN); RFC 8422 §5.1 (groups, point formats); RFC 8701 (GREASE);
+//!         IANA tls-extensiontype-values
 //! Reads:  one handshake message body, whole; of TLS, QUIC or DTLS (without its cookie)
 //! Yields: nothing: fields for fingerprints and names
 //! Bounds: the body's length; nothing is copied
@@ -86,7 +87,8 @@ impl<'a> ClientHello<'a> {
         self.list8(EC_POINT_FORMATS).rest().iter().copied()
     }
 
-    /// Returns the signature algorithms in the order sent; those for certificates alone are another extension.
+    /// Returns the signature algorithms in the order sent; those for certificates alone are another
+    /// extension.
     pub fn signature_algorithms(self) -> impl Iterator<Item = u16> + Clone {
         numbers(self.list16(SIGNATURE_ALGORITHMS))
     }
@@ -162,7 +164,8 @@ pub fn is_grease(value: u16) -> bool {
     high == low && low & 0x0f == 0x0a
 }
 
-/// Tells whether a ServerHello of this version has neither session id nor compression: TLS 1.3 before draft 22.
+/// Tells whether a ServerHello of this version has neither session id nor compression: TLS 1.3
+/// before draft 22.
 fn is_short_draft(version: u16) -> bool {
     (0x7f00..0x7f16).contains(&version)
 }
@@ -173,4 +176,93 @@ fn numbers(mut c: Cursor<'_>) -> impl Iterator<Item = u16> + Clone {
 
 fn extensions(mut c: Cursor<'_>) -> impl Iterator<Item = (u16, Cursor<'_>)> + Clone {
     std::iter::from_fn(move || Some((c.u16()?, c.vec16()?)))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::ClientHello;
+    use super::ServerHello;
+    use super::is_grease;
+
+    /// A ClientHello's body.
+    pub(in crate::pipeline::dissect::tls) fn client(
+        version: u16,
+        ciphers: &[u16],
+        extensions: &[(u16, Vec<u8>)],
+    ) -> Vec<u8> {
+        let head = [&version.to_be_bytes()[..], &[7; 32], &[2, 9, 9]].concat();
+        [&head, &list16(ciphers)[..], &[1, 0], &block(extensions)].concat()
+    }
+
+    /// A ServerHello's body.
+    pub(in crate::pipeline::dissect::tls) fn server(
+        version: u16,
+        cipher: u16,
+        extensions: &[(u16, Vec<u8>)],
+    ) -> Vec<u8> {
+        let head = [&version.to_be_bytes()[..], &[7; 32], &[0]].concat();
+        [&head, &cipher.to_be_bytes()[..], &[0], &block(extensions)].concat()
+    }
+
+    /// Numbers behind their length in bytes.
+    pub(in crate::pipeline::dissect::tls) fn list16(values: &[u16]) -> Vec<u8> {
+        vec16(&values.iter().flat_map(|value| value.to_be_bytes()).collect::<Vec<_>>())
+    }
+
+    fn vec16(bytes: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(bytes.len()).expect("16 bits");
+        [&len.to_be_bytes()[..], bytes].concat()
+    }
+
+    fn block(extensions: &[(u16, Vec<u8>)]) -> Vec<u8> {
+        let one = |(id, body): &(u16, Vec<u8>)| [&id.to_be_bytes()[..], &vec16(body)].concat();
+        if extensions.is_empty() {
+            return Vec::new();
+        }
+        vec16(&extensions.iter().flat_map(one).collect::<Vec<_>>())
+    }
+
+    fn check(extension: &[u8], name: Option<&[u8]>) {
+        let body = client(0x0303, &[1], &[(0, extension.to_vec())]);
+        assert_eq!(ClientHello::parse(&body).expect("whole").server_name(), name);
+    }
+
+    #[test]
+    fn the_first_host_name_is_the_server_name() {
+        check(b"\x00\x06\x00\x00\x03a.b", Some(b"a.b"));
+        check(b"\x00\x0b\x07\x00\x02zz\x00\x00\x03a.b", Some(b"a.b"));
+        check(b"\x00\x0c\x00\x00\x03a.b\x00\x00\x03c.d", Some(b"a.b"));
+        check(b"\x00\x05\x07\x00\x02zz", None);
+        check(b"\x00\x06\x00\x00\x04a.b", None);
+        check(b"\x00\x07\x00\x00\x03a.b", None);
+        check(b"", None);
+    }
+
+    #[test]
+    fn every_cut_is_survived() {
+        let extensions = [(0, b"\x00\x06\x00\x00\x03a.b".to_vec()), (43, vec![2, 3, 4])];
+        let whole = client(0x0303, &[1, 2], &extensions);
+        let parsed: Vec<_> = (0..whole.len()).map(|n| ClientHello::parse(&whole[..n])).collect();
+        // An SSL 3.0 hello ends before the extensions.
+        let short = client(0x0303, &[1, 2], &[]).len();
+        assert!(parsed.iter().enumerate().all(|(n, hello)| hello.is_some() == (n == short)));
+        let whole = server(0x0303, 1, &extensions);
+        let short = server(0x0303, 1, &[]).len();
+        let parsed: Vec<_> = (0..whole.len()).map(|n| ServerHello::parse(&whole[..n])).collect();
+        assert!(parsed.iter().enumerate().all(|(n, hello)| hello.is_some() == (n == short)));
+    }
+
+    #[test]
+    fn drafts_of_tls_13_have_a_shorter_server_hello() {
+        let body = [&[0x7f, 0x12][..], &[7; 32], &[0x13, 0x01], &[0, 4, 0, 40, 0, 0]].concat();
+        let hello = ServerHello::parse(&body).expect("whole");
+        assert_eq!((hello.cipher, hello.extensions().count()), (0x1301, 1));
+        assert!(hello.is_encrypted_next());
+    }
+
+    #[test]
+    fn grease_is_sixteen_values() {
+        assert_eq!((0..=u16::MAX).filter(|value| is_grease(*value)).count(), 16);
+        assert!(is_grease(0x0a0a) && is_grease(0xfafa) && !is_grease(0x0a1a));
+    }
 }

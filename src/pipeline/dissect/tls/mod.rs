@@ -1,32 +1,34 @@
-//! TLS: names, fingerprints and certificates of handshakes, from what is sent before encryption begins.
+//! TLS: names, fingerprints and certificates of handshakes, from what is sent before encryption
+//! begins.
 //!
-//! Spec:   RFC 8446 §4, §5 and D.4 (TLS 1.3, compatibility); RFC 5246 §7.4 (TLS 1.2); RFC 6101 §5.6 (SSL 3.0); RFC 5246 E.2
-//!         (SSL 2.0 hellos)
-//! Reads:  both sides' bytes, each side by itself and in either role, so captures of one direction work
+//! Spec:   RFC 8446 §4, §5 and D.4 (TLS 1.3, compatibility); RFC 5246 §7.4 (TLS 1.2); RFC 6101 §5.6
+//!         (SSL 3.0); RFC 5246 E.2 (SSL 2.0 hellos)
+//! Reads:  both sides' bytes, each side by itself and in either role, so captures of one direction
+//!         work
 //! Yields: `tls.sni`, `tls.client_hello`, `tls.server_hello`, `tls.certificate`
-//! Bounds: `limits::TLS_MESSAGE_BYTES_MAX` for a hello and for each certificate, longer ones are skipped over;
-//!         `limits::CERTIFICATES_MAX`
-//! Leaves: whatever is encrypted; a second ClientHello behind early data; fingerprints of SSL 2.0 hellos
+//! Bounds: `limits::TLS_MESSAGE_BYTES_MAX` for a hello and for each certificate, longer ones are
+//!         skipped over; `limits::CERTIFICATES_MAX`
+//! Leaves: whatever is encrypted; a second ClientHello behind early data; fingerprints of SSL 2.0
+//!         hellos
 //!
-//! A side's state is small because nothing is kept: bytes stay unread until the message or certificate that they
-//! belong to is whole, and are then read where they lie.
+//! A side's state is small because nothing is kept: bytes stay unread until the message or
+//! certificate that they belong to is whole, and are then read where they lie.
 
 pub mod certificate;
 pub mod hello;
 pub mod ja3;
 pub mod ja4;
-pub mod name;
 mod pen;
 mod record;
+#[cfg(test)]
+mod samples;
 mod ssl2;
-#[cfg(any(test, fuzzing))]
-mod tests;
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
+use crate::model::domain::Domain;
 use crate::model::flow::Side;
 use crate::model::limits::CERTIFICATES_MAX;
-use crate::model::limits::NAME_TEXT_BYTES_MAX;
 use crate::model::limits::TLS_MESSAGE_BYTES_MAX;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
@@ -56,21 +58,25 @@ const MESSAGE_HEADER_BYTES: usize = 4;
 /// Bytes of the length before a certificate, and before the list of them.
 const CERTIFICATE_HEADER_BYTES: u32 = 3;
 
+/// Bytes passed over unseen at a time: the longest record, which is one of SSL 2.0.
+const UNSEEN_BYTES_MAX: u32 = 0x7fff + 2;
+
 /// Kinds of handshake messages, RFC 8446 §B.3, RFC 5246 §A.4.
 mod kind {
     pub(super) const CLIENT_HELLO: u8 = 1;
     pub(super) const SERVER_HELLO: u8 = 2;
     pub(super) const CERTIFICATE: u8 = 11;
 
-    /// Tells whether a message is sent in the clear before more of them: hello_request, new_session_ticket, the
-    /// hello_retry_request of drafts, server_key_exchange, certificate_request, certificate_verify, certificate_url,
-    /// certificate_status, supplemental_data.
+    /// Tells whether a message is sent in the clear before more of them: hello_request,
+    /// new_session_ticket, the hello_retry_request of drafts, server_key_exchange,
+    /// certificate_request, certificate_verify, certificate_url, certificate_status,
+    /// supplemental_data.
     pub(super) fn is_passed_over(kind: u8) -> bool {
         matches!(kind, 0 | 4 | 6 | 12 | 13 | 15 | 21 | 22 | 23)
     }
 
-    /// Tells whether a message is sent in the clear; behind a server_hello_done, a client_key_exchange or a finished
-    /// nothing readable comes.
+    /// Tells whether a message is sent in the clear; behind a server_hello_done, a
+    /// client_key_exchange or a finished nothing readable comes.
     pub(super) fn is_plain(kind: u8) -> bool {
         is_passed_over(kind) || matches!(kind, CLIENT_HELLO | SERVER_HELLO | CERTIFICATE | 14 | 16)
     }
@@ -87,8 +93,7 @@ const _: () = assert!(size_of::<Tls>() <= 48);
 
 impl Dissect for Tls {
     fn probe(bytes: &[u8]) -> Guess {
-        let [kind, _] = bytes.first_chunk::<2>().copied().unwrap_or_default();
-        if kind >= ssl2::MARK {
+        if bytes.first().is_some_and(|first| *first >= ssl2::MARK) {
             return ssl2::probe(bytes);
         }
         // What is not there yet is taken to be as it should.
@@ -112,6 +117,7 @@ impl Dissect for Tls {
             Side::Resp => (&mut self.resp, &self.orig),
         };
         let consumed = half.read(bytes, seen);
+        debug_assert!(consumed <= u64::from(narrow(bytes.len()).saturating_add(UNSEEN_BYTES_MAX)));
         let verdict = match (half.ended, other.ended) {
             (false, _) => Verdict::More,
             (true, _) if !half.started && !other.started => Verdict::Alien,
@@ -137,7 +143,8 @@ struct Half {
     certificates: u8,
     /// A record was read.
     started: bool,
-    /// A ChangeCipherSpec was seen: only a hello is still readable, of a TLS 1.3 connection (RFC 8446 §D.4).
+    /// A ChangeCipherSpec was seen: only a hello is still readable, of a TLS 1.3 connection
+    /// (RFC 8446 §D.4).
     ciphered: bool,
     /// Nothing readable comes any more.
     ended: bool,
@@ -234,10 +241,8 @@ impl Half {
             _ if self.ciphered => return Err(Lack::Never),
             kind::CERTIFICATE => {
                 let mut list = payload;
-                let list_len = match list.array::<3>() {
-                    Ok([a, b, c]) => u32::from_be_bytes([0, a, b, c]),
-                    Err(lack) => return Err(reachable(rest)(lack)),
-                };
+                let [a, b, c] = list.array().map_err(reachable(rest))?;
+                let list_len = u32::from_be_bytes([0, a, b, c]);
                 if list_len.checked_add(CERTIFICATE_HEADER_BYTES) == Some(len) {
                     payload = list;
                     self.list_left = list_len;
@@ -305,7 +310,8 @@ fn reachable(rest: &[u8]) -> impl FnOnce(Lack) -> Lack {
     move |lack| if full { Lack::Never } else { lack }
 }
 
-/// Returns how many bytes to skip where something is too long to be read; else passes on what lacks.
+/// Returns how many bytes to skip where something is too long to be read; else passes on what
+/// lacks.
 fn skippable(rest: &[u8], len: u32, lack: Lack) -> Result<u32, Lack> {
     let long = index(len) > TLS_MESSAGE_BYTES_MAX || rest.len() >= TLS_MESSAGE_BYTES_MAX;
     if long && lack != Lack::Never { Ok(len) } else { Err(lack) }
@@ -320,13 +326,9 @@ fn is_hello_like(mut body: Payload<'_>, len: u32) -> Result<bool, Lack> {
 }
 
 fn tell_client(hello: ClientHello<'_>, seen: &mut impl Seen) {
-    let mut space = [0; NAME_TEXT_BYTES_MAX];
-    if let Some(name) = hello.server_name().and_then(|name| name::sni_text(name, &mut space)) {
-        seen.note(Observation {
-            kind: ObservationKind::TlsSni,
-            place: Place::TlsSni,
-            value: Value::Text(name),
-        });
+    if let Some(name) = hello.server_name().and_then(Domain::from_text) {
+        let value = Value::Text(name.as_bytes());
+        seen.note(Observation { kind: ObservationKind::TlsSni, place: Place::TlsSni, value });
     }
     let place = Place::TlsClientHello;
     let ja3 = ja3::client(hello);
@@ -345,11 +347,27 @@ fn tell_certificate(der: &[u8], seen: &mut impl Seen) {
     digest(ObservationKind::CertMd5, &Md5::digest(der));
     digest(ObservationKind::CertSha1, &Sha1::digest(der));
     digest(ObservationKind::CertSha256, &Sha256::digest(der));
-    let mut space = [0; NAME_TEXT_BYTES_MAX];
     let _damaged = certificate::names(der, |name| {
-        if let Some(name) = name::sni_text(name, &mut space) {
-            let kind = ObservationKind::CertName;
-            seen.note(Observation { kind, place, value: Value::Text(name) });
+        if let Some(name) = Domain::from_text(name) {
+            let value = Value::Text(name.as_bytes());
+            seen.note(Observation { kind: ObservationKind::CertName, place, value });
         }
     });
 }
+
+/// Reads any bytes as one side of a connection; they tell the same however they are cut, and what
+/// they are taken for does not change as more of them come.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz(data: &[u8]) {
+    use crate::pipeline::dissect::drive::drive;
+    let whole = drive::<Tls>(&[(Side::Orig, data)], usize::MAX).lines;
+    for piece in [1, 7, 100] {
+        assert_eq!(drive::<Tls>(&[(Side::Resp, data)], piece).lines, whole, "in pieces of {piece}");
+    }
+    let (head, _) = data.split_at(data.len() / 2);
+    let (early, late) = (Tls::probe(head), Tls::probe(data));
+    assert!(early == Guess::Maybe || early == late);
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,9 @@ pub(super) const HEADER_BYTES: usize = 5;
 /// Bytes of a record's body: 2^14 of text and what the cipher adds, RFC 5246 §6.2.3.
 const BODY_BYTES_MAX: u16 = 16_384 + 2_048;
 
-/// Records without handshake bytes that are passed over between two parts of one message; OpenSSL endures 32 empty ones.
-/// Without a bound, looking for the rest of a message again and again would be quadratic work.
+/// Records without handshake bytes that are passed over between two parts of one message; OpenSSL
+/// endures 32 empty ones. Without a bound, looking for the rest of a message again and again would
+/// be quadratic work.
 const FILLERS_MAX: u32 = 32;
 
 /// A record's header.
@@ -80,8 +81,8 @@ pub(super) struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// Returns the payload at the first of `bytes`, where `record_left` bytes of an open record are ahead.
-    /// What lies further ahead than a message may be long is not looked at.
+    /// Returns the payload at the first of `bytes`, where `record_left` bytes of an open record are
+    /// ahead. What lies further ahead than a message may be long is not looked at.
     pub(super) fn new(bytes: &'a [u8], record_left: u16) -> Self {
         let window = bytes.get(..TLS_MESSAGE_BYTES_MAX).unwrap_or(bytes);
         Self { cursor: Cursor::new(window), record_left }
@@ -104,7 +105,8 @@ impl<'a> Payload<'a> {
         Ok(bytes)
     }
 
-    /// Shows `n` bytes in one piece, and moves behind them: where they lie if one record holds them, else joined.
+    /// Shows `n` bytes in one piece, and moves behind them: where they lie if one record holds
+    /// them, else joined.
     pub(super) fn show<R>(&mut self, n: usize, read: impl FnOnce(&[u8]) -> R) -> Result<R, Lack> {
         let start = *self;
         self.pieces(n, |_| {})?;

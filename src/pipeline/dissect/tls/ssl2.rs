@@ -1,4 +1,5 @@
-//! SSL 2.0 hellos: the client's, which old clients send to TLS servers too, and the server's with its certificate.
+//! SSL 2.0 hellos: the client's, which old clients send to TLS servers too, and the server's with
+//! its certificate.
 //!
 //! Spec:   RFC 5246 E.2 (client hello); SSL 2.0 draft-hickman §2.5 (server hello)
 //! Reads:  the first record of a side
@@ -90,5 +91,52 @@ impl Hello {
         let len = len.saturating_add(2);
         let sum = lens.iter().fold(head, |sum, n| sum.saturating_add(usize::from(*n)));
         if known && sum == len { Ok(Self { len, certificate_len }) } else { Err(Lack::Never) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::probe;
+    use super::read;
+    use crate::pipeline::dissect::Guess;
+    use crate::pipeline::dissect::tls::record::Lack;
+
+    /// Version 3.1, one cipher, no session id, a challenge of four bytes.
+    const CLIENT: &[u8] = &[0x80, 16, 1, 3, 1, 0, 3, 0, 0, 0, 4, 0, 0, 4, 1, 2, 3, 4];
+    /// A certificate of three bytes, one cipher, a connection id of two bytes.
+    const SERVER: &[u8] =
+        &[0x80, 19, 4, 0, 1, 0, 2, 0, 3, 0, 3, 0, 2, b'd', b'e', b'r', 1, 0, 128, 8, 8];
+
+    fn check(bytes: &[u8], expected: Result<u32, Lack>, certificate: &[u8]) {
+        let mut told = Vec::new();
+        assert_eq!(read(bytes, |der| told = der.to_vec()), expected, "{bytes:02x?}");
+        assert_eq!(told, certificate);
+    }
+
+    #[test]
+    fn hellos_are_read() {
+        check(CLIENT, Ok(18), b"");
+        check(SERVER, Ok(21), b"der");
+        check(&CLIENT[..11], Ok(18), b"");
+        check(&SERVER[..20], Err(Lack::More(1)), b"");
+    }
+
+    #[test]
+    fn every_cut_is_survived() {
+        for (hello, head) in [(CLIENT, 11), (SERVER, 13)] {
+            for n in 0..hello.len() {
+                let expected = if n < head { Guess::Maybe } else { Guess::Yes };
+                assert_eq!(probe(&hello[..n]), expected, "{n}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_fill_the_record_are_no_hello() {
+        for at in [1, 2, 3, 6, 8, 10] {
+            let mut odd = CLIENT.to_vec();
+            odd[at] += 40;
+            check(&odd, Err(Lack::Never), b"");
+        }
     }
 }
