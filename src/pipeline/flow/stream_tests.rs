@@ -88,7 +88,7 @@ impl Bed {
 fn segment(side: Side, offset: u32, payload: &[u8]) -> Segment<'_> {
     let start = Some(ISN.wrapping_add(1));
     let seq = ISN.wrapping_add(1).wrapping_add(offset);
-    Segment { side, seq, ack: None, fin: false, start, payload, missing_bytes: 0 }
+    Segment { side, seq, ack: None, fin: false, start, probe: false, payload, missing_bytes: 0 }
 }
 
 /// Words: `>` or `<` (who sends), offset, `:`, payload; then `|` ends it (FIN), `-n` n bytes cut off, `^n` acknowledges n.
@@ -206,6 +206,19 @@ fn a_flow_picked_up_begins_with_its_first_segment() {
     }
     assert_eq!(bed.seen, ["", "abc"]);
     assert_eq!(bed.counters.segments_repeated, 1);
+}
+
+#[test]
+fn a_keep_alive_probe_does_not_begin_a_side_that_is_picked_up() {
+    for (start, seen) in [(None, "abc"), (Some(499), "zabc")] {
+        let mut bed = Bed::new();
+        for (seq, payload) in [(499, "z"), (500, "abc"), (502, "z")] {
+            let probe = payload == "z";
+            let payload = payload.as_bytes();
+            bed.segment(&Segment { seq, start, probe, ..segment(Side::Resp, 0, payload) });
+        }
+        assert_eq!(bed.seen, ["", seen]);
+    }
 }
 
 #[test]
