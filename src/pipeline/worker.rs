@@ -228,6 +228,8 @@ impl Desk<'_> {
         let stream = match slot.reading() {
             Reading::Open(stream) => stream,
             Reading::Unread if payload.is_empty() && packet.missing_bytes == 0 => return,
+            // one byte of a connection picked up in its middle is a keep-alive probe (RFC 9293 §3.8.4), not a beginning
+            Reading::Unread if payload.len() == 1 && slot.start(side).is_none() => return,
             Reading::Unread => {
                 let stream = self.streams.open();
                 slot.set_reading(Reading::Open(stream));
