@@ -1,8 +1,12 @@
 //! The commands and their exit codes (contract §2).
 
 use crate::control::bench;
+use crate::control::explain;
+use crate::control::explain::ExplainArguments;
+use crate::control::explain::ExplainError;
 use crate::control::intel::IntelError;
 use crate::control::observe;
+use crate::control::output;
 use crate::control::replay;
 use crate::report::sink::SinkError;
 use clap::Subcommand;
@@ -16,9 +20,19 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Print every observation in captures as JSON lines
     Observe(observe::Arguments),
+    /// Look into indicators
+    #[command(subcommand)]
+    Intel(Intel),
     /// Measure the engine on a capture
     #[command(subcommand)]
     Bench(bench::Bench),
+}
+
+/// What can be asked of indicators.
+#[derive(Subcommand, Debug)]
+pub enum Intel {
+    /// Say what matches a value and from which events, or why nothing does; without VALUE, list all that is left out
+    Explain(ExplainArguments),
 }
 
 /// Everything was read.
@@ -40,6 +54,7 @@ impl Command {
         match self {
             Self::Replay(arguments) => replay::run(arguments),
             Self::Observe(arguments) => observe::run(arguments),
+            Self::Intel(Intel::Explain(arguments)) => explain(&arguments),
             Self::Bench(bench) => bench::run(bench),
         }
         .map(ExitCode::from)
@@ -55,6 +70,9 @@ pub enum Failure {
     /// Indicators that cannot be used.
     #[error(transparent)]
     Intel(#[from] IntelError),
+    /// Indicators that cannot be explained.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     /// An output that cannot be written.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -82,4 +100,11 @@ impl Failure {
             _ => FAILED,
         }
     }
+}
+
+/// Explains to standard output.
+fn explain(arguments: &ExplainArguments) -> Result<u8, Failure> {
+    let damages = explain::run(arguments, &mut std::io::stdout())?;
+    output::say_all(&damages);
+    Ok(if damages.is_empty() { DONE } else { DAMAGED })
 }

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod replay;
 pub mod observe;
 pub mod bench;
+pub mod explain;
 pub mod output;
 pub mod supervisor;
 pub mod intel;

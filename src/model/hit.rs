@@ -17,27 +17,6 @@ pub struct Found {
     pub indicator: IndicatorId,
     /// How well it fits.
     pub grade: Match,
-    /// Which half of a pair it is.
-    pub half: Option<Half>,
-}
-
-/// A half of a pair such as `domain|ip`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Half {
-    /// The name.
-    Name,
-    /// The address.
-    Address,
-}
-
-impl Half {
-    /// Returns the other half.
-    pub fn other(self) -> Self {
-        match self {
-            Self::Name => Self::Address,
-            Self::Address => Self::Name,
-        }
-    }
 }
 
 /// One observation that one indicator names, with its flow.

@@ -104,17 +104,19 @@ pub const REORDER_SECS: u32 = 60;
 pub const ALERTS_HELD_MAX: usize = 65_536;
 
 /// Shortest IPv4 prefix of an indicator: nobody is given more than a /8 (RFC 1466), and half the world is no indicator.
+
+/// Shortest IPv4 prefix of an indicator: no network holds more than a /8, and half the world is none.
 pub const PREFIX_V4_BITS_MIN: u8 = 8;
 
-/// Shortest IPv6 prefix of an indicator: regions hold /12s and hardly any network more than a /16.
+/// Shortest IPv6 prefix of an indicator: regions hold /12s, and hardly any network more than a /16.
 pub const PREFIX_V6_BITS_MIN: u8 = 16;
 
-/// Bytes of a URL after normalising, and of any other text an indicator looks for; both lengths fit 14 bits.
+/// Bytes of a URL after normalising, and of any other text an indicator looks for; fits 14 bits.
 /// Servers take request lines of 8 KiB (RFC 9112 §3), some twice that. A longer one is not matched.
 pub const URL_BYTES_MAX: usize = 16_383;
 const _: () = assert!(URL_BYTES_MAX < 1 << 14);
 
-/// Shortest part between two `*` that is looked for in user agents; a shorter one is in nearly every one.
+/// Shortest part between two `*` that is looked for in user agents; a shorter one is in nearly all.
 pub const SUBSTRING_BYTES_MIN: usize = 4;
 
 /// Indicators and places that one flow remembers to have alerted on; beyond them a repeated value may alert again.
@@ -122,3 +124,7 @@ pub const FLOW_HITS_MAX: usize = 256;
 
 /// Other values of the same message that an alert tells.
 pub const RELATED_MAX: usize = 16;
+
+/// Halves of `domain|ip` pairs remembered for one flow; at the bound the oldest is forgotten.
+pub const FLOW_HALVES_MAX: usize = 16;
+const _: () = assert!(FLOW_HALVES_MAX.is_power_of_two());

@@ -30,8 +30,9 @@ use crate::model::policy::Usage;
 use crate::model::refang::refang;
 use crate::model::refang::trim;
 use crate::model::refusal::Refusal;
+use crate::model::special::covers_special;
 use crate::model::special::is_special;
-use crate::model::special::touches_special;
+use crate::model::special::is_special_prefix;
 use crate::model::url::Scheme;
 use crate::model::url::UrlPattern;
 
@@ -85,10 +86,13 @@ impl Pattern {
         use IndicatorType as T;
         let plain = trim(text);
         let text = &*refang(plain);
-        match text.len() {
+        match plain.len() {
             0 => return Err(Refusal::Empty),
             1..=URL_BYTES_MAX => {}
             _ => return Err(Refusal::TooLong),
+        }
+        if text.is_empty() {
+            return Err(Refusal::Empty);
         }
         let md5 = |kind| Digest::md5(text).map(|d| Self::Digest(kind, d)).ok_or(Refusal::BadDigest);
         match ty {
@@ -211,10 +215,11 @@ fn prefix(ip_text: &str, bits: &str, policy: &Policy) -> Result<Pattern, Refusal
     let bits = if is_mapped { bits.checked_sub(96).ok_or(Refusal::TooShort)? } else { bits };
     let prefix = IpNet::new(ip, bits).map_err(|_| Refusal::BadAddress)?.trunc();
     let bits_min = if ip.is_ipv4() { PREFIX_V4_BITS_MIN } else { PREFIX_V6_BITS_MIN };
-    if bits < bits_min {
+    let is_special = is_special_prefix(prefix);
+    if bits < bits_min && !is_special {
         return Err(Refusal::TooShort);
     }
-    if !policy.allow_special && touches_special(prefix) {
+    if !policy.allow_special && (is_special || covers_special(prefix)) {
         return Err(Refusal::SpecialPurpose);
     }
     if bits == prefix.max_prefix_len() {
@@ -323,4 +328,213 @@ fn autonomous_system(text: &str) -> Result<u32, Refusal> {
 fn http_method(text: &str) -> Result<Box<str>, Refusal> {
     let is_token = text.bytes().all(|b| b.is_ascii_alphabetic() || b"-_".contains(&b));
     if is_token { Ok(text.to_ascii_uppercase().into()) } else { Err(Refusal::BadText) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+    use crate::model::indicator::IndicatorType;
+    use crate::model::policy::Policy;
+
+    /// Canonical text, or the reason in angle brackets; special-purpose addresses are allowed.
+    fn read(ty: &str, value: &str, allow_special: bool) -> String {
+        let ty = IndicatorType::from_name(ty).expect("a type");
+        let policy = Policy { allow_special, ..Policy::default() };
+        match Pattern::from_text(ty, value, &policy) {
+            Ok(pattern) => format!("{pattern}"),
+            Err(refusal) => format!("<{}>", refusal.reason()),
+        }
+    }
+
+    fn check(ty: &str, value: &str, expected: &str) {
+        assert_eq!(read(ty, value, true), expected, "{ty} {value:?}");
+    }
+
+    #[test]
+    fn addresses() {
+        check("ip-dst", "198.51.100.7", "198.51.100.7");
+        check("ip-dst", "2001:DB8::00AB", "2001:db8::ab");
+        check("ip-dst", "[2001:db8::1]", "2001:db8::1");
+        check("ip-dst", "::ffff:203.0.113.9", "203.0.113.9");
+        check("ip-dst", "203[.]0[.]113[.]11", "203.0.113.11");
+        check("ip-dst", " 203.0.113.12 ", "203.0.113.12");
+        check("ip-dst", "203.0.113.010", "<leading_zero>");
+        check("ip-dst", "203.0.113.13,203.0.113.14", "<several_values>");
+        check("ip-dst", "203.0.113.16-203.0.113.31", "<address_range>");
+        check("ip-dst", "999.1.1.1", "<bad_address>");
+        check("ip-dst", "107.183.86", "<bad_address>");
+        check("ip-dst", "fe80::1%eth0", "<zone_id>");
+        check("ip-dst", "evil.example", "<bad_address>");
+        check("ip-dst", "", "<empty>");
+        check("ip-dst", " \u{feff}", "<empty>");
+    }
+
+    #[test]
+    fn prefixes() {
+        check("ip-dst", "198.51.100.0/25", "198.51.100.0/25");
+        check("ip-src", "198.51.100.77/25", "198.51.100.0/25");
+        check("ip-dst", "198.51.100.0/255.255.255.0", "198.51.100.0/24");
+        check("ip-dst", "198.51.100.7/32", "198.51.100.7");
+        check("ip-dst", "2001:db8::1/128", "2001:db8::1");
+        check("ip-dst", "2001:db8:dead::/48", "2001:db8:dead::/48");
+        check("ip-dst", "::ffff:198.51.100.0/120", "198.51.100.0/24");
+        check("ip-dst", "0.0.0.0/0", "<too_short>");
+        check("ip-dst", "128.0.0.0/1", "<too_short>");
+        check("ip-dst", "::/0", "<too_short>");
+        check("ip-dst", "2000::/3", "<too_short>");
+        check("ip-dst", "198.51.100.0/33", "<bad_address>");
+        check("ip-dst", "198.51.100.0/", "<bad_address>");
+        check("ip-dst", "198.51.100.0/255.0.255.0", "<bad_address>");
+    }
+
+    #[test]
+    fn special_purpose_is_refused_unless_allowed() {
+        for (ty, value) in [
+            ("ip-dst", "10.1.2.3"),
+            ("ip-dst", "127.0.0.1"),
+            ("ip-src", "::ffff:10.1.2.3"),
+            ("ip-src", "192.0.0.0/8"),
+            ("ip-dst", "fe80::/10"),
+            ("ip-dst|port", "203.0.113.20|4444"),
+            ("domain|ip", "evil.example|203.0.113.40"),
+            ("url", "http://192.168.1.1/x"),
+            ("url", "http://[fd00::1]:81/"),
+        ] {
+            assert_eq!(read(ty, value, false), "<special_purpose>", "{value}");
+            assert!(!read(ty, value, true).starts_with('<'), "{value}");
+        }
+        assert_eq!(read("ip-dst", "9.9.9.0/24", false), "9.9.9.0/24");
+    }
+
+    #[test]
+    fn addresses_with_ports() {
+        check("ip-dst|port", "203.0.113.20|4444", "203.0.113.20|4444");
+        check("ip-dst|port", "203.0.113.21:8443", "203.0.113.21|8443");
+        check("ip-dst|port", "2001:db8::21|443", "2001:db8::21|443");
+        check("ip-dst|port", "[2001:db8::22]|443", "2001:db8::22|443");
+        check("ip-dst|port", "[2001:db8::22]:443", "2001:db8::22|443");
+        check("ip-dst", "203.0.113.70|443", "203.0.113.70|443");
+        check("ip-dst", "203.0.113.70:443", "203.0.113.70|443");
+        check("ip-src|port", "203.0.113.23|0", "<bad_port>");
+        check("ip-src|port", "203.0.113.23|", "<bad_port>");
+        check("ip-src|port", "203.0.113.23", "<bad_port>");
+        check("ip-src|port", "2001:db8::1:443", "<bad_port>");
+        check("ip-src|port", "203.0.113.23|70000", "<bad_port>");
+        check("ip-src|port", "x|80", "<bad_address>");
+    }
+
+    #[test]
+    fn names() {
+        check("domain", "Evil-UPPER.Example", "evil-upper.example");
+        check("domain", "trailing-dot.example.", "trailing-dot.example");
+        check("domain", "evil(dot)example", "evil.example");
+        check("domain", "bücher-malware.example", "xn--bcher-malware-wob.example");
+        check("domain", "xn--bcher-malware-wob.example", "xn--bcher-malware-wob.example");
+        check("domain", "_dmarc.evil.example", "_dmarc.evil.example");
+        check("domain", "*.wild.example", "wild.example");
+        check("domain", ".leading.example", "leading.example");
+        check("domain", "evil.example\n", "evil.example");
+        check("domain", "com", "<too_short>");
+        check("domain", "*.com", "<too_short>");
+        check("domain", "com.", "<too_short>");
+        check("domain", "203.0.113.30", "<address_in_name>");
+        check("domain", "2001:db8::1", "<address_in_name>");
+        check("domain", "203.0.113.30:80", "<address_in_name>");
+        check("domain", "203.0.113.0/24", "<address_in_name>");
+        check("domain", "107.183.86", "<bad_name>");
+        check("domain", "http://evil.example/path", "<url_in_name>");
+        check("domain", "evil.example # comment", "<bad_name>");
+        check("domain", "a..example", "<bad_name>");
+        check("domain", "a.example,b.example", "<several_values>");
+        check("domain", &format!("{}.example", "l".repeat(64)), "<bad_name>");
+        check("hostname", "host.sub.Evil.example", "host.sub.evil.example");
+        check("hostname", "wpad", "wpad");
+        check("hostname", "*.evil.example", "<wildcard>");
+        check("hostname|port", "c2.evil.example|8080", "c2.evil.example|8080");
+        check("hostname|port", "c2.evil.example:8080", "c2.evil.example|8080");
+        check("hostname|port", "c2.evil.example", "<bad_port>");
+        check("domain|ip", "EVIL3.example|2001:db8::40", "evil3.example|2001:db8::40");
+        check("domain|ip", "evil3.example", "<bad_address>");
+    }
+
+    #[test]
+    fn urls() {
+        check("url", "http://evil.example/a/b?c=d", "http://evil.example/a/b?c=d");
+        check("url", "hxxp://evil[.]example/x", "http://evil.example/x");
+        check("url", "hxxps[:]//evil.example/", "https://evil.example/");
+        check("url", "HTTP://EVIL.example:8080/Path", "http://evil.example:8080/Path");
+        check("url", "http://user:pw@evil.example/", "http://evil.example/");
+        check("url", "http://evil.example/%7Euser/%2e%2e/x", "http://evil.example/x");
+        check("url", "http://evil.example/#frag", "http://evil.example/");
+        check("url", "http://evil.example", "http://evil.example/");
+        check(
+            "url",
+            "http://bücher-malware.example/ä",
+            "http://xn--bcher-malware-wob.example/%C3%A4",
+        );
+        check("url", "http://[2001:DB8::50]/x", "http://[2001:db8::50]/x");
+        check("url", "http://[::ffff:203.0.113.9]/x", "http://203.0.113.9/x");
+        check("url", "http://evil.example/a/*", "http://evil.example/a/*");
+        check("url", "evil.example/login.php", "evil.example/login.php");
+        check("url", "now.asmkpo.com:80", "now.asmkpo.com:80/");
+        check("url", "ftp://evil.example/f", "<unsupported_scheme>");
+        check("url", "tcp://23.254.211.230", "<unsupported_scheme>");
+        check("uri", "/gate.php?id=", "<path_only>");
+        check("uri", "evil.example/gate.php?id=", "evil.example/gate.php?id=");
+        check("url", "107.183.86", "<bad_url>");
+        check("url", "Data/dtl.dat", "<bad_url>");
+        check("url", "http://", "<bad_url>");
+        check("url", "http://*.evil.example/", "<bad_url>");
+        check("url", "http://evil.example:99999/", "<bad_port>");
+        check(
+            "url",
+            &format!("http://evil.example/{}", "A".repeat(4096)),
+            &format!("http://evil.example/{}", "A".repeat(4096)),
+        );
+        check("url", &format!("http://evil.example/{}", "A".repeat(20_000)), "<too_long>");
+        check("url", &format!("http://evil.example/{}", "ä".repeat(8_000)), "<too_long>");
+    }
+
+    #[test]
+    fn other_types() {
+        check(
+            "ja3-fingerprint-md5",
+            "E7D705A3286E19EA42F587B344EE6866",
+            "e7d705a3286e19ea42f587b344ee6866",
+        );
+        check("hassh-md5", "ec7378c1", "<bad_digest>");
+        check(
+            "x509-fingerprint-sha1",
+            "AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD",
+            "aabbccddeeff00112233445566778899aabbccdd",
+        );
+        check("ja4", "JA4", "<bad_fingerprint>");
+        check("community-id", "1:LQU9qZlK+B5F3KDmev6m5PMibrg=", "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+        check("community-id", "x", "<bad_community_id>");
+        check("user-agent", " Mozilla/4.0 (dot) ", "Mozilla/4.0 (dot)");
+        check("user-agent", "*a*", "<too_short>");
+        check("user-agent", "", "<empty>");
+        check("port", "443", "443");
+        check("port", "0", "<bad_port>");
+        check("mac-address", "00-11-22-AA-44-55", "00:11:22:aa:44:55");
+        check("AS", "as64500", "AS64500");
+        check("AS", "x", "<bad_number>");
+        check("http-method", "get", "GET");
+        check("http-method", "g t", "<bad_text>");
+        check("cookie", "a=b", "a=b");
+    }
+
+    #[test]
+    fn canonical_texts_are_stable() {
+        let values =
+            ["http://evil.example/a/*", "evil.example:81/a?b", "http://[2001:db8::1]:8080/"];
+        for value in values {
+            check("url", value, value);
+        }
+        for (ty, value) in
+            [("ip-dst|port", "2001:db8::21|443"), ("domain|ip", "a.example|2001:db8::1")]
+        {
+            check(ty, value, value);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Addresses of special purpose: never the address of one host on the Internet.
 //!
-//! Spec:   RFC 6890 §2.2 and the IANA registries it set up (not globally reachable ones); RFC 5771, RFC 4291 §2.7
+//! Spec:   RFC 6890 §2.2 and the IANA registries it set up (not globally reachable ones); RFC 5771,
+//!         RFC 4291 §2.7
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -29,7 +30,7 @@ const SPECIAL_V4: &[Ipv4Net] = &[
 ];
 
 const SPECIAL_V6: &[Ipv6Net] = &[
-    v6([0, 0, 0, 0], 8), // unspecified, loopback, IPv4-compatible; IPv4-mapped is read as IPv4
+    v6([0, 0, 0, 0], 96), // unspecified, loopback, IPv4-compatible; IPv4-mapped is read as IPv4
     v6([0x64, 0xff9b, 1, 0], 48), // local translation
     v6([0x100, 0, 0, 0], 64), // discard
     v6([0x2001, 0, 0, 0], 23), // protocol assignments: Teredo, benchmarking, ORCHID
@@ -51,11 +52,19 @@ pub fn is_special(ip: IpAddr) -> bool {
     }
 }
 
-/// Tells whether a prefix lies in one of special purpose or covers one.
-pub fn touches_special(prefix: IpNet) -> bool {
+/// Tells whether a prefix lies in one of special purpose.
+pub fn is_special_prefix(prefix: IpNet) -> bool {
     match prefix {
-        IpNet::V4(v4) => SPECIAL_V4.iter().any(|net| net.contains(&v4) || v4.contains(net)),
-        IpNet::V6(v6) => SPECIAL_V6.iter().any(|net| net.contains(&v6) || v6.contains(net)),
+        IpNet::V4(v4) => SPECIAL_V4.iter().any(|net| net.contains(&v4)),
+        IpNet::V6(v6) => SPECIAL_V6.iter().any(|net| net.contains(&v6)),
+    }
+}
+
+/// Tells whether a prefix covers one of special purpose.
+pub fn covers_special(prefix: IpNet) -> bool {
+    match prefix {
+        IpNet::V4(v4) => SPECIAL_V4.iter().any(|net| v4.contains(net)),
+        IpNet::V6(v6) => SPECIAL_V6.iter().any(|net| v6.contains(net)),
     }
 }
 
@@ -69,27 +78,33 @@ const fn v6([a, b, c, d]: [u16; 4], bits: u8) -> Ipv6Net {
 
 #[cfg(test)]
 mod tests {
+    use super::covers_special;
     use super::is_special;
-    use super::touches_special;
+    use super::is_special_prefix;
 
     fn check(text: &str, expected: bool) {
         let special = match text.parse() {
             Ok(ip) => is_special(ip),
-            Err(_) => touches_special(text.parse().expect("a prefix")),
+            Err(_) => {
+                let prefix = text.parse().expect("a prefix");
+                is_special_prefix(prefix) || covers_special(prefix)
+            }
         };
         assert_eq!(special, expected, "{text}");
     }
 
     #[test]
     fn registry() {
-        for text in "0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 169.254.1.1 172.31.255.255 192.168.0.1 198.19.0.1 \
-            203.0.113.9 224.0.0.251 255.255.255.255 :: ::1 2001:db8::1 2002::1 fd00::1 fe80::1 ff02::fb 3fff::1"
+        for text in "0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 169.254.1.1 172.31.255.255 192.168.0.1 \
+            198.19.0.1 203.0.113.9 224.0.0.251 255.255.255.255 :: ::1 2001:db8::1 2002::1 \
+            fd00::1 fe80::1 ff02::fb 3fff::1"
             .split_whitespace()
         {
             check(text, true);
         }
-        for text in "9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 172.15.0.1 172.32.0.1 192.167.1.1 \
-            198.17.255.255 198.20.0.0 223.255.255.255 2001:4860::8888 2a00::1 2003::1 64:ff9b::101:101"
+        for text in "9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 172.15.0.1 172.32.0.1 \
+            192.167.1.1 198.17.255.255 198.20.0.0 223.255.255.255 2001:4860::8888 2a00::1 2003::1 \
+            64:ff9b::101:101"
             .split_whitespace()
         {
             check(text, false);

@@ -1,6 +1,7 @@
 //! URLs in one canonical form, and what an indicator's URL matches.
 //!
-//! Spec:   RFC 3986 §3, §5.2.4 (dot segments), §6.2.2 (normalising); RFC 3987 §3.1 (non-ASCII as UTF-8)
+//! Spec:   RFC 3986 §3, §5.2.4 (dot segments), §6.2.2 (normalising); RFC 3987 §3.1 (non-ASCII as
+//!         UTF-8)
 //! Reads:  a URL as feeds write it, with or without scheme; the absolute URL of an HTTP request
 //! Yields: host and target as one key; scheme and port beside it
 //! Bounds: `limits::URL_BYTES_MAX`
@@ -32,8 +33,8 @@ pub struct UrlPattern {
 }
 
 impl UrlPattern {
-    /// Reads a URL as feeds write it, refanged: `http://host:port/path?query`, the same without scheme, or with a
-    /// trailing `*`.
+    /// Reads a URL as feeds write it, refanged: `http://host:port/path?query`, the same without
+    /// scheme, or with a trailing `*`.
     ///
     /// # Errors
     /// What is no URL that can be matched, and why.
@@ -157,7 +158,8 @@ pub struct ObservedUrl<'b> {
 }
 
 impl<'b> ObservedUrl<'b> {
-    /// Reads the absolute URL of an HTTP request; `None` where it is none, or longer than any indicator.
+    /// Reads the absolute URL of an HTTP request; `None` where it is none, or longer than any
+    /// indicator.
     pub fn from_wire(wire: &[u8], buffer: &'b mut UrlBuffer) -> Option<Self> {
         let colon = wire.iter().position(|&byte| byte == b':')?;
         let (scheme, rest) = wire.split_at_checked(colon)?;
@@ -219,7 +221,8 @@ impl UrlBuffer {
         self.push_encoded(query)
     }
 
-    /// Adds `/` and each segment; `.` and `..` segments are worked off as they come (RFC 3986 §5.2.4).
+    /// Adds `/` and each segment; `.` and `..` segments are worked off as they come (RFC 3986
+    /// §5.2.4).
     fn push_path(&mut self, path: &[u8]) -> Option<()> {
         let base = self.bytes.len();
         let mut is_dot = false;
@@ -242,7 +245,8 @@ impl UrlBuffer {
         if is_dot { self.push(b'/') } else { Some(()) }
     }
 
-    /// Adds bytes: escapes of unreserved characters undone, all others in upper case, whatever a URL cannot hold escaped.
+    /// Adds bytes: escapes of unreserved characters undone, all others in upper case, whatever a
+    /// URL cannot hold escaped.
     fn push_encoded(&mut self, bytes: &[u8]) -> Option<()> {
         let mut rest = bytes;
         while let [first, tail @ ..] = rest {
@@ -386,4 +390,98 @@ fn nibble(digit: u8) -> u8 {
 
 fn hex_digit(nibble: u8) -> u8 {
     if nibble < 10 { nibble.wrapping_add(b'0') } else { nibble.wrapping_sub(10).wrapping_add(b'A') }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Host and target, and the port.
+    type Read = Option<(String, u16)>;
+
+    fn both(feed: &str, wire: &[u8]) -> (Read, Read) {
+        let policy = Policy { allow_special: true, ..Policy::default() };
+        let pattern = UrlPattern::from_text(feed, &policy).ok();
+        let mut buffer = UrlBuffer::new();
+        let observed = ObservedUrl::from_wire(wire, &mut buffer);
+        let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+        let end = |url: &UrlPattern| match url.shape() {
+            UrlShape::HostOnly => format!("{}/", url.key()),
+            _ => url.key().to_owned(),
+        };
+        let port = |url: &UrlPattern| url.port().unwrap_or(url.scheme().default_port());
+        (pattern.map(|url| (end(&url), port(&url))), observed.map(|url| (text(url.key), url.port)))
+    }
+
+    fn check(url: &str, key: &str, port: u16) {
+        let (feed, wire) = both(url, url.as_bytes());
+        assert_eq!(feed, Some((key.to_owned(), port)), "feed {url}");
+        assert_eq!(wire, Some((key.to_owned(), port)), "wire {url}");
+    }
+
+    #[test]
+    fn both_doors_agree() {
+        check("http://evil.example", "evil.example/", 80);
+        check("HTTPS://Evil.Example./A/../b", "evil.example/b", 443);
+        check("http://evil.example:8080?x", "evil.example/?x", 8080);
+        check("http://evil.example:/a?", "evil.example/a?", 80);
+        check(
+            "http://u:p@evil.example/%7e%2F%zz% %c3%a4",
+            "evil.example/~%2F%25zz%25%20%C3%A4",
+            80,
+        );
+        check("http://evil.example/ä", "evil.example/%C3%A4", 80);
+        check("http://[2001:DB8:0::1]:81/", "[2001:db8::1]/", 81);
+        check("http://evil.example/a//b/./../c/..", "evil.example/a//", 80);
+        check("http://evil.example/../../a/.", "evil.example/a/", 80);
+        check("http://evil.example/a?b=/../c#d?e", "evil.example/a?b=/../c", 80);
+        check("http://evil.example/a*b", "evil.example/a*b", 80);
+    }
+
+    #[test]
+    fn wire_that_is_no_url() {
+        for wire in [
+            "",
+            "http",
+            "http://",
+            "http:///x",
+            "/x",
+            "http://a:b/",
+            "http://a:99999/",
+            "http://[::1/",
+            "http://[x]/",
+        ] {
+            assert_eq!(both("", wire.as_bytes()).1, None, "{wire}");
+        }
+        let long = format!("http://evil.example/{}", "a".repeat(URL_BYTES_MAX));
+        assert_eq!(both("", long.as_bytes()).1, None);
+        let most = long.get(..URL_BYTES_MAX + "http://".len()).expect("longer");
+        assert_eq!(both("", most.as_bytes()).1.map(|url| url.0.len()), Some(URL_BYTES_MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn any_target_agrees(target in "[/?#%a-zA-Z0-9.~ äé\"<>{}|:@!$&'()+,;=_^`\\\\-]{0,40}") {
+            let url = format!("http://evil.example/{target}");
+            let (feed, wire) = both(&url, url.as_bytes());
+            prop_assert!(feed.is_some());
+            prop_assert_eq!(feed, wire);
+        }
+
+        #[test]
+        fn normalising_twice_changes_nothing(target in "[/?#%a-f0-9.~ä]{0,40}") {
+            let url = format!("http://evil.example/{target}");
+            let first = both("", url.as_bytes()).1.expect("a URL");
+            let second = both("", format!("http://{}", first.0).as_bytes()).1.expect("a URL");
+            prop_assert_eq!(first, second);
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _any = both("", &bytes);
+            let _target = both("", &[b"http://a.b/".as_slice(), &bytes].concat());
+        }
+    }
 }

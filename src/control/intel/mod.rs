@@ -1,60 +1,162 @@
-//! stub
-use crate::model::indicator::*;
-use crate::model::story::*;
-use std::collections::BTreeMap;
+//! Indicators from outside: one file per feed format, each telling MISP attributes; `compile` makes the set.
+//!
+//! Way: `input` finds files → a format of `ALL` reads one and tells [`Attribute`]s → `gate` says what each means →
+//! `harvest` keeps what matches and counts the rest → `compile` sorts, gives ids, builds index and catalog.
+
+pub mod args;
+pub mod catalog;
+pub mod compile;
+pub mod csv;
+pub mod feed;
+pub mod gate;
+pub mod harvest;
+pub mod input;
+pub mod json;
+pub mod ledger;
+pub mod lines;
+pub mod list;
+pub mod set;
+pub mod strings;
+pub mod uuid;
+pub mod zeek;
+
+pub use crate::control::intel::args::IntelArguments;
+
+use std::io;
+
+use crate::control::intel::harvest::Gather;
+use crate::control::intel::input::Stream;
+use crate::control::intel::ledger::Spot;
+use crate::control::intel::uuid::Uuid;
+use crate::model::policy::Policy;
+use crate::pipeline::matcher::IndexError;
+
+/// The formats in the order they are asked; the first that knows the content reads it.
+pub const ALL: &[Format] = &[json::FORMAT, zeek::FORMAT, csv::FORMAT, list::FORMAT];
+
+/// A feed format.
+#[derive(Clone, Copy)]
+pub struct Format {
+    /// Name in messages.
+    pub name: &'static str,
+    /// Tells from the first bytes whether a file is of this format.
+    pub knows: fn(&[u8]) -> bool,
+    /// Tells the attributes of a file; what was told before damage counts.
+    pub read: fn(Stream, &Gather<'_>) -> Result<(), Fault>,
+}
+
+/// What an operator asks of indicators.
+#[derive(Clone, Debug, Default)]
+pub struct IntelOptions {
+    /// Which values are taken and looked for.
+    pub policy: Policy,
+    /// Accept attributes whose `to_ids` is false.
+    pub include_non_ids: bool,
+}
+
+/// One attribute as a format tells it: text as the file has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attribute<'a> {
+    /// MISP type.
+    pub kind: &'a str,
+    /// Value.
+    pub value: &'a str,
+    /// Relation in its object; empty where there is none.
+    pub relation: &'a str,
+    /// Name of its object's template; empty where unknown.
+    pub object: &'a str,
+    /// What its object says of it elsewhere.
+    pub sibling: Sibling<'a>,
+    /// For detection, as MISP says it; true where nothing says.
+    pub to_ids: bool,
+    /// Soft-deleted.
+    pub deleted: bool,
+    /// UUID.
+    pub uuid: Uuid,
+    /// Seconds since 1970 of its last change; 0 where unknown.
+    pub timestamp_secs: u32,
+    /// First seen, as MISP writes it; empty where unknown.
+    pub first_seen: &'a str,
+    /// Last seen, as MISP writes it; empty where unknown.
+    pub last_seen: &'a str,
+    /// Tags, in the harvest's tag lists.
+    pub tags: u32,
+    /// Where in the file: a line, or the number of the attribute.
+    pub spot: Spot,
+}
+
+impl Default for Attribute<'_> {
+    fn default() -> Self {
+        Self {
+            kind: "",
+            value: "",
+            relation: "",
+            object: "",
+            sibling: Sibling::Unknown,
+            to_ids: true,
+            deleted: false,
+            uuid: Uuid::default(),
+            timestamp_secs: 0,
+            first_seen: "",
+            last_seen: "",
+            tags: 0,
+            spot: Spot::Number(0),
+        }
+    }
+}
+
+/// What the other attributes of an object say of a fingerprint in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sibling<'a> {
+    /// The format does not keep an object's attributes together.
+    Unknown,
+    /// The object says nothing of it.
+    Silent,
+    /// The object's `ja4-type`.
+    Ja4Type(&'a str),
+    /// The object has a JA3S of its own, so its JA3 is one.
+    Ja3s,
+}
+
+/// Why a file ended early.
+#[derive(Debug)]
+pub struct Fault {
+    /// Where in the file.
+    pub spot: Spot,
+    /// What is wrong, lower-case.
+    pub what: String,
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self { spot: Spot::File, what: error.to_string() }
+    }
+}
+
+/// Why no indicator set came of the inputs.
 #[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct IntelError;
-#[derive(clap::Args, Debug)]
-pub struct IntelArguments {}
-pub mod compile {
-    use super::*;
-    pub struct Compiled {
-        pub set: Set,
-        pub damages: Vec<String>,
-        pub ledger: Ledger,
-    }
-}
-pub struct Set;
-impl Set {
-    pub fn index(&self) -> &crate::pipeline::matcher::Index {
-        &crate::pipeline::matcher::Index
-    }
-    pub fn version_text(&self) -> &str {
-        ""
-    }
-    pub fn indicators_by_type(&self) -> BTreeMap<&'static str, u64> {
-        BTreeMap::new()
-    }
-    pub fn bytes_by_part(&self) -> Vec<(&'static str, u64)> {
-        vec![]
-    }
-}
-impl Catalog for Set {
-    fn version(&self) -> &str {
-        ""
-    }
-    fn indicator(&self, _: IndicatorId) -> Option<(IndicatorType, &str)> {
-        None
-    }
-    fn canonical(&self, _: IndicatorId) -> Option<String> {
-        None
-    }
-    fn sources(&self, _: IndicatorId) -> Vec<Source> {
-        vec![]
-    }
-}
-pub struct Ledger;
-impl Ledger {
-    pub fn refused_by_reason(&self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
-    }
-}
-impl IntelArguments {
-    pub fn compile(&self) -> Result<compile::Compiled, IntelError> {
-        Err(IntelError)
-    }
-    pub fn is_empty(&self) -> bool {
-        true
-    }
+pub enum IntelError {
+    /// No input was given.
+    #[error("no indicators given: name a feed with --intel PATH")]
+    NoInput,
+    /// Nothing in the inputs matches anything.
+    #[error("no usable indicator in {inputs}: {why}; see `tapsieve intel explain`")]
+    NothingUsable {
+        /// The inputs as given.
+        inputs: String,
+        /// Totals, or the damage that left nothing.
+        why: String,
+    },
+    /// The only input cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The values do not fit an index.
+    #[error("{0}: give fewer feeds")]
+    Index(#[source] IndexError),
+    /// Inputs exceed what ids or offsets can hold.
+    #[error("too many indicators: {what}; give fewer feeds")]
+    TooMany {
+        /// Which bound.
+        what: &'static str,
+    },
 }

@@ -81,3 +81,101 @@ impl<R: BufRead> Read for Lz4<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::prelude::prop_assert;
+    use proptest::prelude::prop_assert_eq;
+    use proptest::proptest;
+
+    use crate::pipeline::capture::damage::Trouble;
+    use crate::pipeline::capture::order::Order;
+    use crate::pipeline::capture::samples;
+    use crate::pipeline::capture::samples::Told;
+
+    type Pack = fn(&[u8]) -> Vec<u8>;
+
+    const PACKS: [(&str, Pack); 3] =
+        [("gzip", samples::gzip), ("zstd", samples::zstd), ("lz4", samples::lz4)];
+
+    /// A capture longer than a block, of bytes that do not compress away.
+    fn long() -> (Vec<Told>, Vec<u8>) {
+        let mut state = 1_u32;
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        let frame = |n: u64| (n * 1_000, (0..n % 1_500).map(|_| noise()).collect(), 1_500);
+        let frames = (0..2_000).map(frame).collect::<Vec<Told>>();
+        let bytes = samples::pcap(Order::Little, 0xa1b2_c3d4, 0, &frames);
+        (frames, bytes)
+    }
+
+    fn check(name: &str, file: &[u8], frames: &[Told]) {
+        let (read, trouble, _) = samples::read(file, usize::MAX);
+        assert!(read.into_iter().map(|(_, _, told)| told).eq(frames.iter().cloned()), "{name}");
+        assert_eq!(trouble, None, "{name}");
+    }
+
+    #[test]
+    fn packed_once_twice_and_in_members() {
+        let (frames, bytes) = long();
+        let (front, back) = bytes.split_at(bytes.len() / 3);
+        for (name, pack) in PACKS {
+            check(name, &pack(&bytes), &frames);
+            check(name, &[pack(front), pack(&[]), pack(back)].concat(), &frames);
+            for (_, outer) in PACKS {
+                check(name, &outer(&pack(&bytes)), &frames);
+            }
+        }
+    }
+
+    #[test]
+    fn packed_over_and_over_is_refused() {
+        let (_, mut bytes) = long();
+        for _ in 0..3 {
+            bytes = samples::gzip(&bytes);
+        }
+        let alien = Trouble::Alien("something compressed over and over");
+        assert_eq!(samples::read(&bytes, usize::MAX).1, Some(alien));
+    }
+
+    #[test]
+    fn nothing_and_text_inside() {
+        for (name, pack) in PACKS {
+            let read = |bytes: &[u8]| samples::read(&pack(bytes), usize::MAX).1;
+            assert_eq!(read(&[]), Some(Trouble::Empty), "{name}");
+            assert_eq!(read(b"hello world"), Some(Trouble::Alien("text")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cut_file_gives_what_it_holds() {
+        let (frames, bytes) = long();
+        for (name, pack) in PACKS {
+            let packed = pack(&bytes);
+            let (read, trouble, _) = samples::read(&packed[..packed.len() / 2], usize::MAX);
+            let told = read.into_iter().map(|(_, _, told)| told).collect::<Vec<_>>();
+            assert!(told.len() > 500, "{name}: {}", told.len());
+            assert!(told[..] == frames[..told.len()], "{name}");
+            assert!(trouble.is_some(), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn flipped_bytes_never_panic(at in any::<u16>(), bit in 0..8_u32, which in 0..3_usize) {
+            let frames = samples::three();
+            let bytes = samples::pcap(Order::Little, 0xa1b2_c3d4, 0, &frames);
+            let (_, pack) = PACKS[which];
+            let mut packed = pack(&bytes);
+            let at = usize::from(at) % packed.len();
+            packed[at] ^= 1 << bit;
+            let (read, trouble, _) = samples::read(&packed, usize::MAX);
+            prop_assert!(read.len() <= 3);
+            let whole = read.iter().map(|(_, _, told)| told).eq(&frames);
+            prop_assert_eq!(whole || trouble.is_some() || which != 0, true);
+        }
+    }
+}

@@ -202,3 +202,166 @@ impl Current {
 fn add(counter: &mut u64, n: u64) {
     *counter = counter.saturating_add(n);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::atomic::Ordering;
+
+    use super::Files;
+    use crate::model::block::Block;
+    use crate::model::packet::FrameId;
+    use crate::pipeline::capture::Source;
+    use crate::pipeline::capture::State;
+    use crate::pipeline::capture::filter::Filter;
+    use crate::pipeline::capture::order::Order;
+    use crate::pipeline::capture::samples;
+
+    /// Reads `inputs`, each under `directory`, to the end: frames as "name#number" and damages as lines.
+    fn read(directory: &Path, inputs: &[&str]) -> (Vec<String>, Vec<String>, Files) {
+        let place = |input: &&str| directory.join(input).to_string_lossy().into_owned();
+        let mut files = Files::open(&inputs.iter().map(place).collect::<Vec<_>>(), None);
+        let mut block = Block::new(0);
+        let mut frames = Vec::new();
+        let mut last = FrameId::default();
+        loop {
+            block.clear();
+            let state = files.fill(&mut block);
+            assert!(block.frames.iter().all(|frame| last < frame.id && frame.id <= block.last));
+            last = block.last;
+            let names = block.frames.iter().map(|frame| {
+                assert_eq!(frame.id.file(), block.last.file());
+                let name = Path::new(files.name(frame.id.file())).strip_prefix(directory).unwrap();
+                format!("{}#{}", name.display(), frame.id.number())
+            });
+            frames.extend(names);
+            if state == State::Ended {
+                let start = format!("{}/", directory.display());
+                let line = |damage: &dyn ToString| damage.to_string().replace(&start, "");
+                let damages = files.damages().iter().map(|damage| line(damage)).collect();
+                return (frames, damages, files);
+            }
+        }
+    }
+
+    fn capture(secs: u64, frames: u64) -> Vec<u8> {
+        let frame = |n| ((secs + n) * 1_000_000_000, vec![n as u8; 10], 10);
+        let frames = (0..frames).map(frame).collect::<Vec<_>>();
+        samples::pcap(Order::Little, 0xa1b2_c3d4, 0, &frames)
+    }
+
+    fn check(made: &[(&str, Vec<u8>)], inputs: &[&str], frames: &[&str], damages: &[&str]) {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, bytes) in made {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let (read_frames, read_damages, files) = read(directory.path(), inputs);
+        assert_eq!((read_frames, read_damages), (to_strings(frames), to_strings(damages)));
+        let total = files.bytes_total().unwrap();
+        assert_eq!(files.bytes_read().load(Ordering::Relaxed), total);
+        assert_eq!(files.counters().captured_packets, frames.len() as u64);
+    }
+
+    fn to_strings(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| String::from(*word)).collect()
+    }
+
+    #[test]
+    fn files_follow_each_other_by_their_first_frame_then_name() {
+        let made = [
+            ("a.pcap", capture(300, 2)),
+            ("b.pcap", samples::gzip(&capture(100, 1))),
+            ("empty-of-frames.pcap", capture(0, 0)),
+            ("c.pcap", samples::pcapng(Order::Big, &[(200_000_000_000, vec![1], 1)])),
+            ("0.pcap", samples::zstd(&capture(200, 1))),
+        ];
+        let inputs = ["a.pcap", "empty-of-frames.pcap", "c.pcap", "b.pcap", "0.pcap"];
+        let frames = ["b.pcap#1", "0.pcap#1", "c.pcap#1", "a.pcap#1", "a.pcap#2"];
+        check(&made, &inputs, &frames, &[]);
+    }
+
+    #[test]
+    fn directories_give_the_captures_in_them() {
+        let made = [
+            ("in/z/deep/x", capture(1, 1)),
+            ("in/y.txt", b"hello".to_vec()),
+            ("in/nothing.pcap", Vec::new()),
+            ("in/a", capture(2, 1)),
+            ("in/cut.pcap", capture(3, 1)[..20].to_vec()),
+        ];
+        let damages = ["in/cut.pcap: cut in its header: 20 of 24 bytes are there"];
+        check(&made, &["in"], &["in/z/deep/x#1", "in/a#1"], &damages);
+    }
+
+    #[test]
+    fn globs_are_expanded_unless_a_file_has_that_name() {
+        let made = [
+            ("a1.pcap", capture(1, 1)),
+            ("a2.pcap", capture(2, 1)),
+            ("b1.pcap", capture(3, 1)),
+            ("[ab]1.pcap", capture(4, 1)),
+        ];
+        check(&made, &["a*.pcap"], &["a1.pcap#1", "a2.pcap#1"], &[]);
+        check(&made, &["[ab]1.pcap"], &["[ab]1.pcap#1"], &[]);
+        check(&made, &["?[12].pcap"], &["a1.pcap#1", "a2.pcap#1", "b1.pcap#1"], &[]);
+    }
+
+    #[test]
+    fn each_bad_input_has_its_line_and_the_rest_is_read() {
+        let mut torn = capture(5, 3);
+        torn.truncate(24 + 2 * 26 + 20);
+        let made = [
+            ("good.pcap", capture(9, 1)),
+            ("empty.pcap", Vec::new()),
+            ("text.pcap", b"a,b,c\n1,2,3\n".to_vec()),
+            ("torn.pcap", torn),
+            ("none/notes.txt", b"x".to_vec()),
+        ];
+        let inputs = [
+            "missing.pcap",
+            "m*.pcap",
+            "empty.pcap",
+            "text.pcap",
+            "torn.pcap",
+            "none",
+            "good.pcap",
+        ];
+        let damages = [
+            "missing.pcap: no such file: check the path",
+            "m*.pcap: no file matches this pattern: check it, and quote it for the shell",
+            "empty.pcap: empty: nothing was captured into it",
+            "text.pcap: not a capture but text: give pcap or pcapng, plain or in gzip, zstd or lz4",
+            "none: a directory without captures: none of its 1 files is pcap or pcapng",
+            "torn.pcap: cut after frame 2 at byte 76: 20 of 26 bytes are there",
+        ];
+        check(&made, &inputs, &["torn.pcap#1", "torn.pcap#2", "good.pcap#1"], &damages);
+    }
+
+    #[test]
+    fn a_file_that_vanishes_before_its_turn_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.pcap");
+        fs::write(&path, capture(1, 1)).unwrap();
+        let mut files = Files::open(&[path.to_string_lossy().into_owned()], None);
+        fs::remove_file(path).unwrap();
+        assert_eq!(files.fill(&mut Block::new(0)), State::Ended);
+        assert_eq!(files.damages().len(), 1);
+    }
+
+    #[test]
+    fn what_a_filter_drops_is_counted_and_moves_the_watermark() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.pcap");
+        fs::write(&path, capture(1, 5)).unwrap();
+        let filter = Filter::new("tcp port 80").unwrap();
+        let mut files = Files::open(&[path.to_string_lossy().into_owned()], Some(filter));
+        let mut block = Block::new(0);
+        assert_eq!(files.fill(&mut block), State::More);
+        assert_eq!((block.frames.len(), block.last), (0, FrameId::new(0, 5)));
+        assert_eq!(files.counters().skipped_filter, 5);
+        assert_eq!(files.counters().captured_packets, 0);
+    }
+}

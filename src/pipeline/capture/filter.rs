@@ -86,3 +86,66 @@ fn words(error: pcap::Error) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Filter;
+    use crate::model::block::Block;
+    use crate::model::packet::Frame;
+    use crate::model::packet::FrameId;
+    use crate::model::time::Timestamp;
+
+    /// version 4, 20 bytes, UDP, 10.0.0.1 to 10.0.0.2, port 53 to 4000
+    const PACKET: [u8; 28] = [
+        0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IP
+        0, 53, 15, 160, 0, 8, 0, 0, // UDP
+    ];
+
+    fn check(expression: &str, link: u16, link_header: &[u8], wanted: bool) {
+        let mut filter = Filter::new(expression).unwrap();
+        let mut block = Block::new(0);
+        let frame_bytes = [link_header, &PACKET].concat();
+        block.bytes[5..5 + frame_bytes.len()].copy_from_slice(&frame_bytes);
+        let bytes = frame_bytes.len() as u32;
+        block.frames.push(Frame {
+            time: Timestamp::default(),
+            id: FrameId::new(0, 1),
+            at: 5,
+            captured_bytes: bytes,
+            wire_bytes: bytes,
+            link,
+        });
+        let dropped = filter.sieve(&mut block);
+        assert_eq!((dropped, block.frames.len()), if wanted { (0, 1) } else { (1, 0) });
+    }
+
+    #[test]
+    fn each_link_type_has_its_program() {
+        let ethernet = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+        let cooked = [0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0];
+        for (expression, wanted) in [
+            ("udp port 53", true),
+            ("host 10.0.0.2 and not tcp", true),
+            ("port 80", false),
+            ("ip6", false),
+        ] {
+            check(expression, 1, &ethernet, wanted);
+            check(expression, 101, &[], wanted);
+            check(expression, 12, &[], wanted);
+            check(expression, 228, &[], wanted);
+            check(expression, 113, &cooked, wanted);
+            check(expression, 0, &[2, 0, 0, 0], wanted);
+        }
+        check("ether src 02:00:00:00:00:02", 1, &ethernet, true);
+        check("ether src 02:00:00:00:00:02", 101, &[], false);
+    }
+
+    #[test]
+    fn a_bad_expression_is_told_with_its_reason() {
+        let bad = Filter::new("porrt 53").err().unwrap();
+        assert!(bad.to_string().starts_with("filter “porrt 53”: "), "{bad}");
+        assert!(Filter::new("host 10.0.0.1 and").is_err());
+        assert!(Filter::new("\0").is_err());
+        assert!(Filter::new("").is_ok());
+    }
+}

@@ -15,6 +15,8 @@ mod order;
 mod pcap;
 mod pcapng;
 mod reading;
+#[cfg(test)]
+mod samples;
 
 use std::io;
 use std::io::Read;

@@ -184,3 +184,151 @@ fn words(head: &[u8; RECORD_HEADER_BYTES]) -> [[u8; 4]; 4] {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *head;
     [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::limits::BLOCK_FRAMES_MAX;
+    use crate::model::limits::FRAME_BYTES_MAX;
+    use crate::model::limits::OVERSIZED_BYTES_MAX;
+    use crate::pipeline::capture::damage::Flaw;
+    use crate::pipeline::capture::damage::Trouble;
+    use crate::pipeline::capture::order::Order;
+    use crate::pipeline::capture::samples;
+    use crate::pipeline::capture::samples::Told;
+
+    const MICROS: u32 = 0xa1b2_c3d4;
+
+    /// Reads a capture in reads of several sizes: its frames, its trouble and its oversized frames are as expected.
+    fn check(bytes: &[u8], frames: &[Told], trouble: Option<&Trouble>, oversized: u64) {
+        for read_bytes_max in [1, 7, 100, usize::MAX] {
+            if read_bytes_max < 100 && bytes.len() > 10_000 {
+                continue;
+            }
+            let (read, found, skipped) = samples::read(bytes, read_bytes_max);
+            let told = read.iter().map(|(_, _, told)| told.clone()).collect::<Vec<_>>();
+            assert!(told == frames, "{} frames, not {}: {found:?}", told.len(), frames.len());
+            assert_eq!((found.as_ref(), skipped), (trouble, oversized));
+            assert!(read.iter().all(|(link, _, _)| *link == 1));
+        }
+    }
+
+    #[test]
+    fn every_variant_in_both_orders() {
+        let frames = samples::three();
+        for order in [Order::Little, Order::Big] {
+            check(&samples::pcap(order, MICROS, 0, &frames), &frames, None, 0);
+            check(&samples::pcap(order, 0xa1b2_3c4d, 0, &frames), &frames, None, 0);
+            check(&samples::pcap(order, 0xa1b2_cd34, 8, &frames), &frames, None, 0);
+        }
+    }
+
+    #[test]
+    fn ixia_has_a_longer_file_header_and_nanoseconds() {
+        let mut bytes = samples::pcap(Order::Little, 0xa1b2_3c4d, 0, &samples::three());
+        bytes[..4].copy_from_slice(&0x1c00_01ac_u32.to_le_bytes());
+        bytes.splice(24..24, [0, 0, 0, 9]);
+        check(&bytes, &samples::three(), None, 0);
+    }
+
+    #[test]
+    fn a_header_alone_is_a_capture_of_nothing() {
+        check(&samples::pcap(Order::Big, MICROS, 0, &[]), &[], None, 0);
+    }
+
+    #[test]
+    fn odd_fields_are_tolerated() {
+        let more_captured_than_sent = (5_000_000_000, vec![1, 2, 3], 2);
+        check(
+            &samples::pcap(
+                Order::Little,
+                MICROS,
+                0,
+                std::slice::from_ref(&more_captured_than_sent),
+            ),
+            &[more_captured_than_sent],
+            None,
+            0,
+        );
+        let mut bytes = samples::pcap(Order::Little, MICROS, 0, &[(0, vec![1], 1)]);
+        bytes[28..32].copy_from_slice(&3_000_000_u32.to_le_bytes());
+        check(&bytes, &[(3_000_000_000, vec![1], 1)], None, 0);
+    }
+
+    #[test]
+    fn every_cut_gives_the_frames_before_it() {
+        let frames = samples::three();
+        let bytes = samples::pcap(Order::Little, MICROS, 0, &frames);
+        let ends = [24, 24 + 16 + 11, 24 + 16 + 11 + 16, bytes.len()];
+        for cut in 4..bytes.len() {
+            let whole = ends.iter().rposition(|end| *end <= cut);
+            let there = cut as u64 - whole.map_or(0, |n| ends[n]) as u64;
+            let trouble = match whole {
+                None => Some(Trouble::CutHeader { there, needed: 24 }),
+                Some(_) if there == 0 => None,
+                Some(n) => {
+                    let record = if there < 16 { 16 } else { 16 + frames[n].1.len() as u64 };
+                    let at = ends[n] as u64;
+                    Some(Trouble::Cut { frame: n as u64, at, there, needed: record })
+                }
+            };
+            let n = whole.unwrap_or(0);
+            check(&bytes[..cut], &frames[..n], trouble.as_ref(), 0);
+        }
+    }
+
+    #[test]
+    fn records_around_the_longest_frame() {
+        let after = (1_000, vec![9], 1);
+        for (bytes, kept) in [
+            (FRAME_BYTES_MAX - 1, true),
+            (FRAME_BYTES_MAX, true),
+            (FRAME_BYTES_MAX + 1, false),
+            (3 * FRAME_BYTES_MAX, false),
+        ] {
+            let long = (0, vec![3; bytes as usize], bytes);
+            let both = [long, after.clone()];
+            let file = samples::pcap(Order::Big, MICROS, 0, &both);
+            let (frames, oversized) = if kept { (&both[..], 0) } else { (&both[1..], 1) };
+            check(&file, frames, None, oversized);
+            let numbers = samples::read(&file, usize::MAX).0;
+            assert_eq!(numbers.last().map(|(_, number, _)| *number), Some(2));
+        }
+    }
+
+    #[test]
+    fn a_claim_beyond_reason_ends_the_file() {
+        for (captured, wire) in [(0xffff_fff0, 0xffff_fff0), (OVERSIZED_BYTES_MAX, 66)] {
+            let mut bytes = samples::pcap(Order::Little, MICROS, 0, &samples::three());
+            let at = bytes.len() as u64;
+            bytes.extend([0; 8]);
+            bytes.extend(samples::u32(Order::Little, captured));
+            bytes.extend(samples::u32(Order::Little, wire));
+            bytes.extend([1; 5_000]);
+            let flaw = Flaw::RecordBytes(captured);
+            let trouble = Trouble::Broken { frame: 3, at, flaw };
+            check(&bytes, &samples::three(), Some(&trouble), 0);
+        }
+    }
+
+    #[test]
+    fn an_oversized_record_that_is_cut_says_so() {
+        let file = samples::pcap(Order::Little, MICROS, 0, &[(0, vec![3; 300_000], 300_000)]);
+        let trouble = Trouble::Cut { frame: 1, at: 24, there: 299_000, needed: 300_016 };
+        check(&file[..24 + 299_000], &[], Some(&trouble), 1);
+    }
+
+    #[test]
+    fn other_versions_are_refused() {
+        let mut bytes = samples::pcap(Order::Little, MICROS, 0, &samples::three());
+        bytes[4] = 1;
+        let flaw = Flaw::Version { major: 1, minor: 4 };
+        check(&bytes, &[], Some(&Trouble::Broken { frame: 0, at: 0, flaw }), 0);
+    }
+
+    #[test]
+    fn more_frames_than_a_block_has_room_for() {
+        let frames = (0..BLOCK_FRAMES_MAX as u64 * 2 + 3).map(|n| (n * 1_000, vec![n as u8], 1));
+        let frames = frames.collect::<Vec<_>>();
+        check(&samples::pcap(Order::Little, MICROS, 0, &frames), &frames, None, 0);
+    }
+}

@@ -40,6 +40,8 @@ const ENHANCED_PACKET: u32 = 6;
 const FRAMING_BYTES: u32 = 12;
 const ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const VERSION_MAJOR: u16 = 1;
+/// Some writers call version 1.0 1.2 (pcapng draft §4.1).
+const VERSIONS_MINOR: &[u16] = &[0, 2];
 
 const OPTION_END: u16 = 0;
 const OPTION_RESOLUTION: u16 = 9;
@@ -67,7 +69,7 @@ struct Interface {
 enum Resolution {
     /// So many nanoseconds.
     Nanos(u64),
-    /// So many in a nanosecond.
+    /// So many in a nanosecond; 0: more than a number holds.
     PerNano(u64),
     /// Two to the power of minus this, of a second.
     Binary(u8),
@@ -247,7 +249,7 @@ impl PcapNg {
             return Err(Stop::Broken(Flaw::Fields));
         };
         let [major, minor] = [[m0, m1], [n0, n1]].map(|half| self.order.u16(half));
-        if major != VERSION_MAJOR {
+        if major != VERSION_MAJOR || !VERSIONS_MINOR.contains(&minor) {
             return Err(Stop::Broken(Flaw::Version { major, minor }));
         }
         self.interfaces.clear();
@@ -303,7 +305,7 @@ impl Interface {
 impl Resolution {
     /// Reads if_tsresol: the upper bit chooses the base, the others are the negative exponent.
     fn parse(power: u8) -> Self {
-        let power_of_ten = |n: u8| 10_u64.checked_pow(u32::from(n)).unwrap_or(u64::MAX);
+        let power_of_ten = |n: u8| 10_u64.checked_pow(u32::from(n)).unwrap_or(0);
         match power {
             0..=9 => Self::Nanos(power_of_ten(9_u8.wrapping_sub(power))),
             10..=127 => Self::PerNano(power_of_ten(power.wrapping_sub(9))),
@@ -324,4 +326,189 @@ fn option<'a>(order: Order, c: &mut Cursor<'a>) -> Option<(u16, &'a [u8])> {
     let padding = value_bytes.wrapping_neg() & 3;
     let _zeroes = c.take(padding.min(c.len()));
     Some((code, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::limits::FRAME_BYTES_MAX;
+    use crate::pipeline::capture::damage::Flaw;
+    use crate::pipeline::capture::damage::Trouble;
+    use crate::pipeline::capture::order::Order;
+    use crate::pipeline::capture::samples;
+    use crate::pipeline::capture::samples::Told;
+
+    const BOTH: [Order; 2] = [Order::Little, Order::Big];
+
+    /// Reads a capture: link type and frame of each, and what is wrong.
+    fn check(bytes: &[u8], frames: &[(u16, Told)], trouble: Option<&Trouble>) {
+        for read_bytes_max in [3, usize::MAX] {
+            let (read, found, _) = samples::read(bytes, read_bytes_max);
+            let told = read.iter().map(|(link, _, told)| (*link, told.clone())).collect::<Vec<_>>();
+            assert!(told == frames, "{told:?} {found:?}");
+            assert_eq!(found.as_ref(), trouble);
+        }
+    }
+
+    fn frame(link: u16, nanos: u64) -> (u16, Told) {
+        (link, (nanos, vec![1, 2, 3, 4, 5], 5))
+    }
+
+    #[test]
+    fn both_orders_give_the_same_frames() {
+        let frames = samples::three();
+        let expected = frames.iter().map(|told| (1, told.clone())).collect::<Vec<_>>();
+        for order in BOTH {
+            check(&samples::pcapng(order, &frames), &expected, None);
+        }
+    }
+
+    #[test]
+    fn ticks_of_every_resolution_and_offset() {
+        for order in BOTH {
+            for (resolution, offset_secs, ticks, nanos) in [
+                (6, 0, 1_500_000, 1_500_000_000),
+                (9, 0, 1_500_000, 1_500_000),
+                (0, 0, 2, 2_000_000_000),
+                (12, 0, 1_999_999, 1_999),
+                (127, 0, u64::MAX, 0),
+                (0x80, 0, 3, 3_000_000_000),
+                (0x8a, 0, 1_536, 1_500_000_000),
+                (0xa0, 0, 0x1_8000_0000, 1_500_000_000),
+                (0xff, 0, u64::MAX, 0),
+                (6, 100, 1, 100_000_001_000),
+                (6, -1, 1_500_000, 500_000_000),
+                (6, i64::MIN, 1, 0),
+                (0, 0, u64::MAX, u64::MAX),
+            ] {
+                let (link, told) = frame(101, nanos);
+                let file = [
+                    samples::section(order),
+                    samples::interface(order, link, resolution, offset_secs),
+                    samples::packet(order, 0, ticks, &told),
+                ];
+                check(&file.concat(), &[(link, told)], None);
+            }
+        }
+    }
+
+    #[test]
+    fn every_section_has_its_order_and_interfaces() {
+        let mut file = Vec::new();
+        let mut frames = Vec::new();
+        for (order, link) in [(Order::Little, 1), (Order::Big, 101), (Order::Little, 113)] {
+            let (first, second) = (frame(link, 1_000), frame(276, 7));
+            file.extend(samples::section(order));
+            file.extend(samples::interface(order, link, 6, 0));
+            file.extend(samples::interface(order, 276, 9, 0));
+            file.extend(samples::packet(order, 1, 7, &second.1));
+            file.extend(samples::packet(order, 0, 1, &first.1));
+            frames.extend([second, first]);
+        }
+        check(&file, &frames, None);
+    }
+
+    #[test]
+    fn simple_and_obsolete_packets() {
+        for order in BOTH {
+            let obsolete = [
+                &[0, 0, 0xff, 0xff][..], // interface 0, drops unknown
+                &samples::u32(order, 0),
+                &samples::u32(order, 9),
+                &samples::u32(order, 2),
+                &samples::u32(order, 60),
+                &[8, 8],
+            ];
+            let simple = [&samples::u32(order, 3)[..], &[5, 5, 5]];
+            let file = [
+                samples::section(order),
+                samples::interface(order, 1, 9, 0),
+                samples::block(order, 2, &obsolete.concat()),
+                samples::block(order, 3, &simple.concat()),
+            ];
+            let expected = [(1, (9, vec![8, 8], 60)), (1, (9, vec![5, 5, 5], 3))];
+            check(&file.concat(), &expected, None);
+        }
+    }
+
+    #[test]
+    fn blocks_of_other_types_are_passed_over_whatever_their_length() {
+        let order = Order::Little;
+        let (link, told) = frame(1, 7);
+        for (kind, bytes) in [(4, 20), (5, 0), (10, 8), (0xbad, 4), (0x4000_0bad, 2_000_000)] {
+            let file = [
+                samples::section(order),
+                samples::block(order, kind, &vec![1; bytes]),
+                samples::interface(order, link, 9, 0),
+                samples::block(order, kind, &vec![1; bytes]),
+                samples::packet(order, 0, 7, &told),
+                samples::block(order, kind, &vec![1; bytes]),
+            ];
+            check(&file.concat(), &[(link, told.clone())], None);
+        }
+    }
+
+    #[test]
+    fn every_cut_gives_the_frames_before_it() {
+        for order in BOTH {
+            let frames = samples::three();
+            let file = samples::pcapng(order, &frames);
+            let whole = samples::read(&file, usize::MAX).0;
+            for cut in 4..file.len() {
+                let (read, trouble, _) = samples::read(&file[..cut], usize::MAX);
+                assert_eq!(read[..], whole[..read.len()]);
+                let at_border =
+                    [28, 72].contains(&cut) || samples::read(&file[cut..], 1).0.is_empty();
+                assert!(trouble.is_some() || at_border, "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn contradictions_end_the_file_where_they_are() {
+        let order = Order::Big;
+        let start = [samples::section(order), samples::interface(order, 1, 9, 0)].concat();
+        let good = frame(1, 7);
+        let packet = samples::packet(order, 0, 7, &good.1);
+        let at = (start.len() + packet.len()) as u64;
+        let changed = |offset: usize, word: u32| {
+            let mut bytes = packet.clone();
+            bytes[offset..offset + 4].copy_from_slice(&word.to_be_bytes());
+            bytes
+        };
+        for (block, flaw) in [
+            (changed(4, 8), Flaw::BlockBytes(8)),
+            (changed(4, 41), Flaw::BlockBytes(41)),
+            (changed(4, 0xffff_fffc), Flaw::BlockBytes(0xffff_fffc)),
+            (changed(packet.len() - 4, 44), Flaw::Trailer),
+            (changed(8, 1), Flaw::Interface(1)),
+            (changed(20, 9), Flaw::Fields),
+            (samples::block(order, 6, &[0; 8]), Flaw::Fields),
+            (samples::block(order, 1, &[0; 4]), Flaw::Fields),
+            (samples::block(order, 0x0a0d_0d0a, &[0; 16]), Flaw::ByteOrder),
+            (samples::block(order, 0x0a0d_0d0a, &[0x1a, 0x2b, 0x3c, 0x4d, 0, 1, 0, 1]), {
+                Flaw::Version { major: 1, minor: 1 }
+            }),
+        ] {
+            let file = [&start[..], &packet, &block, &packet].concat();
+            let trouble = Trouble::Broken { frame: 1, at, flaw };
+            check(&file, std::slice::from_ref(&good), Some(&trouble));
+        }
+    }
+
+    #[test]
+    fn a_frame_too_long_is_left_out_and_counted() {
+        let order = Order::Little;
+        let (link, told) = frame(1, 7);
+        for bytes in [FRAME_BYTES_MAX + 1, 2 * FRAME_BYTES_MAX] {
+            let file = [
+                samples::section(order),
+                samples::interface(order, link, 9, 0),
+                samples::packet(order, 0, 7, &(7, vec![0; bytes as usize], bytes)),
+                samples::packet(order, 0, 7, &told),
+            ];
+            let (read, trouble, oversized) = samples::read(&file.concat(), usize::MAX);
+            assert_eq!((trouble, oversized), (None, 1));
+            assert_eq!(read, [(link, 2, told.clone())]);
+        }
+    }
 }

@@ -233,3 +233,122 @@ fn likeness(head: &[u8]) -> &'static str {
 fn unreadable(error: &io::Error) -> Trouble {
     Trouble::Unreadable(words(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::io::Read;
+
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+    use proptest::prelude::prop_assert;
+    use proptest::prelude::prop_assert_eq;
+    use proptest::proptest;
+
+    use crate::pipeline::capture::damage::Trouble;
+    use crate::pipeline::capture::order::Order;
+    use crate::pipeline::capture::samples;
+
+    /// Fails once its bytes are read.
+    struct Failing(io::Cursor<Vec<u8>>);
+
+    impl Read for Failing {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(out)? {
+                0 => Err(io::Error::other("the disk is on fire")),
+                n => Ok(n),
+            }
+        }
+    }
+
+    fn check(bytes: &[u8], trouble: &Trouble) {
+        assert_eq!(samples::read(bytes, usize::MAX).1.as_ref(), Some(trouble));
+    }
+
+    #[test]
+    fn what_is_no_capture() {
+        check(b"", &Trouble::Empty);
+        check(b"\n", &Trouble::Alien("text"));
+        check(b"hello, world", &Trouble::Alien("text"));
+        check(b"{\"Event\": {}}", &Trouble::Alien("JSON"));
+        check(b"snoop\0\0\0\0\0\0\x02", &Trouble::Alien("a snoop capture"));
+        check(b"\x7fELF\x02\x01\x01\0\0", &Trouble::Alien("a program"));
+        check(&[0; 100], &Trouble::Alien("something unknown"));
+        check(&[0xd4, 0xc3], &Trouble::Alien("something unknown"));
+    }
+
+    #[test]
+    fn a_failing_read_keeps_what_came_before() {
+        let frames = samples::three();
+        let mut bytes = samples::pcap(Order::Little, 0xa1b2_c3d4, 0, &frames);
+        bytes.truncate(bytes.len() - 1);
+        let (read, trouble, _) = samples::read_from(Failing(io::Cursor::new(bytes)), 50);
+        assert_eq!(read.len(), 2);
+        let why = String::from("the disk is on fire");
+        assert_eq!(trouble, Some(Trouble::Stopped { frame: 2, at: 67, why }));
+    }
+
+    proptest! {
+        #[test]
+        fn every_format_gives_the_same_frames(
+            frames in vec((0..4_000_000_000_000_000_u64, vec(any::<u8>(), 0..300), any::<u32>()), 0..30),
+            read_bytes_max in 1..5_000_usize,
+        ) {
+            let frames = frames.into_iter().map(|(time, bytes, wire)| (time * 1_000, bytes, wire));
+            let frames = frames.collect::<Vec<_>>();
+            for order in [Order::Little, Order::Big] {
+                let micros = samples::pcap(order, 0xa1b2_c3d4, 0, &frames);
+                for file in [
+                    samples::pcap(order, 0xa1b2_3c4d, 0, &frames),
+                    samples::pcap(order, 0xa1b2_cd34, 8, &frames),
+                    samples::pcapng(order, &frames),
+                    samples::gzip(&micros),
+                    samples::zstd(&micros),
+                    samples::lz4(&micros),
+                    micros,
+                ] {
+                    let (read, trouble, _) = samples::read(&file, read_bytes_max);
+                    prop_assert!(read.iter().map(|(_, _, told)| told).eq(&frames));
+                    prop_assert!(read.iter().map(|(_, number, _)| *number).eq(1..=frames.len() as u64));
+                    prop_assert_eq!(trouble, None);
+                }
+            }
+        }
+
+        #[test]
+        fn a_cut_gives_a_prefix(
+            sizes in vec(0..400_usize, 1..20),
+            cut in any::<u16>(),
+            read_bytes_max in 1..3_000_usize,
+        ) {
+            let frame = |(n, bytes): (usize, usize)| (n as u64 * 1_000, vec![n as u8; bytes], 1_500);
+            let frames = sizes.into_iter().enumerate().map(frame).collect::<Vec<_>>();
+            for file in [
+                samples::pcap(Order::Little, 0xa1b2_c3d4, 0, &frames),
+                samples::pcapng(Order::Big, &frames),
+            ] {
+                let cut = usize::from(cut) % file.len();
+                let (read, _, _) = samples::read(&file[..cut], read_bytes_max);
+                prop_assert!(read.len() < frames.len());
+                prop_assert!(read.iter().map(|(_, _, told)| told).eq(&frames[..read.len()]));
+            }
+        }
+
+        #[test]
+        fn any_bytes_behind_a_magic_are_survived(
+            magic in 0..4_usize,
+            bytes in vec(any::<u8>(), 0..600),
+            read_bytes_max in 1..700_usize,
+        ) {
+            let start = match magic {
+                0 => samples::pcap(Order::Little, 0xa1b2_c3d4, 0, &samples::three()),
+                1 => samples::pcap(Order::Big, 0xa1b2_cd34, 8, &[]),
+                2 => samples::pcapng(Order::Little, &samples::three()),
+                _ => samples::section(Order::Big),
+            };
+            let file = [start, bytes].concat();
+            let (read, _, _) = samples::read(&file, read_bytes_max);
+            prop_assert!(read.len() * 12 <= file.len());
+        }
+    }
+}

@@ -4,13 +4,18 @@
 //! one line of the index (8 bytes a flow), two lines of the slot (128 bytes a flow), fetched for a batch at a time so that
 //! the misses overlap. What only some flows need (reassembly, dissector, values told) lives elsewhere and is found by number.
 
-pub mod handshake;
-pub mod index;
+mod handshake;
+mod hold;
+mod index;
+mod pool;
+pub mod segment;
+mod side;
 pub mod slot;
 pub mod stream;
 pub mod table;
 pub mod told;
-pub mod wheel;
+mod wheel;
+mod window;
 
 /// Stands for "no such slot, stream, hold or chunk" where a number is stored.
 const NONE: u32 = u32::MAX;

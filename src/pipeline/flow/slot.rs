@@ -34,8 +34,6 @@ pub struct FlowSlot {
     pub(super) isn: [u32; 2],
     /// Values told of this flow.
     pub told: ToldList,
-    /// Next slot in the wheel's bucket, or in the free list.
-    pub(super) link: u32,
     /// What the index knows this slot by.
     pub(super) tag: u32,
     /// By heading.
@@ -65,7 +63,6 @@ impl FlowSlot {
             bytes: [0; 2],
             isn: [0; 2],
             told: ToldList::default(),
-            link: NONE,
             tag: tag(packet.hash),
             packets: [Count::default(); 2],
         }
@@ -79,6 +76,11 @@ impl FlowSlot {
         self.last_clock = self.last_clock.max(packet.clock_secs);
         self.last = self.last.max(packet.time);
         self.frame = packet.frame;
+    }
+
+    /// Reads a little of each cache line, to have them near.
+    pub(super) fn touch(&self) -> u32 {
+        self.last_clock ^ self.tag
     }
 
     /// Returns what hits and observations say of this flow.

@@ -27,6 +27,9 @@ use std::hint::black_box;
 /// Packets whose flows are looked for at once: enough misses in flight for any core, few enough to stay in its cache.
 pub const GATHER_MAX: usize = 64;
 
+/// Slots looked at together by the sweep, for the same reason.
+const SWEEP_MAX: usize = 32;
+
 /// Slots looked at to find the one idle longest when the table is full.
 const EVICT_VISITS: usize = 4;
 
@@ -38,8 +41,8 @@ pub struct FlowTable {
     index: Index,
     /// Taken in one piece of address space; the system gives memory as slots are used.
     slots: Vec<FlowSlot>,
-    /// First of the slots that hold no flow; the last freed is the first used.
-    free: u32,
+    /// The slots that hold no flow; the last freed is the first used.
+    free: Vec<u32>,
     live: u32,
     flows_max: u32,
     wheel: Wheel,
@@ -53,10 +56,10 @@ impl FlowTable {
         Self {
             index: Index::new(),
             slots: Vec::with_capacity(index(flows_max)),
-            free: NONE,
+            free: Vec::with_capacity(index(flows_max)),
             live: 0,
             flows_max,
-            wheel: Wheel::new(limits.shorter_secs()),
+            wheel: Wheel::new(flows_max, limits.shorter_secs()),
             limits,
         }
     }
@@ -82,7 +85,7 @@ impl FlowTable {
         let mut touched = 0;
         for (hint, _) in hints.hints.iter().zip(packets) {
             let slot = self.slots.get(index(hint.slot));
-            touched ^= slot.map_or(0, |slot| slot.last_clock ^ slot.tag);
+            touched ^= slot.map_or(0, FlowSlot::touch);
         }
         black_box(touched);
     }
@@ -120,15 +123,17 @@ impl FlowTable {
         counters: &mut Counters,
         ended: &mut impl FnMut(FlowEnd),
     ) {
-        for _ in 0..visits_max {
-            let Some(id) = self.wheel.pop_due(&self.slots, clock_secs) else { return };
-            let Some(slot) = self.slots.get(index(id)) else { return };
-            if self.limits.is_idle(slot, clock_secs) {
-                self.end(id, slot.reason(EndReason::Idle), counters, ended);
-            } else {
-                let due_secs = self.limits.due_secs(slot, clock_secs);
-                self.wheel.put(&mut self.slots, id, due_secs);
+        let mut left = visits_max;
+        while left > 0 {
+            let mut due = [NONE; SWEEP_MAX];
+            let mut found = 0_u32;
+            for (id, _) in due.iter_mut().zip(0..left) {
+                let Some(next) = self.wheel.pop_due(clock_secs) else { break };
+                *id = next;
+                found = found.saturating_add(1);
             }
+            self.visit(&due, clock_secs, counters, ended);
+            left = if found == 0 { 0 } else { left.saturating_sub(found) };
         }
     }
 
@@ -181,9 +186,7 @@ impl FlowTable {
         };
         count(reason, counters);
         ended(slot.end(reason));
-        let link = slot.link;
         *slot = FlowSlot::new(packet);
-        slot.link = link;
         Event::Reopened
     }
 
@@ -198,24 +201,18 @@ impl FlowTable {
             self.evict(packet.clock_secs, counters, ended);
         }
         let slot = FlowSlot::new(packet);
-        let id = if self.free == NONE {
-            if self.slots.len() >= index(self.flows_max) {
-                return None;
-            }
-            self.slots.push(slot);
-            narrow(self.slots.len()).saturating_sub(1)
-        } else {
-            let id = self.free;
-            let place = self.slots.get_mut(index(id))?;
-            self.free = place.link;
-            *place = slot;
-            id
-        };
+        let id = self.free.pop().unwrap_or_else(|| narrow(self.slots.len()));
+        if id >= self.flows_max {
+            return None;
+        }
+        match self.slots.get_mut(index(id)) {
+            Some(place) => *place = slot,
+            None => self.slots.push(slot),
+        }
         self.live = self.live.saturating_add(1);
         self.index.insert(slot.tag, id);
         self.wheel.start(packet.clock_secs);
-        let due_secs = self.limits.due_secs(&slot, packet.clock_secs);
-        self.wheel.put(&mut self.slots, id, due_secs);
+        self.wheel.put(id, self.limits.due_secs(&slot, packet.clock_secs));
         Some(id)
     }
 
@@ -223,19 +220,41 @@ impl FlowTable {
     fn evict(&mut self, clock_secs: u32, counters: &mut Counters, ended: &mut impl FnMut(FlowEnd)) {
         let mut firsts = [NONE; EVICT_VISITS];
         for first in &mut firsts {
-            *first = self.wheel.pop_first(&self.slots).unwrap_or(NONE);
+            *first = self.wheel.pop_first().unwrap_or(NONE);
         }
         let last_clock = |id: &u32| self.slots.get(index(*id)).map(|slot| slot.last_clock);
         let idlest = firsts.iter().copied().filter(|id| *id != NONE).min_by_key(last_clock);
         for id in firsts {
             let Some(slot) = self.slots.get(index(id)) else { continue };
             if Some(id) != idlest {
-                let due_secs = self.limits.due_secs(slot, clock_secs);
-                self.wheel.put(&mut self.slots, id, due_secs);
+                self.wheel.put(id, self.limits.due_secs(slot, clock_secs));
             } else if self.limits.is_idle(slot, clock_secs) {
                 self.end(id, slot.reason(EndReason::Idle), counters, ended);
             } else {
                 self.end(id, EndReason::Evicted, counters, ended);
+            }
+        }
+    }
+
+    /// Ends those of the flows `due` that are idle too long, and puts the others back into the wheel.
+    fn visit(
+        &mut self,
+        due: &[u32; SWEEP_MAX],
+        clock_secs: u32,
+        counters: &mut Counters,
+        ended: &mut impl FnMut(FlowEnd),
+    ) {
+        // as in `gather`: all misses at once
+        let touch = |id: &u32| self.slots.get(index(*id)).map_or(0, FlowSlot::touch);
+        black_box(due.iter().fold(0, |all, id| all ^ touch(id)));
+        let home = |id: &u32| self.slots.get(index(*id)).map(|slot| self.index.home(slot.tag));
+        black_box(due.iter().filter_map(home).filter(|word| word.is_empty()).count());
+        for id in due.iter().copied() {
+            let Some(slot) = self.slots.get(index(id)) else { return };
+            if self.limits.is_idle(slot, clock_secs) {
+                self.end(id, slot.reason(EndReason::Idle), counters, ended);
+            } else {
+                self.wheel.put(id, self.limits.due_secs(slot, clock_secs));
             }
         }
     }
@@ -252,7 +271,7 @@ impl FlowTable {
         count(reason, counters);
         ended(slot.end(reason));
         slot.marks.clear(Mark::Live);
-        slot.link = std::mem::replace(&mut self.free, id);
+        self.free.push(id);
         self.index.remove(slot.tag, id);
         self.live = self.live.saturating_sub(1);
     }

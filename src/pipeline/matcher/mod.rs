@@ -1,18 +1,19 @@
-//! Observations to hits: one file per index shape.
+//! Observations to hits: one file per index shape, and the index that asks them.
+//!
+//! A flow costs two look-ups in the table of addresses, a name one for each parent length that an
+//! indicator has; shapes without an indicator cost nothing. What is found comes sorted by
+//! indicator, each once.
 
+mod exact;
+mod filter;
+mod index;
+mod pattern;
+mod prefix;
 pub mod sift;
+mod suffix;
+#[cfg(test)]
+mod tests;
 
-use crate::model::flow::FlowView;
-use crate::model::flow::Side;
-use crate::model::hit::Found;
-use crate::model::observation::Observation;
-
-/// X
-#[derive(Debug)]
-pub struct Index;
-impl Index {
-    /// X
-    pub fn flow(&self, _f: &FlowView, _o: &mut Vec<(Side, Found)>) {}
-    /// X
-    pub fn observe(&self, _o: &Observation<'_>, _f: &FlowView, _v: &mut Vec<Found>) {}
-}
+pub use index::Index;
+pub use index::IndexBuilder;
+pub use index::IndexError;

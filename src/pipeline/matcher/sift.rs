@@ -9,7 +9,6 @@ use crate::model::counters::Counters;
 use crate::model::flow::FlowView;
 use crate::model::flow::Side;
 use crate::model::hit::Found;
-use crate::model::hit::Half;
 use crate::model::hit::Hit;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::Match;
@@ -20,6 +19,7 @@ use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
 use crate::model::observation::Place;
 use crate::model::packet::Packet;
+use crate::model::url::UrlBuffer;
 use crate::pipeline::matcher::Index;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -42,6 +42,7 @@ pub struct Context<'p> {
 #[derive(Debug)]
 pub struct Sift<'a> {
     index: Option<&'a Index>,
+    buffer: Box<UrlBuffer>,
     found: Vec<Found>,
     ends: Vec<(Side, Found)>,
     memory: HashMap<FlowView, Vec<Past>, FixedState>,
@@ -56,11 +57,37 @@ struct Past {
     half: Option<Half>,
 }
 
+/// A half of a pair such as `domain|ip`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Half {
+    Name,
+    Address,
+}
+
+impl Half {
+    /// Returns the half that a find is, where it is one.
+    fn of(found: Found, kind: ObservationKind) -> Option<Self> {
+        let half = match kind {
+            ObservationKind::Flow | ObservationKind::DnsAnswer => Self::Address,
+            _ => Self::Name,
+        };
+        (found.grade == Match::OneHalf).then_some(half)
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Name => Self::Address,
+            Self::Address => Self::Name,
+        }
+    }
+}
+
 impl<'a> Sift<'a> {
     /// Returns a sift for the indicators of `index`.
     pub fn new(index: Option<&'a Index>) -> Self {
         Self {
             index,
+            buffer: Box::new(UrlBuffer::new()),
             found: Vec::with_capacity(64),
             ends: Vec::with_capacity(64),
             memory: HashMap::with_hasher(FixedState::with_seed(SEED)),
@@ -77,19 +104,13 @@ impl<'a> Sift<'a> {
     pub fn flow(&mut self, context: &Context<'_>, counters: &mut Counters, batch: &mut Batch) {
         let Some(index) = self.index else { return };
         let mut ends = std::mem::take(&mut self.ends);
-        ends.clear();
         index.flow(&context.flow, &mut ends);
-        for (i, (side, found)) in ends.iter().copied().enumerate() {
-            // both ends may lie in one prefix
-            let same = |(_, before): &(Side, Found)| before.indicator == found.indicator;
-            if ends.iter().take(i).any(same) {
-                continue;
-            }
-            let Some(found) = self.judge(found, Place::Flow, context) else { continue };
+        let kind = ObservationKind::Flow;
+        for (side, found) in ends.iter().copied() {
+            let what = (kind, Place::Flow);
+            let Some(found) = self.judge(found, what, context) else { continue };
             let value = Span::default();
-            let kind = ObservationKind::Flow;
-            let hit = hit(context, (kind, Place::Flow), side, found, value);
-            push(hit, counters, batch);
+            push(hit(context, what, side, found, value), counters, batch);
         }
         self.ends = ends;
     }
@@ -105,14 +126,13 @@ impl<'a> Sift<'a> {
     ) {
         let Some(index) = self.index else { return };
         let mut list = std::mem::take(&mut self.found);
-        list.clear();
-        index.observe(observation, &context.flow, &mut list);
+        index.observe(observation, &context.flow, &mut self.buffer, &mut list);
+        let what = (observation.kind, observation.place);
         let mut value = None;
         for found in list.iter().copied() {
-            let Some(found) = self.judge(found, observation.place, context) else { continue };
+            let Some(found) = self.judge(found, what, context) else { continue };
             let value = *value.get_or_insert_with(|| batch.keep_shown(&observation.value));
             let related = *self.related.get_or_insert_with(|| relate(all, batch));
-            let what = (observation.kind, observation.place);
             let hit = Hit { related, ..hit(context, what, context.side, found, value) };
             push(hit, counters, batch);
         }
@@ -127,19 +147,25 @@ impl<'a> Sift<'a> {
     }
 
     /// Tells whether a find is news to its flow and place, and grades a half by whether the flow has shown the other.
-    fn judge(&mut self, found: Found, place: Place, context: &Context<'_>) -> Option<Found> {
+    fn judge(
+        &mut self,
+        found: Found,
+        (kind, place): (ObservationKind, Place),
+        context: &Context<'_>,
+    ) -> Option<Found> {
+        let half = Half::of(found, kind);
         // the ends of a flow are matched once; only halves need be remembered of them
-        if place == Place::Flow && found.half.is_none() {
+        if place == Place::Flow && half.is_none() {
             return Some(found);
         }
         let past = self.memory.entry(context.flow).or_default();
         let of_indicator = || past.iter().filter(|past| past.indicator == found.indicator);
-        let other = found.half.map(Half::other);
+        let other = half.map(Half::other);
         let both = other.is_some() && of_indicator().any(|past| past.half == other);
         let is_news = !of_indicator().any(|past| past.place == place);
-        let is_known = of_indicator().any(|past| past.place == place && past.half == found.half);
+        let is_known = of_indicator().any(|past| past.place == place && past.half == half);
         if !is_known && past.len() < FLOW_HITS_MAX {
-            past.push(Past { indicator: found.indicator, place, half: found.half });
+            past.push(Past { indicator: found.indicator, place, half });
         }
         let grade = if both { Match::BothHalves } else { found.grade };
         is_news.then_some(Found { grade, ..found })

@@ -1,0 +1,232 @@
+//! `tapsieve intel explain`: which attributes do not match and why, or what a value would match.
+
+mod probe;
+mod row;
+
+use std::io;
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use crate::control::explain::probe::Probe;
+use crate::control::explain::row::Lines;
+use crate::control::intel::IntelArguments;
+use crate::control::intel::IntelError;
+use crate::control::intel::compile::compile;
+use crate::control::intel::harvest::Gather;
+use crate::control::intel::harvest::Harvest;
+use crate::control::intel::harvest::Purpose;
+use crate::control::intel::harvest::Row;
+use crate::control::intel::input::Plan;
+use crate::control::intel::ledger::Damage;
+use crate::control::intel::ledger::Ledger;
+
+/// Explains what indicators do not match, or what a value would match.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ExplainArguments {
+    /// The indicators
+    #[command(flatten)]
+    pub intel: IntelArguments,
+
+    /// Write JSON lines
+    #[arg(long)]
+    pub json: bool,
+
+    /// An address, name, URL, digest, fingerprint or user agent: what would match it, or why nothing does
+    pub value: Option<String>,
+}
+
+/// Why nothing could be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The indicators cannot be read.
+    #[error(transparent)]
+    Intel(#[from] IntelError),
+    /// The listing cannot be written.
+    #[error("cannot write the listing: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Writes the explanation; returns the damage of the inputs, for the exit code.
+///
+/// # Errors
+/// No input was given, or the output cannot be written.
+pub fn run(
+    args: &ExplainArguments,
+    out: &mut (impl Write + Send),
+) -> Result<Vec<Damage>, ExplainError> {
+    if args.intel.intel.is_empty() {
+        return Err(IntelError::NoInput.into());
+    }
+    let mut lines = Lines::new(out, args.json);
+    let ledger = match &args.value {
+        None => {
+            let ledger = list(args, &mut lines, |_| true)?;
+            lines.totals(&ledger)?;
+            ledger
+        }
+        Some(value) => explain_value(args, value, &mut lines)?,
+    };
+    if ledger.seen == 0 {
+        if let [damage] = ledger.damage.as_slice() {
+            return Err(IntelError::Unreadable(damage.to_string()).into());
+        }
+    }
+    Ok(ledger.damage)
+}
+
+fn explain_value<W: Write + Send>(
+    args: &ExplainArguments,
+    value: &str,
+    lines: &mut Lines<'_, W>,
+) -> Result<Ledger, ExplainError> {
+    let options = args.intel.options();
+    let probe = Probe::new(value);
+    let mut named = 0;
+    match compile(&args.intel.intel, &options) {
+        Ok(compiled) => {
+            let catalog = &compiled.set.catalog;
+            for (found, seen_as) in probe.ask(&compiled.set) {
+                named += 1;
+                lines.match_of(catalog, found, seen_as)?;
+            }
+        }
+        Err(IntelError::NothingUsable { .. } | IntelError::Unreadable(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut told = 0;
+    let ledger = list(args, lines, |row| {
+        let is_same = probe.is_same(&row.value);
+        told += u64::from(is_same);
+        is_same
+    })?;
+    if named + told == 0 {
+        lines.nothing(value, &ledger)?;
+    }
+    Ok(ledger)
+}
+
+/// Reads the inputs in order and writes the rows that are wanted.
+fn list<W: Write + Send>(
+    args: &ExplainArguments,
+    lines: &mut Lines<'_, W>,
+    wanted: impl FnMut(&Row) -> bool + Send,
+) -> Result<Ledger, ExplainError> {
+    let options = args.intel.options();
+    let plan = Plan::new(&args.intel.intel);
+    let listing = Mutex::new(Listing { lines, wanted, ledger: Ledger::default(), written: Ok(()) });
+    let lock = || listing.lock().unwrap_or_else(PoisonError::into_inner);
+    for file in &plan.files {
+        let give = |harvest: Harvest<'_>| lock().take(harvest);
+        let gather = Gather { options: &options, file, purpose: Purpose::Explain, give: &give };
+        let damage = gather.read();
+        lock().ledger.damage.extend(damage);
+    }
+    let Listing { mut ledger, written, .. } =
+        listing.into_inner().unwrap_or_else(PoisonError::into_inner);
+    written?;
+    ledger.files = plan.files.len() as u64;
+    ledger.damage.extend(plan.damage);
+    ledger.damage.sort();
+    Ok(ledger)
+}
+
+/// Writes rows as harvests come.
+struct Listing<'l, 'o, W: Write, F> {
+    lines: &'l mut Lines<'o, W>,
+    wanted: F,
+    ledger: Ledger,
+    written: io::Result<()>,
+}
+
+impl<W: Write, F: FnMut(&Row) -> bool> Listing<'_, '_, W, F> {
+    fn take(&mut self, harvest: Harvest<'_>) {
+        for row in harvest.rows.iter().filter(|row| (self.wanted)(row)) {
+            if self.written.is_ok() {
+                self.written = self.lines.row(row, &harvest);
+            }
+        }
+        self.ledger.add(harvest.ledger);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn explain(file: &Path, json: bool, value: Option<&str>) -> String {
+        let intel =
+            IntelArguments { intel: vec![PathBuf::from(file)], ..IntelArguments::default() };
+        let args = ExplainArguments { intel, json, value: value.map(str::to_owned) };
+        let mut out = Vec::new();
+        run(&args, &mut out).expect("a readable input");
+        String::from_utf8(out).expect("text")
+    }
+
+    fn feed(folder: &Path) -> PathBuf {
+        let path = folder.join("event.csv");
+        let rows = "uuid,event_id,type,value,to_ids\n\
+            2d72a64d-a1bc-5bf6-915e-215bdbf26eaf,7,domain,evil.example,1\n\
+            ,7,domain,quiet.example,0\n\
+            ,7,ip-dst,8.8.4.0/22,1\n\
+            ,7,ip-dst,10.1.2.3,1\n\
+            ,7,md5,d41d8cd98f00b204e9800998ecf8427e,1\n\
+            ,7,user-agent,EvilBot 1.0,1\n\
+            ,7,hassh-md5,ec7378c1a92f5a8dde7e8b7a1ddf33d1,1\n";
+        std::fs::write(&path, rows).expect("a temporary file");
+        path
+    }
+
+    #[test]
+    fn what_does_not_match_is_listed_with_totals() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = explain(&feed(folder.path()), false, None);
+        for want in [
+            "not_for_ids\tdomain\tquiet.example\tevent 7\t",
+            "special_purpose\tip-dst\t10.1.2.3\t",
+            "unsupported\tmd5\t",
+            "opt_in\tuser-agent\tEvilBot 1.0\t",
+            "not_yet_observed\thassh-md5\t",
+            "7 attributes in 1 file: 3 accepted, 4 left out",
+        ] {
+            assert!(text.contains(want), "{want:?} in {text}");
+        }
+        assert!(!text.contains("evil.example"));
+    }
+
+    #[test]
+    fn a_value_is_explained() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let feed = feed(folder.path());
+        for (value, want) in [
+            ("www.evil.example", "match\tdomain\tevil.example\tsubdomain\t"),
+            ("EVIL[.]example", "match\tdomain\tevil.example\texact\t"),
+            ("http://evil.example/x", "match\tdomain\tevil.example\texact\t"),
+            ("8.8.5.1", "match\tip-dst\t8.8.4.0/22\tcidr\t"),
+            ("8.8.5.1:53", "match\tip-dst\t8.8.4.0/22\tcidr\t"),
+            ("quiet.example", "not_for_ids\tdomain\tquiet.example\t"),
+            ("10.1.2.3", "special_purpose\tip-dst\t10.1.2.3\t"),
+            ("ec7378c1a92f5a8dde7e8b7a1ddf33d1", "not_yet_observed\thassh-md5\t"),
+            ("other.example", "nothing in 7 attributes names other.example"),
+        ] {
+            let text = explain(&feed, false, Some(value));
+            assert!(text.contains(want), "{value}: {want:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn json_lines_are_json() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let feed = feed(folder.path());
+        for value in [None, Some("evil.example"), Some("quiet.example"), Some("other.example")] {
+            let text = explain(&feed, true, value);
+            assert!(!text.is_empty());
+            for line in text.lines() {
+                serde_json::from_str::<serde_json::Value>(line).expect(line);
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A probe: one value asked of a set in every form it may have in traffic.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+use crate::control::intel::set::IndicatorSet;
+use crate::model::address::Address;
+use crate::model::digest::Digest;
+use crate::model::domain::Domain;
+use crate::model::flow::FlowKey;
+use crate::model::flow::FlowView;
+use crate::model::flow::Vlans;
+use crate::model::hit::Found;
+use crate::model::indicator::IndicatorType;
+use crate::model::indicator::Match;
+use crate::model::observation::Observation;
+use crate::model::observation::ObservationKind;
+use crate::model::observation::Place;
+use crate::model::observation::Value;
+use crate::model::packet::protocol::TCP;
+use crate::model::pattern::Pattern;
+use crate::model::policy::Policy;
+use crate::model::refang::refang;
+use crate::model::time::Timestamp;
+use crate::model::url::UrlBuffer;
+
+/// A value as a person gave it, and as it was before it was defanged.
+pub(super) struct Probe {
+    given: String,
+    text: String,
+}
+
+impl Probe {
+    /// Takes a value.
+    pub(super) fn new(value: &str) -> Self {
+        Self { given: value.trim().to_owned(), text: refang(value).into_owned() }
+    }
+
+    /// Returns what names the value, with the kind of observation it would be.
+    pub(super) fn ask(&self, set: &IndicatorSet) -> Vec<(Found, &'static str)> {
+        let mut asked = Asked { set, found: Vec::new() };
+        let (host, port) = self.host();
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            asked.address(Address::from(ip), port);
+        } else if let Ok(name) = Domain::from_feed(&host) {
+            asked.text(ObservationKind::HttpHost, name.as_bytes(), port);
+        }
+        asked.text(ObservationKind::HttpUrl, self.url().as_bytes(), port);
+        asked.text(ObservationKind::Ja4, self.text.as_bytes(), 0);
+        asked.text(ObservationKind::HttpUserAgent, self.given.as_bytes(), 0);
+        asked.digest(&self.text);
+        asked.canonical(&self.given);
+        asked.found.sort_by_key(|(found, _)| *found);
+        asked.found.dedup_by_key(|(found, _)| found.indicator);
+        asked.found
+    }
+
+    /// Tells whether an attribute's value is the same, whole or as half of a pair.
+    pub(super) fn is_same(&self, value: &str) -> bool {
+        let plain = |text: &str| refang(text).trim_end_matches('.').to_lowercase();
+        let wanted = plain(&self.text);
+        plain(value) == wanted || value.split('|').any(|half| plain(half) == wanted)
+    }
+
+    fn host(&self) -> (String, u16) {
+        let rest = self.text.split_once("://").map_or(self.text.as_str(), |(_, rest)| rest);
+        let default = if self.text.starts_with("https") { 443 } else { 80 };
+        let port = if self.text.contains("://") { default } else { 0 };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if let Ok(end) = authority.parse::<SocketAddr>() {
+            return (end.ip().to_string(), end.port());
+        }
+        let bare = authority.trim_start_matches('[').trim_end_matches(']');
+        match authority.rsplit_once([':', '|']) {
+            _ if bare.parse::<IpAddr>().is_ok() => (bare.to_owned(), port),
+            Some((host, digits)) => match digits.parse() {
+                Ok(port) => (host.to_owned(), port),
+                Err(_) => (authority.to_owned(), port),
+            },
+            None => (authority.to_owned(), port),
+        }
+    }
+
+    fn url(&self) -> String {
+        if self.text.contains("://") { self.text.clone() } else { format!("http://{}", self.text) }
+    }
+}
+
+struct Asked<'s> {
+    set: &'s IndicatorSet,
+    found: Vec<(Found, &'static str)>,
+}
+
+impl Asked<'_> {
+    fn address(&mut self, address: Address, port: u16) {
+        let mut found = Vec::new();
+        self.set.index.flow(&flow(address, port), &mut found);
+        let flow = ObservationKind::Flow.name();
+        self.found.extend(found.into_iter().map(|(_, found)| (found, flow)));
+    }
+
+    fn text(&mut self, kind: ObservationKind, text: &[u8], port: u16) {
+        self.observe(kind, Value::Text(text), port);
+    }
+
+    fn digest(&mut self, text: &str) {
+        use ObservationKind as K;
+        let md5 = [K::Ja3, K::Ja3s, K::Hassh, K::HasshServer, K::CertMd5];
+        let forms = [
+            (Digest::md5(text), &md5[..]),
+            (Digest::sha1(text), &[K::CertSha1]),
+            (Digest::sha256(text), &[K::CertSha256]),
+        ];
+        for (digest, kinds) in forms {
+            for (digest, kind) in digest.iter().flat_map(|d| kinds.iter().map(move |k| (d, *k))) {
+                self.observe(kind, Value::Digest(digest.as_bytes()), 0);
+            }
+        }
+    }
+
+    fn observe(&mut self, kind: ObservationKind, value: Value<'_>, port: u16) {
+        let observation = Observation { kind, place: Place::Flow, value };
+        let flow = flow(Address::default(), port);
+        let mut found = Vec::new();
+        self.set.index.observe(&observation, &flow, &mut UrlBuffer::new(), &mut found);
+        self.found.extend(found.into_iter().map(|found| (found, kind.name())));
+    }
+
+    /// Finds the value among indicators of every type, those that nothing observes yet too.
+    fn canonical(&mut self, text: &str) {
+        let lenient = Policy { allow_special: true, ..Policy::default() };
+        for ty in IndicatorType::ALL {
+            let Ok(pattern) = Pattern::from_text(*ty, text, &lenient) else { continue };
+            if let Some(id) = self.set.catalog.find(*ty, &pattern.to_string()) {
+                let found = Found { indicator: id, grade: Match::Exact };
+                self.found.push((found, ty.name()));
+            }
+        }
+    }
+}
+
+/// Returns a flow with the address and port at both ends, so that either end is asked.
+fn flow(address: Address, port: u16) -> FlowView {
+    let end = (address, port);
+    let (key, opener) = FlowKey::new(end, end, TCP, Vlans::default());
+    FlowView { key, opener, first: Timestamp::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_of_values() {
+        for (value, host, port) in [
+            ("evil.example", "evil.example", 0),
+            ("evil[.]example:8080", "evil.example", 8080),
+            ("hxxps://evil.example/a", "evil.example", 443),
+            ("http://evil.example:81/a?b", "evil.example", 81),
+            ("192.0.2.1", "192.0.2.1", 0),
+            ("192.0.2.1:53", "192.0.2.1", 53),
+            ("192.0.2.1|53", "192.0.2.1", 53),
+            ("2001:db8::1", "2001:db8::1", 0),
+            ("[2001:db8::1]:53", "2001:db8::1", 53),
+            ("http://[2001:db8::1]/x", "2001:db8::1", 80),
+        ] {
+            assert_eq!(Probe::new(value).host(), (host.to_owned(), port), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_same_value_in_other_words() {
+        for (value, other, same) in [
+            ("evil.example", "EVIL[.]example.", true),
+            ("203.0.113.40", "evil.example|203.0.113.40", true),
+            ("evil.example", "www.evil.example", false),
+        ] {
+            assert_eq!(Probe::new(value).is_same(other), same, "{value} {other}");
+        }
+    }
+}

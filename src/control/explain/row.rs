@@ -1,0 +1,242 @@
+//! The lines of a listing: tab-separated for people and `cut`, or JSON.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::control::intel::catalog::Catalog;
+use crate::control::intel::catalog::EventRecord;
+use crate::control::intel::harvest::Harvest;
+use crate::control::intel::harvest::Remark;
+use crate::control::intel::harvest::Row;
+use crate::control::intel::ledger::Ledger;
+use crate::control::intel::ledger::Spot;
+use crate::model::hit::Found;
+use crate::model::policy::Usage;
+use crate::model::story::Source;
+
+/// Writes the lines of a listing.
+pub(super) struct Lines<'o, W: Write> {
+    out: &'o mut W,
+    json: bool,
+}
+
+/// An attribute that does not match.
+#[derive(Serialize)]
+struct RowLine<'r> {
+    reason: &'r str,
+    r#type: &'r str,
+    value: &'r str,
+    #[serde(flatten)]
+    event: EventLine<'r>,
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    advice: &'r str,
+}
+
+/// An indicator that matches.
+#[derive(Serialize)]
+struct MatchLine<'r> {
+    reason: &'static str,
+    r#type: &'r str,
+    value: &'r str,
+    r#match: &'r str,
+    seen_as: &'r str,
+    sources: Vec<EventLine<'r>>,
+}
+
+#[derive(Serialize)]
+struct EventLine<'r> {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    attribute: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    event: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    event_id: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    info: &'r str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    provider: &'r str,
+}
+
+/// The totals.
+#[derive(Serialize)]
+struct TotalLine<'r> {
+    files: u64,
+    attributes: u64,
+    accepted: BTreeMap<&'r str, u64>,
+    idle: BTreeMap<&'r str, BTreeMap<&'r str, u64>>,
+    left_out: BTreeMap<&'r str, &'r BTreeMap<String, u64>>,
+    damage: Vec<String>,
+}
+
+impl<'o, W: Write> Lines<'o, W> {
+    /// Begins a listing.
+    pub(super) fn new(out: &'o mut W, json: bool) -> Self {
+        Self { out, json }
+    }
+
+    /// Writes an attribute that does not match.
+    pub(super) fn row(&mut self, row: &Row, harvest: &Harvest<'_>) -> io::Result<()> {
+        let (reason, advice) = told(row.why);
+        let file = harvest.file().path.display().to_string();
+        let record = harvest.events.get(row.event as usize).copied().unwrap_or_default();
+        let event = event_line(row, &record, harvest);
+        if !self.json {
+            let told = event.told();
+            let place = format!("{file}:{}", row.spot);
+            return self.tabs(&[reason, &row.kind, &row.value, &told, &place, &advice]);
+        }
+        let (line, number) = match row.spot {
+            Spot::Line(line) | Spot::Column(line, _) => (Some(line), None),
+            Spot::Number(number) => (None, Some(number)),
+            Spot::File => (None, None),
+        };
+        let (r#type, value) = (row.kind.as_str(), row.value.as_str());
+        self.json(&RowLine { reason, r#type, value, event, file, line, number, advice: &advice })
+    }
+
+    /// Writes an indicator that matches, with its events.
+    pub(super) fn match_of(
+        &mut self,
+        catalog: &Catalog,
+        found: Found,
+        seen_as: &str,
+    ) -> io::Result<()> {
+        let id = found.indicator;
+        let r#type = catalog.indicator_type(id).map_or("", |ty| ty.name());
+        let (value, r#match) = (catalog.value(id), found.grade.name());
+        let told = catalog.sources(id);
+        let sources = told.iter().map(source_line).collect::<Vec<_>>();
+        if self.json {
+            let reason = "match";
+            return self.json(&MatchLine { reason, r#type, value, r#match, seen_as, sources });
+        }
+        for source in sources {
+            self.tabs(&["match", r#type, value, r#match, seen_as, &source.told()])?;
+        }
+        Ok(())
+    }
+
+    /// Writes that nothing names a value.
+    pub(super) fn nothing(&mut self, value: &str, ledger: &Ledger) -> io::Result<()> {
+        if self.json {
+            return self.json(&BTreeMap::from([("reason", "nothing"), ("value", value)]));
+        }
+        writeln!(self.out, "nothing in {} attributes names {}", ledger.seen, clean(value))
+    }
+
+    /// Writes the totals.
+    pub(super) fn totals(&mut self, ledger: &Ledger) -> io::Result<()> {
+        let mut idle = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for ((usage, ty), n) in &ledger.idle {
+            idle.entry(usage.name()).or_default().insert(ty.name(), *n);
+        }
+        let total = TotalLine {
+            files: ledger.files,
+            attributes: ledger.seen,
+            accepted: ledger.accepted.iter().map(|(ty, n)| (ty.name(), *n)).collect(),
+            idle,
+            left_out: ledger.left_out.iter().map(|(why, kinds)| (why.name(), kinds)).collect(),
+            damage: ledger.damage.iter().map(ToString::to_string).collect(),
+        };
+        if self.json { self.json(&total) } else { self.total_text(&total, ledger) }
+    }
+
+    fn total_text(&mut self, total: &TotalLine<'_>, ledger: &Ledger) -> io::Result<()> {
+        let (n, files) = (total.attributes, total.files);
+        let plural = if files == 1 { "file" } else { "files" };
+        let (accepted, left_out) = (ledger.accepted_total(), ledger.left_out_total());
+        let head = format!("{n} attributes in {files} {plural}");
+        writeln!(self.out, "{head}: {accepted} accepted, {left_out} left out")?;
+        for (ty, n) in &total.accepted {
+            writeln!(self.out, "  accepted\t{ty}\t{n}")?;
+        }
+        for (usage, types) in &total.idle {
+            for (ty, n) in types {
+                writeln!(self.out, "  of these {usage}\t{ty}\t{n}")?;
+            }
+        }
+        for (why, kinds) in &total.left_out {
+            for (kind, n) in *kinds {
+                writeln!(self.out, "  {why}\t{}\t{n}", clean(kind))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tabs(&mut self, columns: &[&str]) -> io::Result<()> {
+        let columns = columns.iter().map(|column| clean(column)).collect::<Vec<_>>();
+        writeln!(self.out, "{}", columns.join("\t"))
+    }
+
+    fn json(&mut self, line: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut *self.out, line)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+impl EventLine<'_> {
+    fn told(&self) -> String {
+        let which = match (self.event_id, self.event.as_str()) {
+            (0, "") => return self.provider.to_owned(),
+            (0, uuid) => format!("event {uuid}"),
+            (id, _) => format!("event {id}"),
+        };
+        if self.info.is_empty() { which } else { format!("{which} ({})", self.info) }
+    }
+}
+
+fn told(why: Remark) -> (&'static str, String) {
+    match why {
+        Remark::LeftOut(why) => (why.name(), why.words()),
+        Remark::Idle(usage) => {
+            let words = match usage {
+                Usage::Matched => "looked for",
+                Usage::OptIn => "off by default: name its type in --opt-in",
+                Usage::TlsOnly => {
+                    "of an https URL only the host is visible: use --tls-url-hosts to look for it"
+                }
+                Usage::NotYetObserved => "accepted, but nothing reads such values from traffic yet",
+            };
+            (usage.name(), words.to_owned())
+        }
+    }
+}
+
+fn event_line<'r>(row: &Row, event: &EventRecord, harvest: &'r Harvest<'_>) -> EventLine<'r> {
+    let text = |number| harvest.strings.texts.get(number);
+    EventLine {
+        attribute: if row.uuid.is_some() { row.uuid.to_string() } else { String::new() },
+        event: if event.uuid.is_some() { event.uuid.to_string() } else { String::new() },
+        event_id: event.id,
+        info: text(event.info),
+        provider: text(event.provider),
+    }
+}
+
+fn source_line(source: &Source) -> EventLine<'_> {
+    EventLine {
+        attribute: source.attribute.clone().unwrap_or_default(),
+        event: source.event.clone().unwrap_or_default(),
+        event_id: source.event_id.unwrap_or(0),
+        info: source.info.as_deref().unwrap_or_default(),
+        provider: source.provider.as_deref().unwrap_or_default(),
+    }
+}
+
+/// Returns the text on one line, without tabs or control characters.
+fn clean(text: &str) -> String {
+    let plain =
+        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(plain).collect()
+}
+
+fn is_zero(id: &u64) -> bool {
+    *id == 0
+}

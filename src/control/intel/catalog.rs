@@ -1,0 +1,337 @@
+//! The catalog: what each indicator of a set is, and the stories behind it, for enrichment.
+//!
+//! Compact: texts, events and tag lists are kept once; an indicator without a story of its own costs its value and
+//! eight bytes.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use crate::control::intel::uuid::Uuid;
+use crate::model::bytes::index;
+use crate::model::bytes::narrow;
+use crate::model::indicator::IndicatorId;
+use crate::model::indicator::IndicatorType;
+use crate::model::story::Source;
+use crate::model::time::Timestamp;
+
+/// Types, values and stories of a set's indicators; ids go by type, then canonical value.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// The first id of each type that has indicators, in order.
+    pub types: Vec<(IndicatorType, IndicatorId)>,
+    /// Canonical values in order of id.
+    pub values: Texts,
+    /// Values as MISP has them, where they differ: id and number in `spellings`, in order of id.
+    pub spelled: Vec<(IndicatorId, u32)>,
+    /// The values that `spelled` names.
+    pub spellings: Texts,
+    /// For each indicator its one source, or, above [`GROUP`], its group.
+    pub stories: Vec<u32>,
+    /// Groups: a length, then as many sources.
+    pub groups: Vec<u32>,
+    /// The sources.
+    pub sources: Vec<SourceRecord>,
+    /// The events that sources name.
+    pub events: Vec<EventRecord>,
+    /// Tag lists: numbers of `texts`, sorted by text.
+    pub tags: Lists,
+    /// First and last times seen; the first pair is unknown.
+    pub seen: Vec<(Timestamp, Timestamp)>,
+    /// Texts of events and tags.
+    pub texts: Texts,
+}
+
+/// What a story number is above, when it names a group instead of a source.
+pub const GROUP: u32 = 1 << 31;
+
+/// An attribute that gives an indicator, as stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct SourceRecord {
+    /// The attribute's UUID.
+    pub attribute: Uuid,
+    /// Its event, in `events`.
+    pub event: u32,
+    /// Its own tags, in `tags`.
+    pub tags: u32,
+    /// When it was seen, in `seen`.
+    pub seen: u32,
+    /// Seconds since 1970 of its last change; 0 where unknown.
+    pub timestamp_secs: u32,
+    /// For detection, as MISP says.
+    pub to_ids: bool,
+}
+
+const _: () = assert!(size_of::<SourceRecord>() <= 36);
+
+/// An event, as stored; texts are numbers in `texts`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct EventRecord {
+    /// The event's UUID.
+    pub uuid: Uuid,
+    /// Its number on its server; 0 where unknown.
+    pub id: u64,
+    /// Its title.
+    pub info: u32,
+    /// The organisation that made it.
+    pub org: u32,
+    /// The feed, server or organisation that gave it to us.
+    pub provider: u32,
+    /// Its tags, in `tags`.
+    pub tags: u32,
+    /// Seconds since 1970 of its last change; 0 where unknown.
+    pub timestamp_secs: u32,
+}
+
+/// Texts in one piece of memory; number 0 is the empty one.
+#[derive(Clone, Debug)]
+pub struct Texts {
+    text: String,
+    ends: Vec<u32>,
+}
+
+/// Lists of numbers in one piece of memory; list 0 is the empty one.
+#[derive(Clone, Debug)]
+pub struct Lists {
+    items: Vec<u32>,
+    ends: Vec<u32>,
+}
+
+impl Catalog {
+    /// Returns the number of indicators.
+    pub fn len(&self) -> usize {
+        self.stories.len()
+    }
+
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.stories.is_empty()
+    }
+
+    /// Returns how many bytes the values take, and how many the stories.
+    pub fn memory_bytes(&self) -> (usize, usize) {
+        let texts = |texts: &Texts| texts.text.capacity() + texts.ends.capacity() * 4;
+        let values = texts(&self.values)
+            + texts(&self.spellings)
+            + self.spelled.capacity() * size_of::<(IndicatorId, u32)>()
+            + self.stories.capacity() * 4;
+        let stories = self.groups.capacity() * 4
+            + self.sources.capacity() * size_of::<SourceRecord>()
+            + self.events.capacity() * size_of::<EventRecord>()
+            + (self.tags.items.capacity() + self.tags.ends.capacity()) * 4
+            + self.seen.capacity() * size_of::<(Timestamp, Timestamp)>()
+            + texts(&self.texts);
+        (values, stories)
+    }
+
+    /// Returns all ids.
+    pub fn ids(&self) -> impl Iterator<Item = IndicatorId> + use<> {
+        (0..narrow(self.len())).map(IndicatorId)
+    }
+
+    /// Returns the ids of each type that has indicators.
+    pub fn by_type(&self) -> impl Iterator<Item = (IndicatorType, Range<u32>)> {
+        let ends = self.types.iter().skip(1).map(|(_, id)| id.0);
+        let ends = ends.chain(std::iter::once(narrow(self.len())));
+        self.types.iter().zip(ends).map(|((ty, first), end)| (*ty, first.0..end))
+    }
+
+    /// Returns an indicator's MISP type.
+    pub fn indicator_type(&self, id: IndicatorId) -> Option<IndicatorType> {
+        let after = self.types.partition_point(|(_, first)| *first <= id);
+        self.types.get(after.checked_sub(1)?).map(|(ty, _)| *ty)
+    }
+
+    /// Returns the indicator of a type and canonical value.
+    pub fn find(&self, ty: IndicatorType, canonical: &str) -> Option<IndicatorId> {
+        let (_, ids) = self.by_type().find(|(known, _)| *known == ty)?;
+        let (mut low, mut high) = (ids.start, ids.end);
+        while low < high {
+            let middle = low.saturating_add(high.saturating_sub(low).wrapping_div(2));
+            match self.canonical(IndicatorId(middle)).cmp(canonical) {
+                Ordering::Less => low = middle.saturating_add(1),
+                Ordering::Equal => return Some(IndicatorId(middle)),
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
+    /// Returns an indicator's canonical value.
+    pub fn canonical(&self, id: IndicatorId) -> &str {
+        self.values.get(id.0.saturating_add(1))
+    }
+
+    /// Returns an indicator's value as MISP has it, the first in sort order where spellings differ.
+    pub fn value(&self, id: IndicatorId) -> &str {
+        let at = self.spelled.binary_search_by_key(&id, |(id, _)| *id).ok();
+        match at.and_then(|at| self.spelled.get(at)) {
+            Some((_, number)) => self.spellings.get(*number),
+            None => self.canonical(id),
+        }
+    }
+
+    /// Returns who told of an indicator, sorted, each once.
+    pub fn sources(&self, id: IndicatorId) -> Vec<Source> {
+        let mut sources = self.records(id).map(|record| self.told(record)).collect::<Vec<_>>();
+        sources.sort();
+        sources.dedup();
+        sources
+    }
+
+    /// Returns the same as stored, in a fixed order.
+    pub fn records(&self, id: IndicatorId) -> impl Iterator<Item = &SourceRecord> {
+        let story = self.stories.get(index(id.0));
+        let numbers = match story {
+            Some(number) if *number < GROUP => std::slice::from_ref(number),
+            Some(group) => self.group(group.saturating_sub(GROUP)),
+            None => &[],
+        };
+        numbers.iter().filter_map(|number| self.sources.get(index(*number)))
+    }
+
+    fn told(&self, record: &SourceRecord) -> Source {
+        let event = self.events.get(index(record.event)).copied().unwrap_or_default();
+        let text = |number| known(self.texts.get(number));
+        let uuid = |uuid: Uuid| uuid.is_some().then(|| uuid.to_string());
+        let lists = [record.tags, event.tags].map(|list| self.tags.get(list));
+        let mut tags =
+            lists.concat().iter().map(|tag| self.texts.get(*tag).to_owned()).collect::<Vec<_>>();
+        tags.sort_unstable();
+        tags.dedup();
+        let (first, last) = self.seen.get(index(record.seen)).copied().unwrap_or_default();
+        let changed = [record.timestamp_secs, event.timestamp_secs];
+        let changed = changed.into_iter().find(|secs| *secs != 0).unwrap_or(0);
+        Source {
+            attribute: uuid(record.attribute),
+            event: uuid(event.uuid),
+            event_id: (event.id != 0).then_some(event.id),
+            info: text(event.info),
+            org: text(event.org),
+            provider: text(event.provider),
+            tags,
+            comment: None,
+            first_seen: written(first),
+            last_seen: written(last),
+            modified: written(Timestamp::new(u64::from(changed), 0)),
+        }
+    }
+
+    fn group(&self, at: u32) -> &[u32] {
+        let group = self.groups.get(index(at)..).unwrap_or_default();
+        let Some((len, rest)) = group.split_first() else { return &[] };
+        rest.get(..index(*len)).unwrap_or_default()
+    }
+}
+
+/// Returns a text where there is one.
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Returns a time in RFC 3339 where there is one.
+fn written(time: Timestamp) -> Option<String> {
+    let time = jiff::Timestamp::from_nanosecond(i128::from(time.0)).ok();
+    time.filter(|time| *time != jiff::Timestamp::UNIX_EPOCH).map(|time| time.to_string())
+}
+
+impl Texts {
+    /// Adds a text and returns its number; `None` when 4 GiB are full.
+    pub fn push(&mut self, text: &str) -> Option<u32> {
+        let number = u32::try_from(self.ends.len()).ok()?;
+        let end = u32::try_from(self.text.len().checked_add(text.len())?).ok()?;
+        self.text.push_str(text);
+        self.ends.push(end);
+        Some(number)
+    }
+
+    /// Returns the text of a number.
+    pub fn get(&self, number: u32) -> &str {
+        self.text.get(stretch(&self.ends, number)).unwrap_or_default()
+    }
+
+    /// Returns how many there are, the empty one included.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Tells whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.ends.len() <= 1
+    }
+
+    /// Takes memory for so many more texts of so many bytes in all.
+    pub fn reserve(&mut self, texts: usize, bytes: usize) {
+        self.ends.reserve_exact(texts);
+        self.text.reserve_exact(bytes);
+    }
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self { text: String::new(), ends: vec![0] }
+    }
+}
+
+impl Lists {
+    /// Adds a list and returns its number; `None` when 2^32 items are full.
+    pub fn push(&mut self, list: &[u32]) -> Option<u32> {
+        let number = u32::try_from(self.ends.len()).ok()?;
+        let end = u32::try_from(self.items.len().checked_add(list.len())?).ok()?;
+        self.items.extend_from_slice(list);
+        self.ends.push(end);
+        Some(number)
+    }
+
+    /// Returns how many there are, the empty one included.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Tells whether none was added.
+    pub fn is_empty(&self) -> bool {
+        self.ends.len() <= 1
+    }
+
+    /// Returns the list of a number.
+    pub fn get(&self, number: u32) -> &[u32] {
+        self.items.get(stretch(&self.ends, number)).unwrap_or_default()
+    }
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self { items: Vec::new(), ends: vec![0] }
+    }
+}
+
+fn stretch(ends: &[u32], number: u32) -> Range<usize> {
+    let end = |at: usize| ends.get(at).copied().map_or(0, index);
+    let at = index(number);
+    at.checked_sub(1).map_or(0, end)..end(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_lists_give_back() {
+        let mut texts = Texts::default();
+        assert_eq!((texts.push("evil"), texts.push("worse")), (Some(1), Some(2)));
+        assert_eq!(
+            (texts.get(0), texts.get(1), texts.get(2), texts.get(9)),
+            ("", "evil", "worse", "")
+        );
+        let mut lists = Lists::default();
+        assert_eq!(lists.push(&[3, 4]), Some(1));
+        assert_eq!((lists.get(0), lists.get(1), lists.get(7)), (&[][..], &[3, 4][..], &[][..]));
+    }
+
+    #[test]
+    fn an_empty_catalog_knows_nothing() {
+        let catalog = Catalog::default();
+        assert_eq!(catalog.indicator_type(IndicatorId(0)), None);
+        assert_eq!(catalog.value(IndicatorId(3)), "");
+        assert_eq!(catalog.sources(IndicatorId(0)), []);
+    }
+}

@@ -1,0 +1,110 @@
+//! Compiling: all inputs become one indicator set, the same whatever their order and the number of cores.
+//!
+//! Peak: beside the finished set, 24 bytes and the value for each attribute that matches, while they are sorted.
+
+mod merge;
+mod version;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use rayon::iter::IntoParallelIterator;
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
+
+use crate::control::intel::IntelError;
+use crate::control::intel::IntelOptions;
+use crate::control::intel::catalog::Catalog;
+use crate::control::intel::compile::merge::Merge;
+use crate::control::intel::harvest::Gather;
+use crate::control::intel::harvest::Purpose;
+use crate::control::intel::input::Plan;
+use crate::control::intel::ledger::Damage;
+use crate::control::intel::ledger::Ledger;
+use crate::control::intel::set::IndicatorSet;
+use crate::model::indicator::IndicatorId;
+use crate::model::pattern::Pattern;
+use crate::model::policy::Policy;
+use crate::pipeline::matcher::Index;
+use crate::pipeline::matcher::IndexBuilder;
+
+/// Indicators compiled between two turns of the builder; bounds the patterns held at once.
+const BATCH: u32 = 65_536;
+
+/// Indicators an index can number.
+const INDICATORS_MAX: usize = 1 << 29;
+
+/// What came of the inputs.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The set.
+    pub set: IndicatorSet,
+    /// What became of every attribute.
+    pub ledger: Ledger,
+    /// What could not be read; the rest is in the set.
+    pub damages: Vec<Damage>,
+}
+
+/// Reads all inputs and compiles what matches.
+///
+/// # Errors
+/// Nothing usable is in them, or too much.
+pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, IntelError> {
+    if inputs.is_empty() {
+        return Err(IntelError::NoInput);
+    }
+    let plan = Plan::new(inputs);
+    let merge = Mutex::new(Merge::default());
+    let lock = || merge.lock().unwrap_or_else(PoisonError::into_inner);
+    plan.files.par_iter().for_each(|file| {
+        let give = |harvest| lock().append(harvest);
+        let gather = Gather { options, file, purpose: Purpose::Compile, give: &give };
+        let damage = gather.read();
+        lock().file_done(damage);
+    });
+    let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (catalog, mut ledger) = merge.settle()?;
+    ledger.damage.extend(plan.damage);
+    ledger.damage.sort();
+    if catalog.len() > INDICATORS_MAX {
+        return Err(IntelError::TooMany { what: "over 500 million" });
+    }
+    let index = index(&catalog, &options.policy)?;
+    if index.is_empty() {
+        return Err(nothing_usable(inputs, &ledger));
+    }
+    let version = version::of(&catalog);
+    let damages = std::mem::take(&mut ledger.damage);
+    Ok(Compiled { set: IndicatorSet { index, catalog, version }, ledger, damages })
+}
+
+fn index(catalog: &Catalog, policy: &Policy) -> Result<Index, IntelError> {
+    let mut builder = IndexBuilder::new(policy);
+    for (ty, ids) in catalog.by_type() {
+        for first in ids.clone().step_by(BATCH as usize) {
+            let batch = first..first.saturating_add(BATCH).min(ids.end);
+            let read = |id| Pattern::from_text(ty, catalog.value(IndicatorId(id)), policy);
+            let patterns = batch.clone().into_par_iter().map(read).collect::<Vec<_>>();
+            for (id, pattern) in batch.zip(patterns) {
+                if let Ok(pattern) = pattern {
+                    let _counted_before = builder.add(IndicatorId(id), &pattern);
+                }
+            }
+        }
+    }
+    builder.build().map_err(IntelError::Index)
+}
+
+fn nothing_usable(inputs: &[PathBuf], ledger: &Ledger) -> IntelError {
+    let names = inputs.iter().map(|input| input.display().to_string()).collect::<Vec<_>>();
+    let why = match (ledger.seen, ledger.damage.as_slice()) {
+        (0, [only]) => return IntelError::Unreadable(only.to_string()),
+        (0, [first, rest @ ..]) => format!("{first}, and {} more", rest.len()),
+        _ => ledger.summary(),
+    };
+    IntelError::NothingUsable { inputs: names.join(", "), why }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! The gate: what an attribute means to matching, or why it means nothing (design, indicators and what they mean).
+
+use crate::control::intel::Attribute;
+use crate::control::intel::IntelOptions;
+use crate::control::intel::Sibling;
+use crate::model::indicator::IndicatorType;
+use crate::model::refusal::Refusal;
+
+/// Objects whose fingerprints match whatever their `to_ids` says: their templates' types switch it off.
+const FINGERPRINT_OBJECTS: &[&str] = &["ja4-plus", "ja3", "ja3s"];
+
+/// Relations of those fingerprints; attribute searches give the relation without the object's name.
+const FINGERPRINT_RELATIONS: &[&str] =
+    &["ja4-fingerprint", "ja3-fingerprint-md5", "ja3s-fingerprint-md5"];
+
+/// Why an attribute does not match anything.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LeftOut {
+    /// Soft-deleted in MISP.
+    Deleted,
+    /// Nothing in traffic shows such a value, or we do not look for it.
+    Unsupported,
+    /// A digest in a list that does not say of what.
+    UnknownDigest,
+    /// A JA4+ fingerprint other than JA4.
+    OtherJa4,
+    /// MISP says that it is not for detection.
+    NotForIds,
+    /// Its type matches only when opted in.
+    OptIn,
+    /// Its value is none of its type.
+    Refused(Refusal),
+}
+
+impl LeftOut {
+    /// Returns the stable name that counts and listings carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Unsupported => "unsupported",
+            Self::UnknownDigest => "unknown_digest",
+            Self::OtherJa4 => "other_ja4",
+            Self::NotForIds => "not_for_ids",
+            Self::OptIn => "opt_in",
+            Self::Refused(refusal) => refusal.reason(),
+        }
+    }
+
+    /// Says what is wrong and what would help.
+    pub fn words(self) -> String {
+        match self {
+            Self::Deleted => "deleted in MISP: it never matches",
+            Self::Unsupported => "values of this type are not looked for in traffic",
+            Self::UnknownDigest => {
+                "a list does not say what a digest is of: give it as CSV with its type"
+            }
+            Self::OtherJa4 => {
+                "of the JA4+ family only JA4 is looked for: the others carry another licence"
+            }
+            Self::NotForIds => "to_ids is false: set it in MISP, or use --include-non-ids",
+            Self::OptIn => "off by default: name its type in --opt-in",
+            Self::Refused(Refusal::SpecialPurpose) => {
+                "a special-purpose address or prefix (RFC 6890): use --allow-special"
+            }
+            Self::Refused(refusal) => return refusal.to_string(),
+        }
+        .to_owned()
+    }
+}
+
+/// The indicator types that an attribute's value counts as: one, or for an old JA3S object perhaps a second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Meaning {
+    /// The type.
+    pub first: IndicatorType,
+    /// Another that it may be.
+    pub second: Option<IndicatorType>,
+}
+
+/// Says what an attribute means, its value aside.
+///
+/// # Errors
+/// Why it matches nothing.
+pub fn meaning(attribute: &Attribute<'_>, options: &IntelOptions) -> Result<Meaning, LeftOut> {
+    if attribute.deleted {
+        return Err(LeftOut::Deleted);
+    }
+    let meaning = types_of(attribute)?;
+    let ty = meaning.first;
+    if ty.is_opt_in() && !options.policy.opt_in.contains(&ty) {
+        return Err(LeftOut::OptIn);
+    }
+    if !attribute.to_ids && !options.include_non_ids && !is_object_fingerprint(attribute, ty) {
+        return Err(LeftOut::NotForIds);
+    }
+    Ok(meaning)
+}
+
+fn types_of(attribute: &Attribute<'_>) -> Result<Meaning, LeftOut> {
+    use IndicatorType as T;
+    let one = |first| Ok(Meaning { first, second: None });
+    match (attribute.kind, attribute.relation, attribute.sibling) {
+        ("text", "ja4-fingerprint", Sibling::Ja4Type(ty)) if !is_ja4(ty) => Err(LeftOut::OtherJa4),
+        ("text", "ja4-fingerprint", _) => one(T::Ja4),
+        ("ja3-fingerprint-md5", "ja3s-fingerprint-md5", _) => one(T::Ja3s),
+        ("ja3-fingerprint-md5", _, sibling) if attribute.object == "ja3s" => match sibling {
+            Sibling::Ja3s => one(T::Ja3),
+            Sibling::Unknown => Ok(Meaning { first: T::Ja3, second: Some(T::Ja3s) }),
+            Sibling::Silent | Sibling::Ja4Type(_) => one(T::Ja3s),
+        },
+        ("digest", ..) => Err(LeftOut::UnknownDigest),
+        (kind, ..) => T::from_name(kind).map_or(Err(LeftOut::Unsupported), one),
+    }
+}
+
+fn is_ja4(ty: &str) -> bool {
+    ty.trim().is_empty() || ty.trim().eq_ignore_ascii_case("ja4")
+}
+
+fn is_object_fingerprint(attribute: &Attribute<'_>, ty: IndicatorType) -> bool {
+    let fingerprint = matches!(ty, IndicatorType::Ja3 | IndicatorType::Ja3s | IndicatorType::Ja4);
+    let object = match attribute.object {
+        "" => FINGERPRINT_RELATIONS.contains(&attribute.relation),
+        name => FINGERPRINT_OBJECTS.contains(&name),
+    };
+    fingerprint && object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::policy::Policy;
+
+    fn check(attribute: &Attribute<'_>, want: Result<IndicatorType, LeftOut>) {
+        let got = meaning(attribute, &IntelOptions::default()).map(|meaning| meaning.first);
+        assert_eq!(got, want, "{attribute:?}");
+    }
+
+    const PLAIN: Attribute<'_> = Attribute {
+        kind: "domain",
+        value: "evil.example",
+        relation: "",
+        object: "",
+        sibling: Sibling::Unknown,
+        to_ids: true,
+        deleted: false,
+        uuid: crate::control::intel::uuid::Uuid([0; 16]),
+        timestamp_secs: 0,
+        first_seen: "",
+        last_seen: "",
+        tags: 0,
+        spot: crate::control::intel::ledger::Spot::File,
+    };
+
+    #[test]
+    fn plain_types_and_flags() {
+        use IndicatorType as T;
+        check(&PLAIN, Ok(T::Domain));
+        check(&Attribute { deleted: true, ..PLAIN }, Err(LeftOut::Deleted));
+        check(&Attribute { to_ids: false, ..PLAIN }, Err(LeftOut::NotForIds));
+        check(&Attribute { kind: "md5", ..PLAIN }, Err(LeftOut::Unsupported));
+        check(&Attribute { kind: "digest", ..PLAIN }, Err(LeftOut::UnknownDigest));
+        check(&Attribute { kind: "user-agent", ..PLAIN }, Err(LeftOut::OptIn));
+        check(&Attribute { kind: "ja4", ..PLAIN }, Ok(T::Ja4));
+        check(&Attribute { kind: "text", ..PLAIN }, Err(LeftOut::Unsupported));
+    }
+
+    #[test]
+    fn asked_for_they_match() {
+        let policy = Policy { opt_in: vec![IndicatorType::UserAgent], ..Policy::default() };
+        let options = IntelOptions { policy, include_non_ids: true };
+        let agent = Attribute { kind: "user-agent", to_ids: false, ..PLAIN };
+        assert_eq!(meaning(&agent, &options).map(|m| m.first), Ok(IndicatorType::UserAgent));
+        let port = Attribute { kind: "port", ..PLAIN };
+        assert_eq!(meaning(&port, &options), Err(LeftOut::OptIn));
+    }
+
+    #[test]
+    fn fingerprints_in_objects() {
+        use IndicatorType as T;
+        let ja4 = Attribute { kind: "text", relation: "ja4-fingerprint", to_ids: false, ..PLAIN };
+        let of = |ty| Attribute { object: "ja4-plus", sibling: Sibling::Ja4Type(ty), ..ja4 };
+        check(&ja4, Ok(T::Ja4));
+        check(&of("JA4"), Ok(T::Ja4));
+        check(&of(""), Ok(T::Ja4));
+        check(&of("JA4S"), Err(LeftOut::OtherJa4));
+        check(&Attribute { object: "other", ..ja4 }, Err(LeftOut::NotForIds));
+        check(&Attribute { relation: "ja4-type", ..ja4 }, Err(LeftOut::Unsupported));
+        let md5 = Attribute { kind: "ja3-fingerprint-md5", to_ids: false, ..PLAIN };
+        check(&md5, Err(LeftOut::NotForIds));
+        check(&Attribute { object: "ja3", ..md5 }, Ok(T::Ja3));
+        check(&Attribute { relation: "ja3s-fingerprint-md5", ..md5 }, Ok(T::Ja3s));
+        let inside = Attribute { object: "ja3s", relation: "ja3-fingerprint-md5", ..md5 };
+        check(&Attribute { sibling: Sibling::Ja3s, ..inside }, Ok(T::Ja3));
+        check(&Attribute { sibling: Sibling::Silent, ..inside }, Ok(T::Ja3s));
+        let second = meaning(&inside, &IntelOptions::default()).map(|meaning| meaning.second);
+        assert_eq!(second, Ok(Some(T::Ja3s)));
+        let address = Attribute { kind: "ip-src", object: "ja4-plus", to_ids: false, ..PLAIN };
+        check(&address, Err(LeftOut::NotForIds));
+    }
+}

@@ -1,0 +1,375 @@
+//! The harvest: what one file, or a block of one, gives: patterns that match, their sources, and totals.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use foldhash::fast::RandomState;
+
+use crate::control::intel::Attribute;
+use crate::control::intel::Fault;
+use crate::control::intel::IntelOptions;
+use crate::control::intel::catalog::EventRecord;
+use crate::control::intel::catalog::SourceRecord;
+use crate::control::intel::gate::LeftOut;
+use crate::control::intel::gate::Meaning;
+use crate::control::intel::gate::meaning;
+use crate::control::intel::input::Listed;
+use crate::control::intel::input::Stream;
+use crate::control::intel::ledger::Damage;
+use crate::control::intel::ledger::Ledger;
+use crate::control::intel::ledger::Spot;
+use crate::control::intel::strings::ListTable;
+use crate::control::intel::strings::Strings;
+use crate::control::intel::uuid::Uuid;
+use crate::model::indicator::IndicatorType;
+use crate::model::pattern::Pattern;
+use crate::model::policy::Usage;
+use crate::model::refusal::Refusal;
+use crate::model::time::Timestamp;
+
+/// Attributes that a harvest holds before a reader hands it over, where it may.
+const FULL: u64 = 16_384;
+
+/// Bytes of the value in an explained row; enough to find it again.
+const ROW_VALUE_BYTES_MAX: usize = 512;
+
+/// Takes the harvests of one file.
+pub struct Gather<'a> {
+    /// What the operator asks.
+    pub options: &'a IntelOptions,
+    /// The file.
+    pub file: &'a Listed,
+    /// What harvests are for.
+    pub purpose: Purpose,
+    /// Takes a finished harvest.
+    pub give: &'a (dyn Fn(Harvest<'a>) + Sync),
+}
+
+/// What harvests are for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// A set: order does not count, all cores work.
+    Compile,
+    /// A listing of what does not match: in the order of the file.
+    Explain,
+}
+
+impl<'a> Gather<'a> {
+    /// Reads the file with the format that knows it; says what was wrong with it.
+    pub fn read(&self) -> Option<Damage> {
+        let path = &self.file.path;
+        let outcome = Stream::open(path).map_err(Fault::from).and_then(|stream| {
+            let format = stream.format()?;
+            (format.read)(stream, self)
+        });
+        outcome.err().map(|fault| Damage::new(path, fault.spot, fault.what))
+    }
+
+    /// Returns an empty harvest.
+    pub fn begin(&self) -> Harvest<'a> {
+        Harvest::new(self.options, self.file, self.purpose)
+    }
+
+    /// Hands a harvest over.
+    pub fn end(&self, harvest: Harvest<'a>) {
+        (self.give)(harvest);
+    }
+
+    /// Hands a full harvest over and begins another; only where no event is open.
+    pub fn relieve(&self, harvest: &mut Harvest<'a>) {
+        if harvest.ledger.seen >= FULL {
+            self.end(std::mem::replace(harvest, self.begin()));
+        }
+    }
+
+    /// Tells whether blocks may be read in any order.
+    pub fn parallel(&self) -> bool {
+        self.purpose == Purpose::Compile
+    }
+}
+
+/// What a file, or part of one, gives.
+pub struct Harvest<'a> {
+    /// Totals.
+    pub ledger: Ledger,
+    /// Attributes that do not match, where a listing is wanted.
+    pub rows: Vec<Row>,
+    /// Values that match.
+    pub entries: Vec<Entry>,
+    /// Canonical values, each with the spelling behind it where that differs.
+    pub text: String,
+    /// Attributes that match.
+    pub sources: Vec<SourceRecord>,
+    /// Events.
+    pub events: Vec<EventRecord>,
+    /// Pairs of first and last time seen; the first pair is unknown.
+    pub seen: Vec<(Timestamp, Timestamp)>,
+    /// Tag lists.
+    pub tags: ListTable,
+    /// Texts of events and tags.
+    pub strings: Strings,
+    options: &'a IntelOptions,
+    file: &'a Listed,
+    purpose: Purpose,
+    events_known: HashMap<EventRecord, u32, RandomState>,
+    scratch: Vec<u32>,
+}
+
+/// A value that matches, in the order of type, then canonical value.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Type in the highest byte, the first seven bytes of the canonical value below it.
+    pub key: u64,
+    /// Where the canonical value is in the text.
+    pub at: u32,
+    /// Its source.
+    pub source: u32,
+    /// Bytes of the canonical value.
+    pub canonical_bytes: u16,
+    /// Bytes of the spelling behind it; 0 where it is the same.
+    pub spelling_bytes: u16,
+}
+
+const _: () = assert!(size_of::<Entry>() == 24);
+
+/// An attribute in a listing.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Why it does not match, or when it would.
+    pub why: Remark,
+    /// MISP type as the file has it.
+    pub kind: String,
+    /// Value as the file has it, cut where long.
+    pub value: String,
+    /// Its event, in the harvest.
+    pub event: u32,
+    /// Its UUID.
+    pub uuid: Uuid,
+    /// Where in the file.
+    pub spot: Spot,
+}
+
+/// What a listing says of an attribute.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Remark {
+    /// It does not match.
+    LeftOut(LeftOut),
+    /// It is accepted but not looked for (yet).
+    Idle(Usage),
+}
+
+/// What a format knows of an event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventParts<'a> {
+    /// UUID.
+    pub uuid: Uuid,
+    /// Number on its server; 0 where unknown.
+    pub id: u64,
+    /// Title.
+    pub info: &'a str,
+    /// Organisation that made it.
+    pub org: &'a str,
+    /// Who gave it; where empty, the organisation, else the input's name.
+    pub provider: &'a str,
+    /// Tags, in the harvest's lists.
+    pub tags: u32,
+    /// Seconds since 1970 of its last change; 0 where unknown.
+    pub timestamp_secs: u32,
+}
+
+impl<'a> Harvest<'a> {
+    fn new(options: &'a IntelOptions, file: &'a Listed, purpose: Purpose) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            rows: Vec::new(),
+            entries: Vec::new(),
+            text: String::new(),
+            sources: Vec::new(),
+            events: Vec::new(),
+            seen: vec![Default::default()],
+            tags: ListTable::default(),
+            strings: Strings::default(),
+            options,
+            file,
+            purpose,
+            events_known: HashMap::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Returns the file it is of.
+    pub fn file(&self) -> &'a Listed {
+        self.file
+    }
+
+    /// Returns the number of an event that is told at once.
+    pub fn event(&mut self, parts: &EventParts<'_>) -> u32 {
+        let record = self.record(parts);
+        match self.events.last() {
+            Some(last) if *last == record => return narrow(self.events.len() - 1),
+            _ => {}
+        }
+        let next = narrow(self.events.len());
+        let number = *self.events_known.entry(record).or_insert(next);
+        if number == next {
+            self.events.push(record);
+        }
+        number
+    }
+
+    /// Returns the number of an event that is told by and by.
+    pub fn open_event(&mut self) -> u32 {
+        self.events.push(EventRecord::default());
+        narrow(self.events.len() - 1)
+    }
+
+    /// Tells the rest of an opened event.
+    pub fn close_event(&mut self, number: u32, parts: &EventParts<'_>) {
+        let record = self.record(parts);
+        if let Some(event) = self.events.get_mut(number as usize) {
+            *event = record;
+        }
+    }
+
+    /// Returns the number of a list of tags.
+    pub fn tag_list<'t>(&mut self, tags: impl IntoIterator<Item = &'t str>) -> u32 {
+        let mut list = std::mem::take(&mut self.scratch);
+        list.clear();
+        list.extend(tags.into_iter().map(|tag| self.strings.intern(tag)).filter(|tag| *tag != 0));
+        list.sort_unstable_by(|a, b| self.strings.texts.get(*a).cmp(self.strings.texts.get(*b)));
+        list.dedup();
+        let number = self.tags.intern(&list);
+        self.scratch = list;
+        number
+    }
+
+    /// Takes one attribute of an event.
+    pub fn take(&mut self, attribute: &Attribute<'_>, event: u32) {
+        let kept = meaning(attribute, self.options)
+            .and_then(|meaning| Ok((meaning, self.keep(attribute, event, meaning)?)));
+        match kept {
+            Ok((meaning, usage)) => {
+                self.ledger.accept(meaning.first, usage);
+                if usage != Usage::Matched {
+                    self.list(attribute, event, Remark::Idle(usage));
+                }
+            }
+            Err(why) => {
+                self.ledger.leave_out(why, attribute.kind);
+                self.list(attribute, event, Remark::LeftOut(why));
+            }
+        }
+    }
+
+    fn keep(
+        &mut self,
+        attribute: &Attribute<'_>,
+        event: u32,
+        meaning: Meaning,
+    ) -> Result<Usage, LeftOut> {
+        let read = |ty| Pattern::from_text(ty, attribute.value, &self.options.policy);
+        let pattern = read(meaning.first).map_err(LeftOut::Refused)?;
+        let second = meaning.second.and_then(|ty| Some((ty, read(ty).ok()?)));
+        let spelling = attribute.value.trim();
+        if spelling.len() > usize::from(u16::MAX) {
+            return Err(LeftOut::Refused(Refusal::TooLong));
+        }
+        let usage = pattern.usage(&self.options.policy);
+        if self.purpose == Purpose::Compile {
+            let source = self.source(attribute, event);
+            for (ty, pattern) in [(meaning.first, pattern)].into_iter().chain(second) {
+                self.enter(ty, &pattern, spelling, source);
+            }
+        }
+        Ok(usage)
+    }
+
+    fn enter(&mut self, ty: IndicatorType, pattern: &Pattern, spelling: &str, source: u32) {
+        let at = self.text.len();
+        let _infallible = write!(self.text, "{pattern}");
+        let canonical = self.text.get(at..).unwrap_or_default();
+        let canonical_bytes = u16::try_from(canonical.len()).unwrap_or(u16::MAX);
+        let mut key = [0; 8];
+        key[0] = ty as u8;
+        key.iter_mut().skip(1).zip(canonical.bytes()).for_each(|(to, from)| *to = from);
+        let spelling = if spelling == canonical { "" } else { spelling };
+        self.text.push_str(spelling);
+        self.entries.push(Entry {
+            key: u64::from_be_bytes(key),
+            at: narrow(at),
+            source,
+            canonical_bytes,
+            spelling_bytes: u16::try_from(spelling.len()).unwrap_or(0),
+        });
+    }
+
+    fn source(&mut self, attribute: &Attribute<'_>, event: u32) -> u32 {
+        let source = SourceRecord {
+            attribute: attribute.uuid,
+            event,
+            tags: attribute.tags,
+            seen: self.seen(attribute),
+            timestamp_secs: attribute.timestamp_secs,
+            to_ids: attribute.to_ids,
+        };
+        if self.sources.last() != Some(&source) {
+            self.sources.push(source);
+        }
+        narrow(self.sources.len() - 1)
+    }
+
+    fn seen(&mut self, attribute: &Attribute<'_>) -> u32 {
+        if attribute.first_seen.is_empty() && attribute.last_seen.is_empty() {
+            return 0;
+        }
+        let pair = (time(attribute.first_seen), time(attribute.last_seen));
+        if self.seen.last() != Some(&pair) {
+            self.seen.push(pair);
+        }
+        narrow(self.seen.len() - 1)
+    }
+
+    fn record(&mut self, parts: &EventParts<'_>) -> EventRecord {
+        let told = [parts.provider, parts.org, &self.file.provider];
+        let provider = told.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        let timestamps = [parts.timestamp_secs, self.file.published_secs];
+        EventRecord {
+            uuid: parts.uuid,
+            id: parts.id,
+            info: self.strings.intern(parts.info),
+            org: self.strings.intern(parts.org),
+            provider: self.strings.intern(provider),
+            tags: parts.tags,
+            timestamp_secs: timestamps.into_iter().find(|secs| *secs != 0).unwrap_or(0),
+        }
+    }
+
+    fn list(&mut self, attribute: &Attribute<'_>, event: u32, why: Remark) {
+        if self.purpose != Purpose::Explain {
+            return;
+        }
+        let mut cut = attribute.value.len().min(ROW_VALUE_BYTES_MAX);
+        while !attribute.value.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        self.rows.push(Row {
+            why,
+            kind: attribute.kind.to_owned(),
+            value: attribute.value.get(..cut).unwrap_or_default().to_owned(),
+            event,
+            uuid: attribute.uuid,
+            spot: attribute.spot,
+        });
+    }
+}
+
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// Reads a time as MISP writes it; none of other forms or before 1970.
+fn time(text: &str) -> Timestamp {
+    let time = text.trim().parse::<jiff::Timestamp>().ok();
+    let nanos = time.and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+    Timestamp(nanos.unwrap_or(0))
+}

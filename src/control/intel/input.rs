@@ -1,0 +1,243 @@
+//! Input files: what `--intel PATH` names, opened, decompressed, and told apart by content.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::BufReader;
+use std::io::Cursor;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::control::intel::ALL;
+use crate::control::intel::Fault;
+use crate::control::intel::Format;
+use crate::control::intel::feed;
+use crate::control::intel::ledger::Damage;
+use crate::control::intel::ledger::Spot;
+
+/// First bytes that tell a format; a CSV header of MISP has about 300.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// Folders within folders that are read.
+const DEPTH_MAX: usize = 16;
+
+/// What the inputs name.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The files in order.
+    pub files: Vec<Listed>,
+    /// Inputs that name nothing readable.
+    pub damage: Vec<Damage>,
+}
+
+/// One file to read.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Who provides it, where its content does not say.
+    pub provider: String,
+    /// The event's time as a feed's manifest says; 0 where none does.
+    pub published_secs: u32,
+}
+
+/// A file's content, decompressed.
+pub struct Stream {
+    /// Its first bytes.
+    pub head: Vec<u8>,
+    /// The bytes after them.
+    pub rest: Box<dyn Read + Send>,
+}
+
+impl Plan {
+    /// Looks at each input; what cannot be read becomes damage.
+    pub fn new(inputs: &[PathBuf]) -> Self {
+        let mut plan = Self::default();
+        for input in inputs {
+            plan.add(input);
+        }
+        plan
+    }
+
+    fn add(&mut self, input: &Path) {
+        let provider = provider_of(input);
+        match fs::metadata(input) {
+            Err(error) => self.damage.push(Damage::new(input, Spot::File, error.to_string())),
+            Ok(meta) if !meta.is_dir() => self.list(input.to_owned(), &provider, 0),
+            Ok(_) if input.join(feed::MANIFEST).is_file() => feed::plan(input, &provider, self),
+            Ok(_) => {
+                let before = self.files.len() + self.damage.len();
+                self.walk(input, &provider, 0);
+                if self.files.len() + self.damage.len() == before {
+                    let what = "no file in it: give a feed directory or a file".to_owned();
+                    self.damage.push(Damage::new(input, Spot::File, what));
+                }
+            }
+        }
+    }
+
+    /// Lists one file.
+    pub fn list(&mut self, path: PathBuf, provider: &str, published_secs: u32) {
+        self.files.push(Listed { path, provider: provider.to_owned(), published_secs });
+    }
+
+    fn walk(&mut self, folder: &Path, provider: &str, depth: usize) {
+        let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut paths = match entries {
+            Ok(entries) => entries.iter().map(fs::DirEntry::path).collect::<Vec<_>>(),
+            Err(error) => {
+                return self.damage.push(Damage::new(folder, Spot::File, error.to_string()));
+            }
+        };
+        paths.retain(|path| !hidden(path));
+        paths.sort();
+        for path in paths {
+            if path.is_file() {
+                self.list(path, provider, 0);
+            } else if path.is_dir() && !path.is_symlink() && depth < DEPTH_MAX {
+                self.walk(&path, provider, depth + 1);
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// Opens a file; gzip, zstd and lz4 are seen through.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::new(File::open(path)?)
+    }
+
+    /// Takes any bytes as a file's.
+    ///
+    /// # Errors
+    /// The bytes cannot be read.
+    pub fn new(read: impl Read + Send + 'static) -> io::Result<Self> {
+        let raw = Self::peek(Box::new(read))?;
+        let packed = |head: &[u8]| match head {
+            [0x1f, 0x8b, ..] => Some(Packed::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packed::Zstd),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Packed::Lz4),
+            _ => None,
+        };
+        match packed(&raw.head) {
+            None => Ok(raw),
+            Some(Packed::Gzip) => {
+                Self::peek(Box::new(flate2::bufread::MultiGzDecoder::new(raw.into_read())))
+            }
+            Some(Packed::Zstd) => {
+                Self::peek(Box::new(zstd::Decoder::with_buffer(raw.into_read())?))
+            }
+            Some(Packed::Lz4) => {
+                Self::peek(Box::new(lz4_flex::frame::FrameDecoder::new(raw.into_read())))
+            }
+        }
+    }
+
+    /// Returns all bytes from the first.
+    pub fn into_read(self) -> BufReader<Box<dyn Read + Send>> {
+        let all: Box<dyn Read + Send> = Box::new(Cursor::new(self.head).chain(self.rest));
+        BufReader::with_capacity(HEAD_BYTES, all)
+    }
+
+    /// Returns the format that knows the content.
+    ///
+    /// # Errors
+    /// No format can: the file is empty, binary, or a capture.
+    pub fn format(&self) -> Result<&'static Format, Fault> {
+        let fault = |what: &str| Err(Fault { spot: Spot::File, what: what.to_owned() });
+        match self.head.as_slice() {
+            [] => fault("empty file"),
+            [0xd4, 0xc3, 0xb2 | 0xcd, 0xa1, ..]
+            | [0xa1, 0xb2 | 0xcd, 0xc3 | 0xb2, 0xd4, ..]
+            | [0x4d, 0x3c, 0xb2, 0xa1, ..]
+            | [0xa1, 0xb2, 0x3c, 0x4d, ..]
+            | [0x0a, 0x0d, 0x0d, 0x0a, ..] => {
+                fault("a capture, not indicators: give it as INPUT, not to --intel")
+            }
+            head if head.contains(&0) => fault("binary data, not indicators"),
+            head => match ALL.iter().find(|format| (format.knows)(head)) {
+                Some(format) => Ok(format),
+                None => fault("no known format"),
+            },
+        }
+    }
+
+    fn peek(mut rest: Box<dyn Read + Send>) -> io::Result<Self> {
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        rest.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+        Ok(Self { head, rest })
+    }
+}
+
+enum Packed {
+    Gzip,
+    Zstd,
+    Lz4,
+}
+
+/// Returns the bytes after a byte order mark and white space.
+pub fn trimmed(head: &[u8]) -> &[u8] {
+    head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
+}
+
+fn provider_of(input: &Path) -> String {
+    let whole = input.canonicalize();
+    let path = whole.as_deref().unwrap_or(input);
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn format(bytes: &[u8]) -> Result<&'static str, String> {
+        let stream = Stream::new(Cursor::new(bytes.to_vec())).map_err(|e| e.to_string())?;
+        stream.format().map(|format| format.name).map_err(|fault| fault.what)
+    }
+
+    #[test]
+    fn formats_are_found_by_content() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"{\"Event\":{}}", "MISP JSON"),
+            (b"\xef\xbb\xbf \n[{\"Event\":{}}]", "MISP JSON"),
+            (b"[]", "MISP JSON"),
+            (b"[2001:db8::1]:443\n", "list"),
+            (b"#fields\tindicator\tindicator_type\tmeta.source\n", "Zeek intel"),
+            (b"uuid,event_id,category,type,value\n", "CSV"),
+            (b"# a comment\n\"Type\";\"VALUE\"\nip-dst;192.0.2.1\n", "CSV"),
+            (b"type evil.example\n", "list"),
+            (b"# list\nevil.example\n", "list"),
+        ];
+        for (bytes, name) in cases {
+            assert_eq!(format(bytes), Ok(*name), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn what_is_no_feed_says_so() {
+        assert_eq!(format(b""), Err("empty file".to_owned()));
+        assert!(format(b"\xd4\xc3\xb2\xa1\x02\x00").is_err_and(|e| e.starts_with("a capture")));
+        assert_eq!(format(b"\x7fELF\0\0"), Err("binary data, not indicators".to_owned()));
+    }
+
+    #[test]
+    fn compression_is_seen_through() {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(b"type,value\n").expect("memory");
+        assert_eq!(format(&gz.finish().expect("memory")), Ok("CSV"));
+        let zst = zstd::encode_all(&b"{}"[..], 1).expect("memory");
+        assert_eq!(format(&zst), Ok("MISP JSON"));
+        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        lz4.write_all(b"evil.example").expect("memory");
+        assert_eq!(format(&lz4.finish().expect("memory")), Ok("list"));
+    }
+}

@@ -1,0 +1,74 @@
+//! MISP JSON: events, lists of them, and answers of restSearch, as a stream.
+//!
+//! Spec:   MISP core format (draft-dulaunoy-misp-core-format), MISP 2.4/2.5 REST answers (events, attributes, objects)
+//! Reads:  `{"Event":…}`, a bare event, `{"response":…}` of events, attributes or objects, lists of any of these
+//! Yields: attributes, of objects too, with their events and tags
+//! Bounds: the kept fields of one object's attributes; nesting, `DEPTH_MAX`; unknown fields are skipped unread
+//! Leaves: proposals, sightings, reports, attachments; STIX, which says so
+
+mod event;
+mod parts;
+
+use std::io::BufReader;
+use std::io::Read;
+
+use serde::de::DeserializeSeed;
+
+use crate::control::intel::Fault;
+use crate::control::intel::Format;
+use crate::control::intel::harvest::Gather;
+use crate::control::intel::input::Stream;
+use crate::control::intel::input::trimmed;
+use crate::control::intel::json::event::Node;
+use crate::control::intel::json::event::Reading;
+use crate::control::intel::ledger::Spot;
+
+pub use crate::control::intel::json::parts::Number;
+
+/// MISP's own JSON.
+pub const FORMAT: Format = Format { name: "MISP JSON", knows, read };
+
+/// Files up to this are read whole, which is faster; larger ones are streamed.
+const WHOLE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Answers within answers, as `response` holds `Event` holds `Object`.
+const DEPTH_MAX: u32 = 8;
+
+fn knows(head: &[u8]) -> bool {
+    match trimmed(head).split_first() {
+        Some((b'{', _)) => true,
+        Some((b'[', rest)) => matches!(rest.trim_ascii_start().first(), Some(b'{' | b'[' | b']')),
+        _ => false,
+    }
+}
+
+fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
+    let mut reading = Reading::new(gather);
+    let mut read = stream.into_read();
+    let mut whole = Vec::new();
+    read.by_ref().take(WHOLE_BYTES_MAX as u64).read_to_end(&mut whole)?;
+    let node = Node::top(&mut reading);
+    let outcome = if whole.len() < WHOLE_BYTES_MAX {
+        let bytes = whole.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&whole);
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        node.deserialize(&mut json).and_then(|()| json.end())
+    } else {
+        if whole.starts_with(b"\xef\xbb\xbf") {
+            whole.drain(..3);
+        }
+        let all = BufReader::with_capacity(1 << 16, whole.as_slice().chain(read));
+        let mut json = serde_json::Deserializer::from_reader(all);
+        node.deserialize(&mut json).and_then(|()| json.end())
+    };
+    reading.finish(outcome.map_err(|error| fault(&error)))
+}
+
+/// Returns where and why JSON broke.
+pub fn fault(error: &serde_json::Error) -> Fault {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let what = text.strip_suffix(&place).unwrap_or(&text);
+    let place = (error.line() as u64, error.column() as u64);
+    let spot = if place.0 == 0 { Spot::File } else { Spot::Column(place.0, place.1) };
+    Fault { spot, what: format!("broken JSON: {what}") }
+}

@@ -1,0 +1,335 @@
+//! Small parts of MISP JSON, read leniently: numbers as text, flags as numbers, tags in any nesting.
+//!
+//! Spec:   MISP core format (draft-dulaunoy-misp-core-format); what servers and PyMISP write beside it
+//! Reads:  one value
+//! Yields: text, number, flag, names of tags; anything of another shape is skipped
+//! Bounds: the value itself
+//! Leaves: colours, ids and relations of tags
+
+use std::fmt::Formatter;
+use std::fmt::Result as Written;
+use std::fmt::Write;
+
+use serde::de::Deserialize;
+use serde::de::DeserializeSeed;
+use serde::de::Deserializer;
+use serde::de::Error;
+use serde::de::IgnoredAny;
+use serde::de::MapAccess;
+use serde::de::SeqAccess;
+use serde::de::Visitor;
+
+/// A number, written as one or as text; 0 for anything else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Number(pub u64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let mut text = String::new();
+        Scalar(&mut text).deserialize(json)?;
+        Ok(Self(text.trim().parse().unwrap_or(0)))
+    }
+}
+
+/// A flag, written as one, as a number or as text; `None` for anything else.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flag(pub Option<bool>);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let mut text = String::new();
+        Scalar(&mut text).deserialize(json)?;
+        Ok(Self(match text.trim() {
+            "" => None,
+            text => Some(text != "0" && !text.eq_ignore_ascii_case("false")),
+        }))
+    }
+}
+
+/// Puts a text, number or flag into memory that is used again; empty for anything else.
+pub(super) struct Scalar<'s>(pub &'s mut String);
+
+impl<'de> DeserializeSeed<'de> for Scalar<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        self.0.clear();
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Scalar<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> Written {
+        f.write_str("text, a number or a flag")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.0.push_str(text);
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<(), E> {
+        self.0.push_str(if flag { "1" } else { "0" });
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        write!(self.0, "{number}").map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        write!(self.0, "{number}").map_err(E::custom)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        write!(self.0, "{number}").map_err(E::custom)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        skip_seq(seq)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        skip_map(map)
+    }
+}
+
+/// Puts the `name` of an object, or a text, into memory.
+pub(super) struct Named<'s>(pub &'s mut String);
+
+impl<'de> DeserializeSeed<'de> for Named<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Named<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> Written {
+        f.write_str("an object with a name")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.0.push_str(text);
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        skip_seq(seq)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Key>()? {
+            match key {
+                Key::Name => map.next_value_seed(Scalar(self.0))?,
+                _ => skip(&mut map)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives the names of tags to `each`: of `Tag` and `EventTag` lists, and of galaxies' clusters.
+pub(super) struct Tags<'s>(pub &'s mut dyn FnMut(&str));
+
+impl<'de> DeserializeSeed<'de> for Tags<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tags<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> Written {
+        f.write_str("a list of tags or galaxies")
+    }
+
+    fn visit_str<E: Error>(self, tag: &str) -> Result<(), E> {
+        (self.0)(tag);
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Tags(&mut *self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut name = String::new();
+        let mut is_galaxy = false;
+        while let Some(key) = map.next_key::<Key>()? {
+            match key {
+                Key::Name => map.next_value_seed(Scalar(&mut name))?,
+                Key::TagName => {
+                    is_galaxy = true;
+                    let mut tag = String::new();
+                    map.next_value_seed(Scalar(&mut tag))?;
+                    (self.0)(&tag);
+                }
+                Key::GalaxyCluster | Key::Tag => {
+                    is_galaxy = true;
+                    map.next_value_seed(Tags(&mut *self.0))?;
+                }
+                _ => skip(&mut map)?,
+            }
+        }
+        if !is_galaxy {
+            (self.0)(&name);
+        }
+        Ok(())
+    }
+}
+
+/// Makes the enum of the field names that we read.
+macro_rules! keys {
+    ($($variant:ident = $($name:literal)|+,)*) => {
+        /// A field that is read; all others are one.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(super) enum Key { $(#[doc = concat!($($name, " "),+)] $variant,)* /// Any other field.
+            Other, }
+
+        impl Key {
+            fn from_name(name: &str) -> Self {
+                match name { $($($name)|+ => Self::$variant,)* _ => Self::Other }
+            }
+        }
+    };
+}
+
+keys! {
+    Response = "response",
+    Event = "Event",
+    Attribute = "Attribute",
+    Object = "Object",
+    Tag = "Tag" | "EventTag" | "AttributeTag",
+    Galaxy = "Galaxy",
+    GalaxyCluster = "GalaxyCluster",
+    TagName = "tag_name",
+    Org = "Org",
+    Orgc = "Orgc",
+    Name = "name",
+    Info = "info",
+    Id = "id",
+    Uuid = "uuid",
+    Timestamp = "timestamp",
+    Type = "type",
+    Value = "value",
+    ToIds = "to_ids",
+    Deleted = "deleted",
+    Relation = "object_relation",
+    FirstSeen = "first_seen",
+    LastSeen = "last_seen",
+    EventId = "event_id",
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = Key;
+            fn expecting(&self, f: &mut Formatter<'_>) -> Written {
+                f.write_str("a field name")
+            }
+            fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
+                Ok(Key::from_name(name))
+            }
+        }
+        json.deserialize_str(Name)
+    }
+}
+
+/// Skips a field's value, however deep, without keeping it.
+///
+/// # Errors
+/// It is no JSON.
+pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<IgnoredAny>().map(|_| ())
+}
+
+/// Skips the rest of an object.
+///
+/// # Errors
+/// It is no JSON.
+pub(super) fn skip_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
+    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+/// Skips the rest of a list.
+///
+/// # Errors
+/// It is no JSON.
+pub(super) fn skip_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
+    while seq.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_flags_in_every_dress() {
+        let numbers =
+            ["7", "\"7\"", "\" 7 \"", "null", "\"x\"", "true", "[1]", "{\"a\":[{}]}", "-1", "1.5"];
+        let read = numbers.map(|json| serde_json::from_str::<Number>(json).expect(json).0);
+        assert_eq!(read, [7, 7, 7, 0, 0, 1, 0, 0, 0, 0]);
+        let flags =
+            ["true", "false", "1", "0", "\"1\"", "\"0\"", "\"False\"", "null", "\"\"", "[]"];
+        let read = flags.map(|json| serde_json::from_str::<Flag>(json).expect(json).0);
+        let (yes, no) = (Some(true), Some(false));
+        assert_eq!(read, [yes, no, yes, no, yes, no, no, None, None, None]);
+    }
+
+    #[test]
+    fn tags_in_every_nesting() {
+        let check = |json: &str, want: &[&str]| {
+            let mut tags = Vec::new();
+            let mut each = |tag: &str| tags.push(tag.to_owned());
+            Tags(&mut each).deserialize(&mut serde_json::Deserializer::from_str(json)).expect(json);
+            assert_eq!(tags, want, "{json}");
+        };
+        check(r##"[{"name":"tlp:red","colour":"#f00"},{"id":"2","name":"b"}]"##, &["tlp:red", "b"]);
+        check(r#"[{"Tag":{"name":"tlp:red"},"id":"1"}]"#, &["tlp:red"]);
+        check(r#"["a","b"]"#, &["a", "b"]);
+        check(
+            r#"[{"name":"Threat Actor","GalaxyCluster":[{"value":"x","tag_name":"misp-galaxy:x"}]}]"#,
+            &["misp-galaxy:x"],
+        );
+        check("null", &[]);
+        check("[]", &[]);
+    }
+}

@@ -1,0 +1,195 @@
+//! Plain lists: one address, prefix, name, URL or end point a line, told apart by its form.
+//!
+//! Spec:   none; hosts(5), ipsum's `address<TAB>count`, maltrail's trails are the usages
+//! Reads:  a whole file, in blocks, on all cores
+//! Yields: attributes of the types `ip-dst`, `ip-dst|port`, `domain`, `hostname|port`, `url`, `uri`, `ja4`
+//! Bounds: one block, 1 MiB (`lines`)
+//! Leaves: digests (a list does not say of what), regular expressions, mail addresses
+
+use std::net::IpAddr;
+
+use crate::control::intel::Attribute;
+use crate::control::intel::Fault;
+use crate::control::intel::Format;
+use crate::control::intel::harvest::EventParts;
+use crate::control::intel::harvest::Gather;
+use crate::control::intel::harvest::Harvest;
+use crate::control::intel::input::Stream;
+use crate::control::intel::ledger::Spot;
+use crate::control::intel::lines::each_block;
+use crate::control::intel::lines::line_border;
+use crate::model::refang::refang;
+
+/// A plain list: anything that is text.
+pub const FORMAT: Format = Format { name: "list", knows: |_| true, read };
+
+fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
+    each_block(stream, line_border, gather.parallel(), |block| {
+        let mut harvest = gather.begin();
+        let event = harvest.event(&EventParts::default());
+        for (line, number) in block.bytes.split(|&byte| byte == b'\n').zip(block.line..) {
+            let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+            take(&String::from_utf8_lossy(line), number, event, &mut harvest);
+        }
+        gather.end(harvest);
+    })?;
+    Ok(())
+}
+
+fn take(line: &str, number: u64, event: u32, harvest: &mut Harvest<'_>) {
+    for value in entries(line) {
+        let spot = Spot::Line(number);
+        harvest.take(&Attribute { kind: form(value), value, spot, ..Attribute::default() }, event);
+    }
+}
+
+/// Returns the entries of a line: none of a comment, several of a hosts line, else one.
+fn entries(line: &str) -> impl Iterator<Item = &str> {
+    let line = without_comment(line).trim();
+    let mut words = line.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    let (whole, names) = match words.clone().next() {
+        None => (line, None),
+        Some(_) if is_sink(first) => ("", Some(words)),
+        Some(_) if words.all(is_count) => (first, None),
+        Some(_) => (line, None),
+    };
+    Some(whole).filter(|whole| !whole.is_empty()).into_iter().chain(names.into_iter().flatten())
+}
+
+fn without_comment(line: &str) -> &str {
+    let line = line.trim_start();
+    if line.starts_with(['#', ';']) || line.starts_with("//") {
+        return "";
+    }
+    let comment = |(at, c): (usize, char)| {
+        let spaced = line.get(..at)?.ends_with(char::is_whitespace);
+        (matches!(c, '#' | ';') && spaced).then_some(at)
+    };
+    let end = line.char_indices().find_map(comment).unwrap_or(line.len());
+    line.get(..end).unwrap_or_default()
+}
+
+/// Tells whether names after this address are blocked by a hosts file.
+fn is_sink(word: &str) -> bool {
+    word.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified() || ip.is_loopback())
+}
+
+fn is_count(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+/// Returns the MISP type that an entry's form tells; the value's own reader judges the rest.
+pub fn form(entry: &str) -> &'static str {
+    let bare = refang(entry);
+    let text = bare.as_ref();
+    if text.contains("://") {
+        return "url";
+    }
+    if text.starts_with('/') {
+        return "uri";
+    }
+    if text.contains('@') {
+        return "email";
+    }
+    if let Some(kind) = fingerprint(text) {
+        return kind;
+    }
+    match text.split_once('/') {
+        Some((host, _)) if is_address(host) => return "ip-dst",
+        Some(_) => return "url",
+        None => {}
+    }
+    if is_address(text) || is_numbers(text) {
+        return "ip-dst";
+    }
+    match text.rsplit_once([':', '|']) {
+        Some((host, _)) if is_address(host) || is_numbers(host) => "ip-dst|port",
+        Some(_) => "hostname|port",
+        None => "domain",
+    }
+}
+
+/// A list does not say what a digest is of; only JA4 shows it.
+fn fingerprint(text: &str) -> Option<&'static str> {
+    let hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if matches!(text.len(), 32 | 40 | 64) && hex(text) {
+        return Some("digest");
+    }
+    let parts = text.split('_').collect::<Vec<_>>();
+    match parts.as_slice() {
+        [a, b, c] if a.len() == 10 && b.len() == 12 && c.len() == 12 && hex(b) && hex(c) => {
+            Some("ja4")
+        }
+        _ => None,
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse::<IpAddr>().is_ok()
+}
+
+/// Tells whether the text can only be meant as an IPv4 address or a range of them, however wrong.
+fn is_numbers(text: &str) -> bool {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
+    digits && text.contains('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, want: &[(&str, &str)]) {
+        let got = entries(line).map(|entry| (form(entry), entry)).collect::<Vec<_>>();
+        assert_eq!(got, want, "{line:?}");
+    }
+
+    #[test]
+    fn entries_are_told_apart_by_form() {
+        check("198.51.100.7", &[("ip-dst", "198.51.100.7")]);
+        check(" 198.51.100.0/25\r", &[("ip-dst", "198.51.100.0/25")]);
+        check("2001:db8::/32", &[("ip-dst", "2001:db8::/32")]);
+        check("2001:db8::1", &[("ip-dst", "2001:db8::1")]);
+        check("198.51.100.7:443", &[("ip-dst|port", "198.51.100.7:443")]);
+        check("[2001:db8::1]:443", &[("ip-dst|port", "[2001:db8::1]:443")]);
+        check("198.51.100.7|443", &[("ip-dst|port", "198.51.100.7|443")]);
+        check("999.1.1.1", &[("ip-dst", "999.1.1.1")]);
+        check("198.51.100.7-198.51.100.9", &[("ip-dst", "198.51.100.7-198.51.100.9")]);
+        check("evil.example", &[("domain", "evil.example")]);
+        check("*.evil.example", &[("domain", "*.evil.example")]);
+        check("evil[.]example", &[("domain", "evil[.]example")]);
+        check("evil.example:8080", &[("hostname|port", "evil.example:8080")]);
+        check("http://evil.example/a", &[("url", "http://evil.example/a")]);
+        check("hxxp://evil[.]example/a", &[("url", "hxxp://evil[.]example/a")]);
+        check("evil.example/a", &[("url", "evil.example/a")]);
+        check("198.51.100.7:80/a", &[("url", "198.51.100.7:80/a")]);
+        check("/gate.php", &[("uri", "/gate.php")]);
+        check("x@evil.example", &[("email", "x@evil.example")]);
+        check(
+            "e7d705a3286e19ea42f587b344ee6865",
+            &[("digest", "e7d705a3286e19ea42f587b344ee6865")],
+        );
+        let ja4 = "t13d1516h2_8daaf6152771_e5627efa2ab1";
+        check(ja4, &[("ja4", ja4)]);
+    }
+
+    #[test]
+    fn comments_hosts_lines_and_counts() {
+        check("# evil.example", &[]);
+        check("; evil.example", &[]);
+        check("// evil.example", &[]);
+        check("", &[]);
+        check("evil.example # why", &[("domain", "evil.example")]);
+        check("http://evil.example/#frag", &[("url", "http://evil.example/#frag")]);
+        check("0.0.0.0 evil.example", &[("domain", "evil.example")]);
+        check(
+            "127.0.0.1\tevil.example other.example # x",
+            &[("domain", "evil.example"), ("domain", "other.example")],
+        );
+        check(":: evil.example", &[("domain", "evil.example")]);
+        check("0.0.0.0", &[("ip-dst", "0.0.0.0")]);
+        check("71.6.135.131\t8", &[("ip-dst", "71.6.135.131")]);
+        check("two words", &[("domain", "two words")]);
+    }
+}

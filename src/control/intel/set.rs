@@ -1,0 +1,68 @@
+//! The indicator set: the index for look-up and the catalog for enrichment, immutable and versioned.
+
+use std::collections::BTreeMap;
+
+use crate::control::intel::catalog::Catalog;
+use crate::model::indicator::IndicatorId;
+use crate::model::indicator::IndicatorType;
+use crate::model::story;
+use crate::model::story::Source;
+use crate::pipeline::matcher::Index;
+
+/// Everything that is looked for, and the stories behind it.
+#[derive(Debug)]
+pub struct IndicatorSet {
+    /// For look-up.
+    pub index: Index,
+    /// For enrichment.
+    pub catalog: Catalog,
+    /// Hash of the canonical contents, 32 hex digits.
+    pub version: String,
+}
+
+impl IndicatorSet {
+    /// Returns the index.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Returns the version.
+    pub fn version_text(&self) -> &str {
+        &self.version
+    }
+
+    /// Returns how many indicators there are of each type.
+    pub fn indicators_by_type(&self) -> BTreeMap<&'static str, u64> {
+        let count = |ids: std::ops::Range<u32>| u64::from(ids.end.saturating_sub(ids.start));
+        self.catalog.by_type().map(|(ty, ids)| (ty.name(), count(ids))).collect()
+    }
+
+    /// Returns how many bytes each part takes.
+    pub fn bytes_by_part(&self) -> Vec<(&'static str, u64)> {
+        let (values, stories) = self.catalog.memory_bytes();
+        let parts =
+            [("index", self.index.memory_bytes()), ("values", values), ("stories", stories)];
+        parts.into_iter().map(|(part, bytes)| (part, bytes as u64)).collect()
+    }
+}
+
+impl story::Catalog for IndicatorSet {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn indicator(&self, id: IndicatorId) -> Option<(IndicatorType, &str)> {
+        let known = (id.0 as usize) < self.catalog.len();
+        let ty = self.catalog.indicator_type(id).filter(|_| known)?;
+        Some((ty, self.catalog.value(id)))
+    }
+
+    fn canonical(&self, id: IndicatorId) -> Option<String> {
+        let known = (id.0 as usize) < self.catalog.len();
+        known.then(|| self.catalog.canonical(id).to_owned())
+    }
+
+    fn sources(&self, id: IndicatorId) -> Vec<Source> {
+        self.catalog.sources(id)
+    }
+}

@@ -1,0 +1,417 @@
+//! The index: every shape's tables, which observation asks which of them, and the builder.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::model::address::Address;
+use crate::model::community_id::CommunityId;
+use crate::model::digest::Digest;
+use crate::model::digest::Ja4;
+use crate::model::flow::FlowView;
+use crate::model::flow::Side;
+use crate::model::hit::Found;
+use crate::model::indicator::IndicatorId;
+use crate::model::indicator::Match;
+use crate::model::observation::Observation;
+use crate::model::observation::ObservationKind;
+use crate::model::observation::Value;
+use crate::model::pattern::Pattern;
+use crate::model::policy::Policy;
+use crate::model::policy::Usage;
+use crate::model::url::ObservedUrl;
+use crate::model::url::Scheme;
+use crate::model::url::UrlBuffer;
+use crate::model::url::UrlPattern;
+use crate::model::url::UrlShape;
+use crate::pipeline::matcher::exact::INDICATORS_MAX;
+use crate::pipeline::matcher::exact::Keys;
+use crate::pipeline::matcher::exact::Row;
+use crate::pipeline::matcher::exact::Tag;
+use crate::pipeline::matcher::exact::Texts;
+use crate::pipeline::matcher::pattern::Substrings;
+use crate::pipeline::matcher::pattern::UrlPrefixes;
+use crate::pipeline::matcher::pattern::UrlRule;
+use crate::pipeline::matcher::prefix::Prefixes;
+use crate::pipeline::matcher::suffix::Names;
+
+/// Tag of an address that stands for itself.
+const WHOLE: Tag = Tag(0);
+/// Tag of an address that is half of a pair.
+const HALF: Tag = Tag(1);
+
+/// Everything that is looked for, compiled for look-up; immutable.
+#[derive(Debug, Default)]
+pub struct Index {
+    v4: Keys<4>,
+    v6: Keys<16>,
+    ends: Keys<18>,
+    prefixes_v4: Prefixes<u32>,
+    prefixes_v6: Prefixes<u128>,
+    names: Names,
+    urls: Texts,
+    url_prefixes: UrlPrefixes,
+    tls_hosts: Texts,
+    ja3: Keys<16>,
+    ja3s: Keys<16>,
+    hassh: Keys<16>,
+    hassh_server: Keys<16>,
+    cert_md5: Keys<16>,
+    cert_sha1: Keys<20>,
+    cert_sha256: Keys<32>,
+    ja4: Keys<{ Ja4::BYTES }>,
+    community_ids: Keys<20>,
+    user_agents: Texts,
+    user_agent_parts: Substrings,
+    ports: Keys<2>,
+    len: usize,
+    flow_ids: bool,
+}
+
+impl Index {
+    /// Finds what names a flow by its ends: addresses, addresses with ports, the responder's port,
+    /// its community id. Replaces what `out` holds. The side is the end that was named, the
+    /// opener's where both were.
+    pub fn flow(&self, flow: &FlowView, out: &mut Vec<(Side, Found)>) {
+        out.clear();
+        let sides = [Side::Orig, Side::Resp].map(|side| (side, flow.end(side)));
+        // both look-ups' loads are under way before the first is waited for
+        let probes = sides.map(|(_, (address, _))| self.probe(address));
+        for ((side, (address, port)), probe) in sides.into_iter().zip(probes) {
+            self.address(address, probe, |found| out.push((side, found)));
+            let exact = |(id, _)| (side, Found { indicator: id, grade: Match::Exact });
+            out.extend(self.ends.find(&end_key(address, port)).map(exact));
+            if side == Side::Resp {
+                out.extend(self.ports.find(&port.to_be_bytes()).map(exact));
+            }
+        }
+        if self.flow_ids {
+            let CommunityId(key) = CommunityId::of(&flow.key);
+            let exact = |(id, _)| (Side::Orig, Found { indicator: id, grade: Match::Exact });
+            out.extend(self.community_ids.find(&key).map(exact));
+        }
+        if out.len() > 1 {
+            out.sort_unstable_by_key(|(side, found)| (*found, *side));
+            out.dedup_by_key(|(_, found)| found.indicator);
+        }
+    }
+
+    /// Finds what names an observation of a flow. Replaces what `out` holds.
+    pub fn observe(
+        &self,
+        observation: &Observation<'_>,
+        flow: &FlowView,
+        buffer: &mut UrlBuffer,
+        out: &mut Vec<Found>,
+    ) {
+        use ObservationKind as K;
+        out.clear();
+        let (_, port) = flow.end(Side::Resp);
+        match (observation.kind, observation.value) {
+            (K::DnsAnswer, Value::Address(address)) => {
+                self.address(address, self.probe(address), |found| out.push(found));
+            }
+            (K::DnsQuery | K::DnsName | K::CertName, Value::Text(name)) => {
+                self.names.find(name, 0, out);
+            }
+            (K::TlsSni | K::QuicSni, Value::Text(name)) => {
+                self.names.find(name, port, out);
+                self.tls_host(name, port, out);
+            }
+            (K::HttpHost, Value::Text(name)) => self.names.find(name, port, out),
+            (K::HttpUrl, Value::Text(text)) => {
+                if let Some(url) = ObservedUrl::from_wire(text, buffer) {
+                    self.url(&url, port, out);
+                }
+            }
+            (K::HttpUserAgent, Value::Text(text)) => self.user_agent(text, out),
+            (K::Ja4, Value::Text(text)) => {
+                let ja4 = Ja4::from_text(text);
+                out.extend(ja4.iter().flat_map(|ja4| self.ja4.find(&ja4.0)).map(exact));
+            }
+            (kind, Value::Digest(bytes)) => self.digest(kind, bytes, out),
+            _ => {}
+        }
+        if out.len() > 1 {
+            out.sort_unstable();
+            out.dedup_by_key(|found| found.indicator);
+        }
+    }
+
+    /// Returns how many indicators it looks for.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Tells whether it looks for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns how many bytes its tables take.
+    pub fn memory_bytes(&self) -> usize {
+        let digests = [&self.ja3, &self.ja3s, &self.hassh, &self.hassh_server, &self.cert_md5];
+        [
+            self.v4.memory_bytes(),
+            self.v6.memory_bytes(),
+            self.ends.memory_bytes(),
+            self.prefixes_v4.memory_bytes(),
+            self.prefixes_v6.memory_bytes(),
+            self.names.memory_bytes(),
+            self.urls.memory_bytes(),
+            self.url_prefixes.memory_bytes(),
+            self.tls_hosts.memory_bytes(),
+            digests.iter().map(|keys| keys.memory_bytes()).sum(),
+            self.cert_sha1.memory_bytes(),
+            self.cert_sha256.memory_bytes(),
+            self.ja4.memory_bytes(),
+            self.community_ids.memory_bytes(),
+            self.user_agents.memory_bytes(),
+            self.user_agent_parts.memory_bytes(),
+            self.ports.memory_bytes(),
+        ]
+        .iter()
+        .sum()
+    }
+
+    #[inline]
+    fn probe(&self, address: Address) -> Option<u64> {
+        match address.as_v4() {
+            Some(v4) => self.v4.probe(&v4),
+            None => self.v6.probe(&address.0),
+        }
+    }
+
+    /// Finds the indicators of a probed address: itself, pairs, every prefix around it.
+    #[inline]
+    fn address(&self, address: Address, probe: Option<u64>, mut each: impl FnMut(Found)) {
+        let whole_or_half = |(id, tag)| {
+            let grade = if tag == HALF { Match::OneHalf } else { Match::Exact };
+            Found { indicator: id, grade }
+        };
+        let inside = |id| Found { indicator: id, grade: Match::Cidr };
+        match address.as_v4() {
+            Some(v4) => {
+                self.v4.find_probed(&v4, probe).map(whole_or_half).for_each(&mut each);
+                self.prefixes_v4.find(u32::from_be_bytes(v4)).map(inside).for_each(each);
+            }
+            None => {
+                self.v6.find_probed(&address.0, probe).map(whole_or_half).for_each(&mut each);
+                self.prefixes_v6.find(u128::from_be_bytes(address.0)).map(inside).for_each(each);
+            }
+        }
+    }
+
+    fn url(&self, url: &ObservedUrl<'_>, flow_port: u16, out: &mut Vec<Found>) {
+        let graded = |grade| {
+            move |row: Row| {
+                let rule = UrlRule { id: row.id, scheme: scheme_of(row.tag), port: row.port };
+                rule.fits(url).then_some(Found { indicator: row.id, grade })
+            }
+        };
+        out.extend(self.urls.find(url.key).filter_map(graded(Match::Exact)));
+        out.extend(self.urls.find(url.host).filter_map(graded(Match::HostOnly)));
+        self.url_prefixes.find(url, out);
+        if url.port != flow_port {
+            self.names.find_with_port(url.host, url.port, out);
+        }
+    }
+
+    fn tls_host(&self, name: &[u8], port: u16, out: &mut Vec<Found>) {
+        let rows = self.tls_hosts.find(name).filter(|row| row.port == 0 || row.port == port);
+        out.extend(rows.map(|row| Found { indicator: row.id, grade: Match::HostOnly }));
+    }
+
+    fn user_agent(&self, text: &[u8], out: &mut Vec<Found>) {
+        let rows = self.user_agents.find(text);
+        out.extend(rows.map(|row| Found { indicator: row.id, grade: Match::Exact }));
+        self.user_agent_parts.find(text, out);
+    }
+
+    fn digest(&self, kind: ObservationKind, bytes: &[u8], out: &mut Vec<Found>) {
+        use ObservationKind as K;
+        match kind {
+            K::Ja3 => find_bytes(&self.ja3, bytes, out),
+            K::Ja3s => find_bytes(&self.ja3s, bytes, out),
+            K::Hassh => find_bytes(&self.hassh, bytes, out),
+            K::HasshServer => find_bytes(&self.hassh_server, bytes, out),
+            K::CertMd5 => find_bytes(&self.cert_md5, bytes, out),
+            K::CertSha1 => find_bytes(&self.cert_sha1, bytes, out),
+            K::CertSha256 => find_bytes(&self.cert_sha256, bytes, out),
+            _ => {}
+        }
+    }
+}
+
+/// Collects patterns, then compiles them.
+#[derive(Debug, Default)]
+pub struct IndexBuilder {
+    index: Index,
+    policy: Policy,
+}
+
+impl IndexBuilder {
+    /// Returns a builder that takes what a policy looks for.
+    pub fn new(policy: &Policy) -> Self {
+        Self { index: Index::default(), policy: policy.clone() }
+    }
+
+    /// Takes an indicator; one that is not looked for is left out, and the answer says why.
+    ///
+    /// # Panics
+    /// When there are more than half a thousand million indicators, or more than 4 GiB of their
+    /// texts.
+    pub fn add(&mut self, id: IndicatorId, pattern: &Pattern) -> Usage {
+        assert!(id.0 <= INDICATORS_MAX, "more indicators than an index can number");
+        let usage = pattern.usage(&self.policy);
+        if usage != Usage::Matched {
+            return usage;
+        }
+        let index = &mut self.index;
+        index.len = index.len.saturating_add(1);
+        match pattern {
+            Pattern::Address(address) => add_address(index, *address, id, WHOLE),
+            Pattern::Prefix(IpNet::V4(net)) => {
+                index.prefixes_v4.add(net.network().to_bits(), net.prefix_len(), id);
+            }
+            Pattern::Prefix(IpNet::V6(net)) => {
+                index.prefixes_v6.add(net.network().to_bits(), net.prefix_len(), id);
+            }
+            Pattern::AddressPort(address, port) => {
+                index.ends.add(end_key(*address, *port), id, WHOLE);
+            }
+            Pattern::Domain(name) => index.names.add_domain(name, id),
+            Pattern::Hostname(name) => index.names.add_hostname(name, id),
+            Pattern::DomainIp(name, address) => {
+                index.names.add_pair(name, id);
+                add_address(index, *address, id, HALF);
+            }
+            Pattern::HostnamePort(name, port) => index.names.add_with_port(name, *port, id),
+            Pattern::Url(url) => add_url(index, url, id, self.policy.tls_url_hosts),
+            Pattern::Digest(kind, digest) => add_digest(index, *kind, digest, id),
+            Pattern::Ja4(ja4) => index.ja4.add(ja4.0, id, WHOLE),
+            Pattern::CommunityId(CommunityId(key)) => {
+                index.community_ids.add(*key, id, WHOLE);
+                index.flow_ids = true;
+            }
+            Pattern::UserAgent(text) if text.contains('*') => index.user_agent_parts.add(text, id),
+            Pattern::UserAgent(text) => index.user_agents.add(text, id, WHOLE, 0),
+            Pattern::Port(port) => index.ports.add(port.to_be_bytes(), id, WHOLE),
+            Pattern::MacAddress(_)
+            | Pattern::As(_)
+            | Pattern::Cookie(_)
+            | Pattern::HttpMethod(_) => return Usage::NotYetObserved,
+        }
+        usage
+    }
+
+    /// Compiles what was taken, the tables side by side on all cores.
+    ///
+    /// # Errors
+    /// When the URL prefixes or user agents are more than one automaton can hold.
+    pub fn build(self) -> Result<Index, IndexError> {
+        let mut whole = self.index;
+        let index = &mut whole;
+        let (mut prefixes, mut parts) = (Ok(()), Ok(()));
+        rayon::scope(|scope| {
+            scope.spawn(|_| index.names.finish());
+            scope.spawn(|_| index.urls.finish());
+            scope.spawn(|_| index.tls_hosts.finish());
+            scope.spawn(|_| index.v4.finish());
+            scope.spawn(|_| index.v6.finish());
+            scope.spawn(|_| index.ends.finish());
+            scope.spawn(|_| index.prefixes_v4.finish());
+            scope.spawn(|_| index.prefixes_v6.finish());
+            scope.spawn(|_| index.ja3.finish());
+            scope.spawn(|_| index.ja3s.finish());
+            scope.spawn(|_| index.hassh.finish());
+            scope.spawn(|_| index.hassh_server.finish());
+            scope.spawn(|_| index.cert_md5.finish());
+            scope.spawn(|_| index.cert_sha1.finish());
+            scope.spawn(|_| index.cert_sha256.finish());
+            scope.spawn(|_| index.ja4.finish());
+            scope.spawn(|_| index.community_ids.finish());
+            scope.spawn(|_| index.user_agents.finish());
+            scope.spawn(|_| index.ports.finish());
+            scope.spawn(|_| prefixes = index.url_prefixes.finish());
+            scope.spawn(|_| parts = index.user_agent_parts.finish());
+        });
+        prefixes.and(parts).map_err(IndexError::Patterns)?;
+        Ok(whole)
+    }
+}
+
+/// Why indicators could not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// Too many or too long ones.
+    #[error("too many URL prefixes or user agents with `*` for one automaton")]
+    Patterns(#[source] aho_corasick::BuildError),
+}
+
+fn add_address(index: &mut Index, address: Address, id: IndicatorId, tag: Tag) {
+    match address.to_ip() {
+        IpAddr::V4(v4) => index.v4.add(v4.octets(), id, tag),
+        IpAddr::V6(v6) => index.v6.add(v6.octets(), id, tag),
+    }
+}
+
+fn add_url(index: &mut Index, url: &UrlPattern, id: IndicatorId, tls_hosts: bool) {
+    let (scheme, port) = (url.scheme(), url.port().unwrap_or(0));
+    match url.shape() {
+        UrlShape::Exact | UrlShape::HostOnly => {
+            index.urls.add(url.key(), id, scheme_tag(scheme), port);
+        }
+        UrlShape::Prefix => index.url_prefixes.add(url.key(), UrlRule { id, scheme, port }),
+    }
+    if tls_hosts && scheme != Scheme::Http {
+        index.tls_hosts.add(url.host(), id, WHOLE, port);
+    }
+}
+
+fn add_digest(index: &mut Index, kind: ObservationKind, digest: &Digest, id: IndicatorId) {
+    use ObservationKind as K;
+    match (kind, *digest) {
+        (K::Ja3, Digest::Md5(key)) => index.ja3.add(key, id, WHOLE),
+        (K::Ja3s, Digest::Md5(key)) => index.ja3s.add(key, id, WHOLE),
+        (K::Hassh, Digest::Md5(key)) => index.hassh.add(key, id, WHOLE),
+        (K::HasshServer, Digest::Md5(key)) => index.hassh_server.add(key, id, WHOLE),
+        (K::CertMd5, Digest::Md5(key)) => index.cert_md5.add(key, id, WHOLE),
+        (K::CertSha1, Digest::Sha1(key)) => index.cert_sha1.add(key, id, WHOLE),
+        (K::CertSha256, Digest::Sha256(key)) => index.cert_sha256.add(key, id, WHOLE),
+        _ => {}
+    }
+}
+
+fn exact((id, _): (IndicatorId, Tag)) -> Found {
+    Found { indicator: id, grade: Match::Exact }
+}
+
+fn find_bytes<const N: usize>(keys: &Keys<N>, bytes: &[u8], out: &mut Vec<Found>) {
+    let key = <[u8; N]>::try_from(bytes);
+    out.extend(key.iter().flat_map(|key| keys.find(key)).map(exact));
+}
+
+fn end_key(address: Address, port: u16) -> [u8; 18] {
+    let mut key = [0; 18];
+    let (ip, tail) = key.split_at_mut(16);
+    ip.copy_from_slice(&address.0);
+    tail.copy_from_slice(&port.to_be_bytes());
+    key
+}
+
+fn scheme_tag(scheme: Scheme) -> Tag {
+    match scheme {
+        Scheme::Other => Tag(0),
+        Scheme::Http => Tag(1),
+        Scheme::Https => Tag(2),
+    }
+}
+
+fn scheme_of(tag: Tag) -> Scheme {
+    match tag {
+        Tag(1) => Scheme::Http,
+        Tag(2) => Scheme::Https,
+        _ => Scheme::Other,
+    }
+}
