@@ -87,7 +87,7 @@ impl<D: Default> Streams<D> {
             feed: |unread: &[u8]| feed(dissector, segment.side, unread),
         };
         match reader.read(segment) {
-            Verdict::More | Verdict::SideDone => outcome(orig, resp),
+            Verdict::More | Verdict::SideDone | Verdict::Another => outcome(orig, resp),
             Verdict::Done => Outcome::Done,
             Verdict::Alien => Outcome::Alien,
         }
