@@ -11,6 +11,8 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
 
+use lz4_flex::frame::FrameDecoder;
+
 use crate::pipeline::capture::Compression;
 use crate::pipeline::capture::Input;
 
@@ -28,10 +30,11 @@ pub(super) const LZ4: Compression = Compression {
     looks: |head| {
         head.starts_with(&[0x04, 0x22, 0x4d, 0x18]) || head.starts_with(&[0x02, 0x21, 0x4c, 0x18])
     },
-    open: |input| Ok(whole(Lz4(lz4_flex::frame::FrameDecoder::new(BufReader::new(input))))),
+    open: |input| Ok(whole(Lz4 { decoder: Some(FrameDecoder::new(BufReader::new(input))) })),
 };
 
-/// Bytes asked of a decompressor at once: when it meets damage, it may lose what it was asked for last.
+/// Bytes asked of a decompressor at once: when it meets damage, it may lose what it was asked for
+/// last.
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// Fills whatever it is given, so blocks of a compressed capture are as full as others.
@@ -68,17 +71,23 @@ impl<R: Read> Read for Whole<R> {
     }
 }
 
-/// Reads on behind the end of an lz4 frame, where the decoder says that it has ended.
-struct Lz4<R: Read>(lz4_flex::frame::FrameDecoder<R>);
+/// Reads one lz4 frame after the other; each has a decoder of its own, as frames may differ in
+/// block size.
+struct Lz4<R: Read> {
+    /// `None` only while it is being replaced.
+    decoder: Option<FrameDecoder<R>>,
+}
 
 impl<R: BufRead> Read for Lz4<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let n = self.0.read(out)?;
-            if n > 0 || out.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+        while let Some(decoder) = &mut self.decoder {
+            let n = decoder.read(out)?;
+            if n > 0 || out.is_empty() || decoder.get_mut().fill_buf()?.is_empty() {
                 return Ok(n);
             }
+            self.decoder = self.decoder.take().map(|ended| FrameDecoder::new(ended.into_inner()));
         }
+        Ok(0)
     }
 }
 
@@ -86,7 +95,6 @@ impl<R: BufRead> Read for Lz4<R> {
 mod tests {
     use proptest::prelude::any;
     use proptest::prelude::prop_assert;
-    use proptest::prelude::prop_assert_eq;
     use proptest::proptest;
 
     use crate::pipeline::capture::damage::Trouble;
@@ -173,9 +181,9 @@ mod tests {
             let at = usize::from(at) % packed.len();
             packed[at] ^= 1 << bit;
             let (read, trouble, _) = samples::read(&packed, usize::MAX);
-            prop_assert!(read.len() <= 3);
             let whole = read.iter().map(|(_, _, told)| told).eq(&frames);
-            prop_assert_eq!(whole || trouble.is_some() || which != 0, true);
+            let checked = which == 0; // zstd and lz4 may come without a checksum
+            prop_assert!(!checked || whole || trouble.is_some());
         }
     }
 }

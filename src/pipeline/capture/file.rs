@@ -1,4 +1,5 @@
-//! Files, directories, globs and standard input, read in the order of their first frame as one stream.
+//! Files, directories, globs and standard input, read in the order of their first frame as one
+//! stream.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -49,7 +50,8 @@ struct Current {
 }
 
 impl Files {
-    /// Finds all captures that `inputs` name and puts them in the order of their first frame, then name.
+    /// Finds all captures that `inputs` name and puts them in the order of their first frame, then
+    /// name.
     /// What is of no use is among the `damages`.
     pub fn open(inputs: &[String], filter: Option<Filter>) -> Self {
         let bytes_read = Arc::default();
@@ -71,7 +73,8 @@ impl Files {
         }
     }
 
-    /// Returns the names in the order of reading: `FrameId::file` is the index. Empty: nothing usable was given.
+    /// Returns the names in the order of reading: `FrameId::file` is the index. Empty: nothing
+    /// usable was given.
     pub fn names(&self) -> Arc<[String]> {
         Arc::clone(&self.names)
     }
@@ -86,7 +89,8 @@ impl Files {
         &self.damages
     }
 
-    /// Returns the bytes of all files as they lie on disk; `None` when an input's size is unknown (a pipe).
+    /// Returns the bytes of all files as they lie on disk; `None` when an input's size is unknown
+    /// (a pipe).
     pub fn bytes_total(&self) -> Option<u64> {
         self.bytes_total
     }
@@ -111,6 +115,7 @@ impl Files {
         loop {
             let Entry { name, bytes, content, .. } = self.waiting.next()?;
             let file = self.next;
+            let bytes_read = self.bytes_read.load(Ordering::Relaxed);
             self.next = self.next.saturating_add(1);
             let opened = match content {
                 Content::Opened(opened) => Ok((opened.reading, Some((opened.held, opened.filled)))),
@@ -122,8 +127,7 @@ impl Files {
             match opened {
                 Ok((mut reading, held)) => {
                     reading.file = file;
-                    let before = self.bytes_read.load(Ordering::Relaxed);
-                    let bytes_read_after = bytes.map(|bytes| before.saturating_add(bytes));
+                    let bytes_read_after = bytes.map(|bytes| bytes_read.saturating_add(bytes));
                     return Some(Current { name, reading, held, bytes_read_after });
                 }
                 Err(trouble) => self.damages.push(Damage { name, trouble }),
@@ -218,7 +222,8 @@ mod tests {
     use crate::pipeline::capture::order::Order;
     use crate::pipeline::capture::samples;
 
-    /// Reads `inputs`, each under `directory`, to the end: frames as "name#number" and damages as lines.
+    /// Reads `inputs`, each under `directory`, to the end: frames as "name#number" and damages as
+    /// lines.
     fn read(directory: &Path, inputs: &[&str]) -> (Vec<String>, Vec<String>, Files) {
         let place = |input: &&str| directory.join(input).to_string_lossy().into_owned();
         let mut files = Files::open(&inputs.iter().map(place).collect::<Vec<_>>(), None);
@@ -338,6 +343,27 @@ mod tests {
             "torn.pcap: cut after frame 2 at byte 76: 20 of 26 bytes are there",
         ];
         check(&made, &inputs, &["torn.pcap#1", "torn.pcap#2", "good.pcap#1"], &damages);
+    }
+
+    #[test]
+    fn a_pipe_is_read_once_and_ordered_among_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        fs::write(directory.path().join("late"), capture(9, 1)).unwrap();
+        fs::write(directory.path().join("early"), capture(1, 1)).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let mut bytes = capture(2, 100_000);
+        bytes.truncate(bytes.len() - 1);
+        let writer = std::thread::spawn(move || fs::write(pipe, bytes).unwrap());
+        let (frames, damages, files) = read(directory.path(), &["late", "pipe", "early"]);
+        writer.join().unwrap();
+        assert_eq!(frames.len(), 2 + 99_999);
+        assert_eq!((&frames[0][..], &frames[1][..]), ("early#1", "pipe#1"));
+        assert_eq!(frames[100_000], "late#1");
+        let cut = "pipe: cut after frame 99999 at byte 2599998: 25 of 26 bytes are there";
+        assert_eq!(damages, [cut]);
+        assert_eq!(files.bytes_total(), None);
     }
 
     #[test]

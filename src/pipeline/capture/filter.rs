@@ -1,4 +1,5 @@
-//! `--filter`: a BPF expression in the language of pcap-filter(7), compiled for each link type that is met.
+//! `--filter`: a BPF expression in the language of pcap-filter(7), compiled for each link type that
+//! is met.
 
 use pcap::BpfProgram;
 use pcap::Capture;
@@ -14,10 +15,12 @@ const LINKS: &[u16] = &[1, 12, 0, 113, 276];
 /// LINKTYPE_RAW, and what libpcap's compiler calls it here.
 const RAW: (u16, i32) = (101, 12);
 
-/// Keeps the frames that an expression wants. It looks at captured bytes: `len` and `greater` do not see what was cut.
+/// Keeps the frames that an expression wants. It looks at captured bytes: `len` and `greater` do
+/// not see what was cut.
 pub struct Filter {
     expression: String,
-    /// The link types met; `None`: the expression makes no sense there, and wants none of its frames.
+    /// The link types met; `None`: the expression makes no sense there, and wants none of its
+    /// frames.
     programs: Vec<(u16, Option<BpfProgram>)>,
 }
 

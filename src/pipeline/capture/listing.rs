@@ -59,7 +59,8 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Finds the captures that `inputs` name, in the order of their first frame, then name; those without come last.
+    /// Finds the captures that `inputs` name, in the order of their first frame, then name; those
+    /// without come last.
     /// `gauge` counts what is read of inputs that are read only once.
     pub(super) fn new(inputs: &[String], gauge: &Arc<AtomicU64>) -> Self {
         let mut listing = Self {
@@ -119,7 +120,8 @@ impl Listing {
         self.note(name, outcome);
     }
 
-    /// Adds the captures under a directory; links to directories are not followed, so there is no loop.
+    /// Adds the captures under a directory; links to directories are not followed, so there is no
+    /// loop.
     fn add_directory(&mut self, name: &str, path: &Path) {
         let mut directories = vec![path.to_path_buf()];
         let (mut files, mut captures): (u64, u64) = (0, 0);

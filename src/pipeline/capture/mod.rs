@@ -1,6 +1,8 @@
-//! Where bytes come from: one file per source, and for files one per format and one for compressions.
+//! Where bytes come from: one file per source, and for files one per format and one for
+//! compressions.
 //!
-//! A source writes bytes into a block and says which of them are frames; it reads no header of a packet.
+//! A source writes bytes into a block and says which of them are frames; it reads no header of a
+//! packet.
 
 pub mod damage;
 pub mod file;
@@ -27,7 +29,8 @@ use crate::pipeline::capture::damage::Flaw;
 
 /// What a block is filled from.
 pub trait Source {
-    /// Fills a cleared block with the next frames, all of one input, and sets its `last`; `clock_secs` is the caller's.
+    /// Fills a cleared block with the next frames, all of one input, and sets its `last`;
+    /// `clock_secs` is the caller's.
     /// A block may come back without frames when all of them were left out.
     fn fill(&mut self, block: &mut Block) -> State;
 }

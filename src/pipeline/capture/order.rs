@@ -1,4 +1,5 @@
-//! The byte order of the machine that captured: both capture formats write numbers as it stores them.
+//! The byte order of the machine that captured: both capture formats write numbers as it stores
+//! them.
 
 /// A byte order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,10 +1,13 @@
 //! Classic pcap: a header, then records one after the other.
 //!
-//! Spec:   draft-ietf-opsawg-pcap §4 (file header), §5 (packet record); magics as libpcap and Wireshark know them
-//! Reads:  micro- and nanosecond files of both byte orders, Kuznetzov's modified records, IXIA's lcap
+//! Spec:   draft-ietf-opsawg-pcap §4 (file header), §5 (packet record); magics as libpcap and
+//!         Wireshark know them
+//! Reads:  micro- and nanosecond files of both byte orders, Kuznetzov's modified records, IXIA's
+//!         lcap
 //! Yields: frames, without copying them
 //! Bounds: `limits::FRAME_BYTES_MAX`, `limits::OVERSIZED_BYTES_MAX`, `limits::BLOCK_FRAMES_MAX`
-//! Leaves: the frame check sequence that the upper bits of the link type tell of; versions other than 2
+//! Leaves: the frame check sequence that the upper bits of the link type tell of; versions other
+//!         than 2
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
@@ -33,8 +36,8 @@ struct Variant {
     fraction_nanos: u64,
 }
 
-/// All of them: IXIA's put a length behind the file header, Kuznetzov's an interface, a protocol and a direction
-/// behind each record header.
+/// All of them: IXIA's put a length behind the file header, Kuznetzov's an interface, a protocol
+/// and a direction behind each record header.
 const VARIANTS: &[Variant] = &[
     variant(0xa1b2_c3d4, 24, 16, 1_000),
     variant(0xa1b2_3c4d, 24, 16, 1),
@@ -46,7 +49,8 @@ const VARIANTS: &[Variant] = &[
 /// The only version that was ever common; the layout of others is unknown.
 const VERSION_MAJOR: u16 = 2;
 
-/// Fields of all file headers: magic, version (major, minor), zone, accuracy, snap length, link type.
+/// Fields of all file headers: magic, version (major, minor), zone, accuracy, snap length, link
+/// type.
 const FILE_HEADER_BYTES: usize = 24;
 
 /// Fields of all record headers: seconds, fraction, captured length, wire length.
@@ -198,7 +202,8 @@ mod tests {
 
     const MICROS: u32 = 0xa1b2_c3d4;
 
-    /// Reads a capture in reads of several sizes: its frames, its trouble and its oversized frames are as expected.
+    /// Reads a capture in reads of several sizes: its frames, its trouble and its oversized frames
+    /// are as expected.
     fn check(bytes: &[u8], frames: &[Told], trouble: Option<&Trouble>, oversized: u64) {
         for read_bytes_max in [1, 7, 100, usize::MAX] {
             if read_bytes_max < 100 && bytes.len() > 10_000 {

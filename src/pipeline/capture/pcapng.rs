@@ -1,11 +1,14 @@
 //! pcapng: typed blocks in sections, each section with its byte order and interfaces.
 //!
-//! Spec:   draft-ietf-opsawg-pcapng §4.1-4.4 (section header, interface description, enhanced and simple packet),
-//!         appendix A (obsolete packet block)
-//! Reads:  all blocks; names, statistics, secrets, custom and unknown ones are passed over by their length
+//! Spec:   draft-ietf-opsawg-pcapng §4.1-4.4 (section header, interface description, enhanced and
+//!         simple packet), appendix A (obsolete packet block)
+//! Reads:  all blocks; names, statistics, secrets, custom and unknown ones are passed over by their
+//!         length
 //! Yields: frames, without copying them
-//! Bounds: `limits::BLOCK_RECORD_BYTES_MAX`, `limits::OVERSIZED_BYTES_MAX`, `limits::INTERFACES_MAX`
-//! Leaves: options but if_tsresol and if_tsoffset; a simple packet has no time and takes the last one seen
+//! Bounds: `limits::BLOCK_RECORD_BYTES_MAX`, `limits::OVERSIZED_BYTES_MAX`,
+//!         `limits::INTERFACES_MAX`
+//! Leaves: options but if_tsresol and if_tsoffset; a simple packet has no time and takes the last
+//!         one seen
 
 use crate::model::bytes::Cursor;
 use crate::model::bytes::index;

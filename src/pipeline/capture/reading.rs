@@ -89,7 +89,8 @@ impl Reading {
         }
     }
 
-    /// Fills a cleared block: carried bytes first, then what one read gives; more reads only while no frame is whole.
+    /// Fills a cleared block: carried bytes first, then what one read gives; more reads only while
+    /// no frame is whole.
     pub(super) fn fill(&mut self, block: &mut Block) -> Filled {
         let mut filled = self.carried.len();
         if let Some(front) = block.bytes.get_mut(..filled) {
@@ -291,7 +292,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_format_gives_the_same_frames(
-            frames in vec((0..4_000_000_000_000_000_u64, vec(any::<u8>(), 0..300), any::<u32>()), 0..30),
+            frames in
+                vec((0..4_000_000_000_000_000_u64, vec(any::<u8>(), 0..300), any::<u32>()), 0..30),
             read_bytes_max in 1..5_000_usize,
         ) {
             let frames = frames.into_iter().map(|(time, bytes, wire)| (time * 1_000, bytes, wire));
@@ -309,7 +311,8 @@ mod tests {
                 ] {
                     let (read, trouble, _) = samples::read(&file, read_bytes_max);
                     prop_assert!(read.iter().map(|(_, _, told)| told).eq(&frames));
-                    prop_assert!(read.iter().map(|(_, number, _)| *number).eq(1..=frames.len() as u64));
+                    let numbers = read.iter().map(|(_, number, _)| *number);
+                    prop_assert!(numbers.eq(1..=frames.len() as u64));
                     prop_assert_eq!(trouble, None);
                 }
             }
@@ -321,7 +324,7 @@ mod tests {
             cut in any::<u16>(),
             read_bytes_max in 1..3_000_usize,
         ) {
-            let frame = |(n, bytes): (usize, usize)| (n as u64 * 1_000, vec![n as u8; bytes], 1_500);
+            let frame = |(n, bytes)| (n as u64 * 1_000, vec![n as u8; bytes], 1_500);
             let frames = sizes.into_iter().enumerate().map(frame).collect::<Vec<_>>();
             for file in [
                 samples::pcap(Order::Little, 0xa1b2_c3d4, 0, &frames),

@@ -115,23 +115,25 @@ pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn lz4(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    let small = lz4_flex::frame::BlockSize::Max64KB;
+    let small = lz4_flex::frame::FrameInfo::new().block_size(small);
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(small, Vec::new());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
 /// What was read: link type, number and frame.
-pub(super) type Read1 = (u16, u64, Told);
+pub(super) type Seen = (u16, u64, Told);
 
 /// Reads a capture to its end, `read_bytes_max` bytes at once.
-pub(super) fn read(bytes: &[u8], read_bytes_max: usize) -> (Vec<Read1>, Option<Trouble>, u64) {
+pub(super) fn read(bytes: &[u8], read_bytes_max: usize) -> (Vec<Seen>, Option<Trouble>, u64) {
     read_from(std::io::Cursor::new(bytes.to_vec()), read_bytes_max)
 }
 
 pub(super) fn read_from(
     input: impl Read + Send + 'static,
     read_bytes_max: usize,
-) -> (Vec<Read1>, Option<Trouble>, u64) {
+) -> (Vec<Seen>, Option<Trouble>, u64) {
     let mut reading = match Reading::open(Box::new(input)) {
         Ok(reading) => reading,
         Err(trouble) => return (Vec::new(), Some(trouble), 0),
@@ -151,7 +153,7 @@ pub(super) fn read_from(
     }
 }
 
-fn told(frame: &Frame, bytes: &[u8]) -> Read1 {
+fn told(frame: &Frame, bytes: &[u8]) -> Seen {
     let at = frame.at as usize;
     let bytes = bytes[at..at + frame.captured_bytes as usize].to_vec();
     (frame.link, frame.id.number(), (frame.time.0, bytes, frame.wire_bytes))

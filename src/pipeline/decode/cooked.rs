@@ -1,4 +1,5 @@
-//! Linux cooked captures: what the kernel tells of packets of interfaces with different link layers.
+//! Linux cooked captures: what the kernel tells of packets of interfaces with different link
+//! layers.
 //!
 //! Spec:   LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2 of the tcpdump group's registry
 //! Reads:  one frame
@@ -21,8 +22,8 @@ pub(super) fn read_v1(c: &mut Cursor<'_>, vlans: &mut Vlans) -> Result<(), Decod
     read_protocol(protocol, c, vlans)
 }
 
-/// protocol, reserved (16 bits each), interface (32), hardware type (16), packet type, address length (8 each),
-/// address (8 bytes)
+/// protocol, reserved (16 bits each), interface (32), hardware type (16), packet type, address
+/// length (8 each), address (8 bytes)
 pub(super) fn read_v2(c: &mut Cursor<'_>, vlans: &mut Vlans) -> Result<(), DecodeError> {
     let protocol = c.u16().ok_or(DecodeError::LinkTruncated)?;
     let _told = c.array::<18>().ok_or(DecodeError::LinkTruncated)?;

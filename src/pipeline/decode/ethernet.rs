@@ -23,7 +23,8 @@ const BACKBONE: u16 = 0x88e7;
 /// Smaller numbers are lengths, of an IEEE 802.2 header and what follows it.
 const ETHERTYPE_MIN: u16 = 0x0600;
 
-/// Both service access points and the control byte of SNAP, then the organisation whose types are ethertypes.
+/// Both service access points and the control byte of SNAP, then the organisation whose types are
+/// ethertypes.
 const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
 
 /// Reads to the first byte of IP: destination, source, then the type and what it says.

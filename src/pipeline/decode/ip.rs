@@ -1,13 +1,15 @@
 //! IPv4 and IPv6 with their options and extension headers.
 //!
 //! Spec:   RFC 791 §3.1; RFC 8200 §3, §4 (extension headers); RFC 4302 §2 (authentication header)
-//! Reads:  a packet, or as much of it as was captured; trailing bytes that belong to the link layer are left out
+//! Reads:  a packet, or as much of it as was captured; trailing bytes that belong to the link layer
+//!         are left out
 //! Yields: addresses, protocol, payload, whether it is a first fragment
 //! Bounds: the packet's length
 //! Leaves: later fragments (`DecodeError::IpFragment`), checksums, jumbo payload options
 //!
-//! etherparse's strict slices first, its lax ones when they refuse: a snap length or a total length of 0
-//! (segmentation offload) is no error here. RFC 791 has no total length 0; we read on, as all analysers do.
+//! etherparse's strict slices first, its lax ones when they refuse: a snap length or a total length
+//! of 0 (segmentation offload) is no error here. RFC 791 has no total length 0; we read on, as all
+//! analysers do.
 
 use etherparse::IpNumber;
 use etherparse::Ipv4HeaderSlice;
@@ -77,7 +79,8 @@ fn read_v4(bytes: &[u8], wire_bytes: u32) -> Result<Ip<'_>, DecodeError> {
     }
 }
 
-/// `rest` is what follows the header and an authentication header: its protocol, and what was captured of it.
+/// `rest` is what follows the header and an authentication header: its protocol, and what was
+/// captured of it.
 fn v4<'a>(
     bytes: &[u8],
     header: Ipv4HeaderSlice<'_>,

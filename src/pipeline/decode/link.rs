@@ -1,6 +1,8 @@
-//! Link layers that put nothing before IP, or a family number (BSD null and loopback), and what a type number means.
+//! Link layers that put nothing before IP, or a family number (BSD null and loopback), and what a
+//! type number means.
 //!
-//! Spec:   LINKTYPE_NULL, LINKTYPE_LOOP, LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6 of the tcpdump group's registry
+//! Spec:   LINKTYPE_NULL, LINKTYPE_LOOP, LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6 of the tcpdump
+//!         group's registry
 //! Reads:  one frame
 //! Yields: where IP begins
 //! Bounds: none needed: every header has one length
@@ -12,8 +14,8 @@ use crate::pipeline::decode::DecodeError;
 use crate::pipeline::decode::cooked;
 use crate::pipeline::decode::ethernet;
 
-/// AF_INET is 2 everywhere; AF_INET6 is 10 on Linux, 23 on Windows, 24 on NetBSD and OpenBSD, 28 on FreeBSD,
-/// 30 on Darwin.
+/// AF_INET is 2 everywhere; AF_INET6 is 10 on Linux, 23 on Windows, 24 on NetBSD and OpenBSD, 28 on
+/// FreeBSD, 30 on Darwin.
 const FAMILIES: &[u32] = &[2, 10, 23, 24, 28, 30];
 
 /// Finds the IP packet in a frame of link type `link` (`LINKTYPE_*` number), and its VLAN tags.

@@ -1,12 +1,14 @@
 //! TCP, UDP, and the ports of everything else that has them.
 //!
-//! Spec:   RFC 9293 §3.1; RFC 768; RFC 9260 §3 (SCTP), RFC 4340 §5.1 (DCCP), RFC 3828 §3 (UDP-Lite): ports first
+//! Spec:   RFC 9293 §3.1; RFC 768; RFC 9260 §3 (SCTP), RFC 4340 §5.1 (DCCP), RFC 3828 §3
+//!         (UDP-Lite): ports first
 //! Reads:  the payload of an IP packet, or as much of it as was captured
 //! Yields: ports, TCP sequence numbers and flags, payload
 //! Bounds: the packet's length
 //! Leaves: options, checksums
 //!
-//! Read by hand because etherparse refuses headers that the capture cut, and those still tell the flow.
+//! Read by hand because etherparse refuses headers that the capture cut, and those still tell the
+//! flow.
 
 use crate::model::bytes::Cursor;
 use crate::model::bytes::index;
@@ -48,7 +50,8 @@ pub(super) fn read<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     }
 }
 
-/// ports, sequence and acknowledgement number, header length (4 bits), flags, window, checksum, urgent pointer
+/// ports, sequence and acknowledgement number, header length (4 bits), flags, window, checksum,
+/// urgent pointer
 fn read_tcp<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     let mut c = Cursor::new(ip.payload);
     let Some([s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, words, tcp_flags, _, _, _, _, _, _]) =
@@ -74,7 +77,8 @@ fn read_tcp<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     })
 }
 
-/// ports, length, checksum. The length may be 0 in offloaded and jumbo datagrams; the shorter of it and IP's counts.
+/// ports, length, checksum. The length may be 0 in offloaded and jumbo datagrams; the shorter of it
+/// and IP's counts.
 fn read_udp<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     let mut c = Cursor::new(ip.payload);
     let Some([s0, s1, d0, d1, l0, l1, _, _]) = c.array::<8>() else {
@@ -99,7 +103,8 @@ fn read_udp<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     })
 }
 
-/// Reads what there is of a header that was captured in part: its flow can be told, its payload not be read.
+/// Reads what there is of a header that was captured in part: its flow can be told, its payload not
+/// be read.
 fn read_cut<'a>(ip: &Ip<'a>, header_bytes: u32) -> Result<Transport<'a>, DecodeError> {
     if ip.payload_bytes < header_bytes {
         return Err(DecodeError::TransportMalformed);

@@ -106,8 +106,12 @@ impl<'a> Request<'a> {
         if let Some(host) = host {
             unfold(host, |host| note_host(host, seen));
         }
-        // of a tunnel the target is the truth; of a URL it is when there is no Host
-        if let Some(authority) = authority.filter(|_| host.is_none() || self.is_connect()) {
+        // of a tunnel the target is the truth, whatever Host says; of a URL it is when there is no Host
+        let is_news = |authority: &&[u8]| match host {
+            None => true,
+            Some(host) => self.is_connect() && !host.eq_ignore_ascii_case(authority),
+        };
+        if let Some(authority) = authority.filter(is_news) {
             note_host(authority, seen);
         }
         if !self.is_connect() {
