@@ -12,7 +12,6 @@ use crate::model::bytes::index;
 use crate::model::counters::Counters;
 use crate::model::flow::Side;
 use crate::model::limits::FLOWS_MAX;
-use crate::model::limits::REASSEMBLY_BYTES_MAX;
 use crate::model::observation::Notes;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
@@ -114,7 +113,7 @@ impl<'a> Worker<'a> {
             batch: index(batch).clamp(1, GATHER_MAX),
             desk: Desk {
                 settings,
-                streams: Streams::new(flows_max, REASSEMBLY_BYTES_MAX),
+                streams: Streams::new(flows_max),
                 told: Told::default(),
                 notes: Notes::new(),
                 sift: Sift::new(settings.index),
