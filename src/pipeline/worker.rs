@@ -44,6 +44,9 @@ use std::hash::BuildHasher;
 /// Slots that the sweep looks at for each packet read: as many as flows can open.
 const VISITS_PER_PACKET: u32 = 2;
 
+/// Packets of a UDP flow after which a datagram of no protocol we know ends its reading: the first may be a stray.
+const ALIEN_PACKETS: u64 = 8;
+
 /// Sightings in a batch before it is handed over while the last flows end.
 const SIGHTINGS_MAX: usize = 4_096;
 
@@ -258,7 +261,9 @@ impl Desk<'_> {
         let ports = [packet.key.low_port, packet.key.high_port];
         if dns::datagram(payload, ports, &mut self.notes) == Verdict::Alien {
             self.counters.datagrams_alien = self.counters.datagrams_alien.saturating_add(1);
-            slot.set_reading(Reading::Finished);
+            if slot.packets_total() >= ALIEN_PACKETS {
+                slot.set_reading(Reading::Finished);
+            }
         }
     }
 
