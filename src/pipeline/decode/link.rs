@@ -19,6 +19,7 @@ use crate::pipeline::decode::ethernet;
 const FAMILIES: &[u32] = &[2, 10, 23, 24, 28, 30];
 
 /// Finds the IP packet in a frame of link type `link` (`LINKTYPE_*` number), and its VLAN tags.
+#[inline]
 pub(super) fn read(link: u16, bytes: &[u8]) -> Result<(&[u8], Vlans), DecodeError> {
     let mut c = Cursor::new(bytes);
     let mut vlans = Vlans::default();
