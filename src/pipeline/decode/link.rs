@@ -22,6 +22,7 @@ const FAMILIES: &[u32] = &[2, 10, 23, 24, 28, 30];
 const ETHER_TYPES: &[u32] = &[0x0800, 0x86dd];
 
 /// Finds the IP packet in a frame of link type `link` (`LINKTYPE_*` number), and its VLAN tags.
+#[inline]
 pub(super) fn read(link: u16, bytes: &[u8]) -> Result<(&[u8], Vlans), DecodeError> {
     let mut c = Cursor::new(bytes);
     let mut vlans = Vlans::default();
