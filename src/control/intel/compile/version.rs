@@ -31,7 +31,7 @@ pub(super) fn of(catalog: &Catalog) -> String {
 
 fn indicator(catalog: &Catalog, id: IndicatorId, events: &[[u8; 32]], hash: &mut Sha256) {
     let ty = catalog.indicator_type(id).map_or("", |ty| ty.name());
-    [ty, catalog.canonical(id), catalog.value(id)].into_iter().for_each(|text| add(hash, text));
+    [ty, catalog.value(id)].into_iter().for_each(|text| add(hash, text));
     for record in catalog.records(id) {
         hash.update(b"source");
         hash.update(record.attribute.0);
