@@ -9,6 +9,7 @@ use crate::model::batch::Sighting;
 use crate::model::batch::Span;
 use crate::model::block::Block;
 use crate::model::bytes::index;
+use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
 use crate::model::flow::Side;
 use crate::model::limits::FLOWS_MAX;
@@ -141,8 +142,12 @@ impl<'a> Worker<'a> {
                 self.packet(packet, hint, &block.bytes, batch);
             }
             self.hints = hints;
-            self.sweep(gathered, batch);
+            // not the block's clock: a flow that is over by that may have packets in between
+            let clock_secs = gathered.last().map_or(0, |packet| packet.clock_secs);
+            self.sweep(gathered.len(), clock_secs, batch);
         }
+        // also where this shard has few packets
+        self.sweep(GATHER_MAX, block.clock_secs, batch);
     }
 
     /// Ends all flows and returns the counts; `hand_over` takes a full batch and leaves an empty one.
@@ -180,13 +185,11 @@ impl<'a> Worker<'a> {
     }
 
     /// Frees the memory of flows that are over: a few slots for each packet read.
-    fn sweep(&mut self, gathered: &[Packet], batch: &mut Batch) {
-        let Some(last) = gathered.last() else { return };
-        let visits = u32::try_from(gathered.len()).unwrap_or(u32::MAX);
-        let visits = visits.saturating_mul(VISITS_PER_PACKET);
+    fn sweep(&mut self, packets: usize, clock_secs: u32, batch: &mut Batch) {
+        let visits = narrow(packets).saturating_mul(VISITS_PER_PACKET);
         let ended = &mut self.ended;
         let take = &mut |end| ended.push(end);
-        self.table.sweep(last.clock_secs, visits, &mut self.desk.counters, take);
+        self.table.sweep(clock_secs, visits, &mut self.desk.counters, take);
         self.desk.forget(&mut self.ended, batch);
     }
 }
@@ -230,8 +233,6 @@ impl Desk<'_> {
         let stream = match slot.reading() {
             Reading::Open(stream) => stream,
             Reading::Unread if payload.is_empty() && packet.missing_bytes == 0 => return,
-            // one byte of a connection picked up in its middle is a keep-alive probe (RFC 9293 §3.8.4), not a beginning
-            Reading::Unread if payload.len() == 1 && slot.start(side).is_none() => return,
             Reading::Unread => {
                 let stream = self.streams.open();
                 slot.set_reading(Reading::Open(stream));

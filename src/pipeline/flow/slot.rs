@@ -86,7 +86,7 @@ impl FlowSlot {
     /// Returns the packets of both sides so far.
     pub fn packets_total(&self) -> u64 {
         let [up, down] = self.packets;
-        up.saturating_add(down)
+        up.total().saturating_add(down.total())
     }
 
     /// Returns what hits and observations say of this flow.
