@@ -6,3 +6,5 @@ pub mod model;
 pub mod pipeline;
 pub mod report;
 pub mod control;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;

@@ -1,1 +1,29 @@
-fn main() {}
+//! The command line: exit codes, and the one place where errors are printed.
+
+use clap::Parser;
+use std::process::ExitCode;
+use tapsieve::control::cli::Command;
+use tapsieve::control::cli::Failure;
+
+#[derive(Parser)]
+#[command(name = "tapsieve", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    // clap prints its own errors, and exits 2 for wrong usage
+    match Arguments::parse().command.run() {
+        Ok(code) => code,
+        Err(failure) => {
+            tell(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "the one line that says why the program could not do it")]
+fn tell(failure: &Failure) {
+    eprintln!("tapsieve: {failure}");
+}

@@ -1,4 +1,10 @@
 //! Per change: command line, indicator feeds, the threads of a run. Ordinary Rust.
 
-pub mod intel;
+pub mod cli;
+pub mod replay;
+pub mod observe;
+pub mod bench;
 pub mod explain;
+pub mod output;
+pub mod supervisor;
+pub mod intel;

@@ -27,6 +27,16 @@ macro_rules! counters {
                 pairs.for_each(|(sum, n)| *sum = sum.saturating_add(*n));
             }
 
+            /// Counts an observation.
+            pub fn count_observation(&mut self, kind: ObservationKind) {
+                bump(&mut self.observations, kind);
+            }
+
+            /// Counts a hit.
+            pub fn count_hit(&mut self, kind: ObservationKind) {
+                bump(&mut self.hits, kind);
+            }
+
             /// Returns the metric name (without the `tapsieve_` prefix), the labels and the value of each counter.
             pub fn rows(&self) -> Vec<Row> {
                 vec![$(Row {
@@ -37,6 +47,12 @@ macro_rules! counters {
             }
         }
     };
+}
+
+fn bump(counts: &mut [u64; ObservationKind::ALL.len()], kind: ObservationKind) {
+    if let Some(n) = counts.get_mut(kind.position()) {
+        *n = n.saturating_add(1);
+    }
 }
 
 /// One counter as metrics show it.
@@ -68,6 +84,7 @@ counters! {
     // flow: packets that reached the table
     packets = "flow_packets_total" {},
     flows = "flows_total" {},
+    flows_open = "flows_open_at_end_total" {},
     flows_evicted = "flows_evicted_total" {},
     flows_expired = "flows_expired_total" {},
     // reassembly: what a side's reading missed
@@ -79,6 +96,7 @@ counters! {
     // dissect
     streams_read = "dissected_streams_total" { outcome = "done" },
     streams_alien = "dissected_streams_total" { outcome = "alien" },
+    streams_lost = "dissected_streams_total" { outcome = "lost" },
     datagrams_alien = "dissected_datagrams_total" { outcome = "alien" },
     observations_refused = "observations_refused_total" {},
     values_forgotten = "observation_values_forgotten_total" {},

@@ -1,7 +1,8 @@
 //! Digests and fingerprints in one canonical form: bytes, read from hex or from the wire's text.
 //!
 //! Spec:   RFC 4648 §8 (base 16); JA4 technical details (JA4 of a TLS client: `a_b_c`)
-//! Reads:  hexadecimal text of feeds, either case, with `:`, `-` or spaces between; JA4 text of feeds and of the wire
+//! Reads:  hexadecimal text of feeds, either case, with `:`, `-` or spaces between; JA4 text of
+//!         feeds and of the wire
 //! Yields: 16, 20 or 32 bytes; 36 bytes of JA4
 //! Bounds: the digest's own length
 
@@ -56,7 +57,8 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Reads exactly `N` bytes in hex, either case; `:`, `-` and white space between digits are left out.
+/// Reads exactly `N` bytes in hex, either case; `:`, `-` and white space between digits are left
+/// out.
 pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let is_gap = |c: &char| matches!(c, ':' | '-') || c.is_whitespace();
     let mut digits = text.chars().filter(|c| !is_gap(c)).map(|c| c.to_digit(16));
@@ -68,7 +70,8 @@ pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     digits.next().is_none().then_some(bytes)
 }
 
-/// A JA4 fingerprint of a TLS client: 10 characters, `_`, 12 hex digits, `_`, 12 hex digits; lower case.
+/// A JA4 fingerprint of a TLS client: 10 characters, `_`, 12 hex digits, `_`, 12 hex digits; lower
+/// case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ja4(pub [u8; Ja4::BYTES]);
 

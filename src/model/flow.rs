@@ -53,7 +53,7 @@ impl FlowKey {
 }
 
 /// Which way a packet heads between the two end points of its key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Heading {
     /// From `low` to `high`.
     #[default]
@@ -113,7 +113,7 @@ impl Side {
 }
 
 /// What hits and observations say of their flow.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FlowView {
     /// The flow's key.
     pub key: FlowKey,

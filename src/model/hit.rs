@@ -1,7 +1,6 @@
 //! Hits: an observation that an indicator names, on its way to the reporter.
 
-use crate::model::bytes::index;
-use crate::model::bytes::narrow;
+use crate::model::batch::Span;
 use crate::model::flow::FlowView;
 use crate::model::flow::Side;
 use crate::model::indicator::IndicatorId;
@@ -43,52 +42,4 @@ pub struct Hit {
     pub value: Span,
     /// Other values of the same message, in the batch's `related` list.
     pub related: Span,
-}
-
-/// A stretch of a batch's memory.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Span {
-    /// Where it begins.
-    pub at: u32,
-    /// How long it is.
-    pub len: u32,
-}
-
-/// Hits of one block on their way to the reporter; the memory is reused.
-#[derive(Debug, Default)]
-pub struct HitBatch {
-    /// The hits in the order found.
-    pub hits: Vec<Hit>,
-    /// Values seen beside the hits, for context: kind and value.
-    pub related: Vec<(ObservationKind, Span)>,
-    bytes: Vec<u8>,
-}
-
-impl HitBatch {
-    /// Forgets the hits; keeps the memory.
-    pub fn clear(&mut self) {
-        self.hits.clear();
-        self.related.clear();
-        self.bytes.clear();
-    }
-
-    /// Copies a value in.
-    pub fn keep(&mut self, value: &[u8]) -> Span {
-        let span = Span { at: narrow(self.bytes.len()), len: narrow(value.len()) };
-        self.bytes.extend_from_slice(value);
-        span
-    }
-
-    /// Returns a value that was copied in.
-    pub fn bytes(&self, span: Span) -> &[u8] {
-        let end = index(span.at.saturating_add(span.len));
-        self.bytes.get(index(span.at)..end).unwrap_or_default()
-    }
-
-    /// Returns the values seen beside a hit.
-    pub fn related(&self, hit: &Hit) -> impl Iterator<Item = (ObservationKind, &[u8])> {
-        let end = index(hit.related.at.saturating_add(hit.related.len));
-        let list = self.related.get(index(hit.related.at)..end).unwrap_or_default();
-        list.iter().map(|(kind, span)| (*kind, self.bytes(*span)))
-    }
 }

@@ -11,6 +11,20 @@ const _: () = assert!(BLOCK_BYTES >= 2 * 262_144);
 /// Frames in one block: bounds the shards' packet lists when frames are tiny (512 KiB / 60 B is about 8,700).
 pub const BLOCK_FRAMES_MAX: usize = 8_192;
 
+/// Bytes of a record that a source skips as oversized; a longer claim is damage, because no capture program
+/// writes it (libpcap's largest snap length, that of D-Bus, is 128 MiB).
+pub const OVERSIZED_BYTES_MAX: u32 = 128 * 1024 * 1024;
+
+/// Bytes of one pcapng block that is read whole: the longest frame and 64 KiB for its options.
+pub const BLOCK_RECORD_BYTES_MAX: u32 = FRAME_BYTES_MAX + 65_536;
+const _: () = assert!(BLOCK_BYTES >= 262_144 + 65_536);
+
+/// Interfaces of one pcapng section; a capture of more would only fill memory.
+pub const INTERFACES_MAX: usize = 65_536;
+
+/// Compressions around one capture: once, and once more by whoever archived it.
+pub const COMPRESSION_DEPTH_MAX: usize = 2;
+
 /// VLAN tags that tell flows apart; IEEE 802.1ad stacks two, three are seen in the wild.
 pub const VLAN_TAGS_MAX: usize = 3;
 
@@ -44,8 +58,18 @@ const _: () = assert!(TLS_MESSAGE_BYTES_MAX <= SIDE_BYTES_MAX);
 pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
 const _: () = assert!(HTTP_HEAD_BYTES_MAX <= SIDE_BYTES_MAX);
 
-/// Header lines of one HTTP request head.
+/// Header lines of one HTTP request head read by the strict parser; the lenient one reads all.
 pub const HTTP_HEADERS_MAX: usize = 128;
+
+/// Characters of an HTTP method; the longest registered one has 17.
+pub const HTTP_METHOD_BYTES_MAX: usize = 32;
+
+/// Bytes in which the version of an HTTP request line is looked for where the method alone does not tell;
+/// RFC 9112 §3 asks all to support 8,000.
+pub const HTTP_LINE_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes kept of an HTTP header value that is folded over lines; folding is obsolete, and was for short values.
+pub const HTTP_FOLDED_BYTES_MAX: usize = 2 * 1024;
 
 /// Certificates read of one chain.
 pub const CERTIFICATES_MAX: usize = 16;
@@ -72,20 +96,35 @@ pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 /// Distinct values remembered for one flow, so that each is told once; the oldest are forgotten first.
 pub const FLOW_VALUES_MAX: usize = 1_024;
 
+/// Seconds of packet time for which an alert waits for an earlier one: captures of several queues or taps
+/// are out of order by milliseconds; a minute also covers buffers written late.
+pub const REORDER_SECS: u32 = 60;
+
+/// Alerts that wait so at once; at the bound the earliest goes (about 2 KiB each: 128 MiB).
+pub const ALERTS_HELD_MAX: usize = 65_536;
+
 /// Shortest IPv4 prefix of an indicator: nobody is given more than a /8 (RFC 1466), and half the world is no indicator.
+
+/// Shortest IPv4 prefix of an indicator: no network holds more than a /8, and half the world is none.
 pub const PREFIX_V4_BITS_MIN: u8 = 8;
 
-/// Shortest IPv6 prefix of an indicator: regions hold /12s and hardly any network more than a /16.
+/// Shortest IPv6 prefix of an indicator: regions hold /12s, and hardly any network more than a /16.
 pub const PREFIX_V6_BITS_MIN: u8 = 16;
 
-/// Bytes of a URL after normalising, and of any other text an indicator looks for; both lengths fit 14 bits.
+/// Bytes of a URL after normalising, and of any other text an indicator looks for; fits 14 bits.
 /// Servers take request lines of 8 KiB (RFC 9112 §3), some twice that. A longer one is not matched.
 pub const URL_BYTES_MAX: usize = 16_383;
 const _: () = assert!(URL_BYTES_MAX < 1 << 14);
 
-/// Shortest part between two `*` that is looked for in user agents; a shorter one is in nearly every one.
+/// Shortest part between two `*` that is looked for in user agents; a shorter one is in nearly all.
 pub const SUBSTRING_BYTES_MIN: usize = 4;
 
-/// Halves of `domain|ip` pairs remembered for one flow; a power of two. At the bound the oldest is forgotten.
+/// Indicators and places that one flow remembers to have alerted on; beyond them a repeated value may alert again.
+pub const FLOW_HITS_MAX: usize = 256;
+
+/// Other values of the same message that an alert tells.
+pub const RELATED_MAX: usize = 16;
+
+/// Halves of `domain|ip` pairs remembered for one flow; at the bound the oldest is forgotten.
 pub const FLOW_HALVES_MAX: usize = 16;
 const _: () = assert!(FLOW_HALVES_MAX.is_power_of_two());

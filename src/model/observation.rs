@@ -18,6 +18,12 @@ macro_rules! names {
             /// All, in table order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
+            /// Returns its position in `ALL`.
+            #[allow(clippy::as_conversions, reason = "an enum without fields to its own number")]
+            pub fn position(self) -> usize {
+                self as usize
+            }
+
             /// Returns the name that users see.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
@@ -115,7 +121,7 @@ names! {
 }
 
 /// A value in its canonical form.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Value<'a> {
     /// Text as users see it.
     Text(&'a [u8]),
@@ -126,7 +132,7 @@ pub enum Value<'a> {
 }
 
 /// One value seen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Observation<'a> {
     /// What it is.
     pub kind: ObservationKind,

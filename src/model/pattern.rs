@@ -86,10 +86,13 @@ impl Pattern {
         use IndicatorType as T;
         let plain = trim(text);
         let text = &*refang(plain);
-        match text.len() {
+        match plain.len() {
             0 => return Err(Refusal::Empty),
             1..=URL_BYTES_MAX => {}
             _ => return Err(Refusal::TooLong),
+        }
+        if text.is_empty() {
+            return Err(Refusal::Empty);
         }
         let md5 = |kind| Digest::md5(text).map(|d| Self::Digest(kind, d)).ok_or(Refusal::BadDigest);
         match ty {

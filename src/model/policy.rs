@@ -2,12 +2,14 @@
 
 use crate::model::indicator::IndicatorType;
 
-/// The choices that decide whether an indicator's text is taken and looked for; by default the strict ones.
+/// The choices that decide whether an indicator's text is taken and looked for; by default the
+/// strict ones.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Policy {
     /// Takes addresses and prefixes of special purpose (RFC 6890).
     pub allow_special: bool,
-    /// Looks for the hosts of URLs in the server names of TLS, where nothing else of a URL is visible.
+    /// Looks for the hosts of URLs in the server names of TLS, where nothing else of a URL is
+    /// visible.
     pub tls_url_hosts: bool,
     /// Types to look for that are off by default.
     pub opt_in: Vec<IndicatorType>,

@@ -72,7 +72,8 @@ fn is_dirt(c: char) -> bool {
         || matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}')
 }
 
-/// Zero-width characters, the byte order mark, direction marks and other characters without a glyph.
+/// Zero-width characters, the byte order mark, direction marks and other characters without a
+/// glyph.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{2064}' | '\u{feff}')

@@ -1,6 +1,7 @@
 //! Addresses of special purpose: never the address of one host on the Internet.
 //!
-//! Spec:   RFC 6890 §2.2 and the IANA registries it set up (not globally reachable ones); RFC 5771, RFC 4291 §2.7
+//! Spec:   RFC 6890 §2.2 and the IANA registries it set up (not globally reachable ones); RFC 5771,
+//!         RFC 4291 §2.7
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -94,14 +95,16 @@ mod tests {
 
     #[test]
     fn registry() {
-        for text in "0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 169.254.1.1 172.31.255.255 192.168.0.1 198.19.0.1 \
-            203.0.113.9 224.0.0.251 255.255.255.255 :: ::1 2001:db8::1 2002::1 fd00::1 fe80::1 ff02::fb 3fff::1"
+        for text in "0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 169.254.1.1 172.31.255.255 192.168.0.1 \
+            198.19.0.1 203.0.113.9 224.0.0.251 255.255.255.255 :: ::1 2001:db8::1 2002::1 \
+            fd00::1 fe80::1 ff02::fb 3fff::1"
             .split_whitespace()
         {
             check(text, true);
         }
-        for text in "9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 172.15.0.1 172.32.0.1 192.167.1.1 \
-            198.17.255.255 198.20.0.0 223.255.255.255 2001:4860::8888 2a00::1 2003::1 64:ff9b::101:101"
+        for text in "9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 172.15.0.1 172.32.0.1 \
+            192.167.1.1 198.17.255.255 198.20.0.0 223.255.255.255 2001:4860::8888 2a00::1 2003::1 \
+            64:ff9b::101:101"
             .split_whitespace()
         {
             check(text, false);

@@ -1,6 +1,7 @@
 //! URLs in one canonical form, and what an indicator's URL matches.
 //!
-//! Spec:   RFC 3986 §3, §5.2.4 (dot segments), §6.2.2 (normalising); RFC 3987 §3.1 (non-ASCII as UTF-8)
+//! Spec:   RFC 3986 §3, §5.2.4 (dot segments), §6.2.2 (normalising); RFC 3987 §3.1 (non-ASCII as
+//!         UTF-8)
 //! Reads:  a URL as feeds write it, with or without scheme; the absolute URL of an HTTP request
 //! Yields: host and target as one key; scheme and port beside it
 //! Bounds: `limits::URL_BYTES_MAX`
@@ -20,6 +21,9 @@ use crate::model::policy::Policy;
 use crate::model::refusal::Refusal;
 use crate::model::special::is_special;
 
+/// Port of plain HTTP (RFC 9110 §4.2.1).
+const HTTP_PORT: u16 = 80;
+
 /// What one URL of a feed matches: host and target, and scheme and port where given.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct UrlPattern {
@@ -32,8 +36,8 @@ pub struct UrlPattern {
 }
 
 impl UrlPattern {
-    /// Reads a URL as feeds write it, refanged: `http://host:port/path?query`, the same without scheme, or with a
-    /// trailing `*`.
+    /// Reads a URL as feeds write it, refanged: `http://host:port/path?query`, the same without
+    /// scheme, or with a trailing `*`.
     ///
     /// # Errors
     /// What is no URL that can be matched, and why.
@@ -62,6 +66,9 @@ impl UrlPattern {
             buffer.bytes.truncate(index(host_bytes));
         }
         let key = String::from_utf8(buffer.bytes).map_err(|_| Refusal::BadUrl)?.into_boxed_str();
+        // a scheme without a port names its default one (RFC 9110 §4.2.1); a host alone names all of it
+        let is_implied = scheme == Scheme::Http && shape != UrlShape::HostOnly;
+        let port = port.or(is_implied.then_some(scheme.default_port()));
         Ok(Self { key, host_bytes, scheme, port, shape })
     }
 
@@ -80,7 +87,7 @@ impl UrlPattern {
         self.scheme
     }
 
-    /// Returns the port that was given.
+    /// Returns the port that was given, or that its scheme implies.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
@@ -99,7 +106,8 @@ impl fmt::Display for UrlPattern {
             Scheme::Other => {}
         }
         f.write_str(self.host())?;
-        if let Some(port) = self.port {
+        let is_implied = self.scheme == Scheme::Http && self.shape != UrlShape::HostOnly;
+        if let Some(port) = self.port.filter(|port| !is_implied || *port != HTTP_PORT) {
             write!(f, ":{port}")?;
         }
         f.write_str(self.key.get(index(self.host_bytes)..).unwrap_or_default())?;
@@ -136,7 +144,7 @@ pub enum Scheme {
 impl Scheme {
     fn default_port(self) -> u16 {
         match self {
-            Self::Http => 80,
+            Self::Http => HTTP_PORT,
             Self::Https => 443,
             Self::Other => 0,
         }
@@ -157,7 +165,8 @@ pub struct ObservedUrl<'b> {
 }
 
 impl<'b> ObservedUrl<'b> {
-    /// Reads the absolute URL of an HTTP request; `None` where it is none, or longer than any indicator.
+    /// Reads the absolute URL of an HTTP request; `None` where it is none, or longer than any
+    /// indicator.
     pub fn from_wire(wire: &[u8], buffer: &'b mut UrlBuffer) -> Option<Self> {
         let colon = wire.iter().position(|&byte| byte == b':')?;
         let (scheme, rest) = wire.split_at_checked(colon)?;
@@ -219,7 +228,8 @@ impl UrlBuffer {
         self.push_encoded(query)
     }
 
-    /// Adds `/` and each segment; `.` and `..` segments are worked off as they come (RFC 3986 §5.2.4).
+    /// Adds `/` and each segment; `.` and `..` segments are worked off as they come (RFC 3986
+    /// §5.2.4).
     fn push_path(&mut self, path: &[u8]) -> Option<()> {
         let base = self.bytes.len();
         let mut is_dot = false;
@@ -242,7 +252,8 @@ impl UrlBuffer {
         if is_dot { self.push(b'/') } else { Some(()) }
     }
 
-    /// Adds bytes: escapes of unreserved characters undone, all others in upper case, whatever a URL cannot hold escaped.
+    /// Adds bytes: escapes of unreserved characters undone, all others in upper case, whatever a
+    /// URL cannot hold escaped.
     fn push_encoded(&mut self, bytes: &[u8]) -> Option<()> {
         let mut rest = bytes;
         while let [first, tail @ ..] = rest {
@@ -394,7 +405,10 @@ mod tests {
 
     use super::*;
 
-    fn both(feed: &str, wire: &[u8]) -> (Option<(String, u16)>, Option<(String, u16)>) {
+    /// Host and target, and the port.
+    type Read = Option<(String, u16)>;
+
+    fn both(feed: &str, wire: &[u8]) -> (Read, Read) {
         let policy = Policy { allow_special: true, ..Policy::default() };
         let pattern = UrlPattern::from_text(feed, &policy).ok();
         let mut buffer = UrlBuffer::new();
@@ -465,7 +479,8 @@ mod tests {
 
         #[test]
         fn normalising_twice_changes_nothing(target in "[/?#%a-f0-9.~ä]{0,40}") {
-            let first = both("", format!("http://evil.example/{target}").as_bytes()).1.expect("a URL");
+            let url = format!("http://evil.example/{target}");
+            let first = both("", url.as_bytes()).1.expect("a URL");
             let second = both("", format!("http://{}", first.0).as_bytes()).1.expect("a URL");
             prop_assert_eq!(first, second);
         }

@@ -19,3 +19,5 @@ pub mod decode;
 pub mod flow;
 pub mod dissect;
 pub mod matcher;
+pub mod capturer;
+pub mod worker;

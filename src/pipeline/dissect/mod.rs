@@ -2,31 +2,19 @@
 //!
 //! A dissector sees a side and bytes, and tells observations. It knows no flow, address, time or setting.
 
+pub mod dns;
+#[cfg(any(test, fuzzing))]
+pub mod drive;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+pub mod http;
+mod proxy;
+pub mod reader;
+pub mod tls;
+
 use crate::model::flow::Side;
 use crate::model::observation::Seen;
-
-/// What a dissector made of the unread bytes of one side.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Step {
-    /// Bytes that need not be shown again, from the first given. May be more than were given: what
-    /// comes next is then skipped unseen (a body, an encrypted record), and a gap inside it does no harm.
-    pub consumed: u64,
-    /// Whether to go on.
-    pub verdict: Verdict,
-}
-
-/// Whether a dissector wants more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// Show the bytes that were not consumed again, with more behind them.
-    More,
-    /// This side is read; the other may not be.
-    SideDone,
-    /// Both sides are read.
-    Done,
-    /// Not, or no longer, this protocol.
-    Alien,
-}
+use crate::model::step::Step;
 
 /// Whether the first bytes of a side look like a protocol's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,7 +1,8 @@
 //! Exact look-ups: keys of one length, and texts.
 //!
-//! Keys lie in one array (texts: one arena), a table of positions beside it, a filter before it. A miss costs one load from
-//! the filter, a hit four lines more. Of several indicators with one key, the first is in place, the rest in a side list.
+//! Keys lie in one array (texts: one arena), a table of positions beside it, a filter before it. A
+//! miss costs one load from the filter, a hit four lines more. Of several indicators with one key,
+//! the first is in place, the rest in a side list.
 
 use std::hash::BuildHasher;
 use std::hash::Hasher;

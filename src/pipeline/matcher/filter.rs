@@ -1,7 +1,8 @@
 //! A negative filter: most keys that are not there are told so by one load of eight bytes.
 //!
-//! A Bloom filter in words, 10 bits a key: three bits of one word each, about 4 % false answers. It is half as large as a hash
-//! table's control bytes, and its loads can be issued for several keys at once, before anything waits for one.
+//! A Bloom filter in words, 10 bits a key: three bits of one word each, about 4 % false answers. It
+//! is half as large as a hash table's control bytes, and its loads can be issued for several keys
+//! at once, before anything waits for one.
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;

@@ -69,8 +69,9 @@ pub struct Index {
 }
 
 impl Index {
-    /// Finds what names a flow by its ends: addresses, addresses with ports, the responder's port, its community id.
-    /// Replaces what `out` holds. The side is the end that was named, the opener's where both were.
+    /// Finds what names a flow by its ends: addresses, addresses with ports, the responder's port,
+    /// its community id. Replaces what `out` holds. The side is the end that was named, the
+    /// opener's where both were.
     pub fn flow(&self, flow: &FlowView, out: &mut Vec<(Side, Found)>) {
         out.clear();
         let sides = [Side::Orig, Side::Resp].map(|side| (side, flow.end(side)));
@@ -258,7 +259,8 @@ impl IndexBuilder {
     /// Takes an indicator; one that is not looked for is left out, and the answer says why.
     ///
     /// # Panics
-    /// When there are more than half a thousand million indicators, or more than 4 GiB of their texts.
+    /// When there are more than half a thousand million indicators, or more than 4 GiB of their
+    /// texts.
     pub fn add(&mut self, id: IndicatorId, pattern: &Pattern) -> Usage {
         assert!(id.0 <= INDICATORS_MAX, "more indicators than an index can number");
         let usage = pattern.usage(&self.policy);

@@ -1,20 +1,19 @@
 //! Observations to hits: one file per index shape, and the index that asks them.
 //!
-//! A flow costs two look-ups in the table of addresses, a name one for each parent length that an indicator has; shapes
-//! without an indicator cost nothing. What is found comes sorted by indicator, each once.
+//! A flow costs two look-ups in the table of addresses, a name one for each parent length that an
+//! indicator has; shapes without an indicator cost nothing. What is found comes sorted by
+//! indicator, each once.
 
 mod exact;
 mod filter;
-mod halves;
 mod index;
 mod pattern;
 mod prefix;
+pub mod sift;
 mod suffix;
 #[cfg(test)]
 mod tests;
 
-pub use halves::Half;
-pub use halves::Halves;
 pub use index::Index;
 pub use index::IndexBuilder;
 pub use index::IndexError;

@@ -1,8 +1,9 @@
 //! Prefix look-ups: every prefix that holds an address.
 //!
-//! The prefixes cut the address space into stretches; a stretch knows its innermost prefix, a prefix the next wider one.
-//! A directory of leading bits leads to a few stretches, a binary search to one of them, then each prefix found is one step.
-//! Per prefix: 8 bytes, and at most two stretches of 9 (IPv6: 21).
+//! The prefixes cut the address space into stretches; a stretch knows its innermost prefix, a
+//! prefix the next wider one. A directory of leading bits leads to a few stretches, a binary search
+//! to one of them, then each prefix found is one step. Per prefix: 8 bytes, and at most two
+//! stretches of 9 (IPv6: 21).
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;

@@ -23,7 +23,8 @@ const WITH_PORT: Tag = Tag(3);
 #[derive(Debug, Default)]
 pub(super) struct Names {
     texts: Texts,
-    /// Bit `n` is set where a name of `n` labels stands for all under it, so parents of other lengths are not looked up.
+    /// Bit `n` is set where a name of `n` labels stands for all under it, so parents of other
+    /// lengths are not looked up.
     labels: u128,
 }
 

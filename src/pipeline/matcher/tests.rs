@@ -1,4 +1,5 @@
-//! One table for all shapes: indicators, an observation, what is found; and the index against a linear scan.
+//! One table for all shapes: indicators, an observation, what is found; and the index against a
+//! linear scan.
 
 use std::net::IpAddr;
 
@@ -134,8 +135,8 @@ fn addresses_at_both_ends() {
 
 #[test]
 fn address_and_port_on_one_end() {
-    let set = "ip-dst|port 203.0.113.9|443\nip-src|port 203.0.113.9:444\nip-dst|port [2001:db8::1]:443\n\
-        ip-dst 203.0.113.70|443";
+    let set = "ip-dst|port 203.0.113.9|443\nip-src|port 203.0.113.9:444\n\
+        ip-dst|port [2001:db8::1]:443\nip-dst 203.0.113.70|443";
     check_flow(set, "10.0.0.1:5 203.0.113.9:443", "0:exact:responder");
     check_flow(set, "203.0.113.9:443 10.0.0.1:5", "0:exact:opener");
     check_flow(set, "10.0.0.1:443 203.0.113.9:80", "");
@@ -193,9 +194,11 @@ fn names_with_ports() {
 
 #[test]
 fn urls_whole() {
-    let set = "url http://evil.example/a/b?c=d\nurl evil.example/login.php\nurl HTTP://EVIL.example:80/Path\n\
+    let set = "url http://evil.example/a/b?c=d\nurl evil.example/login.php\n\
+        url HTTP://EVIL.example:80/Path\n\
         url http://evil.example/%7Euser/%2e%2e/x\nurl http://203.0.113.50:8080/x.exe\n\
-        url http://[2001:DB8::50]/x\nurl https://evil.example/only-tls\nuri http://evil.example/a/b?c=d";
+        url http://[2001:DB8::50]/x\nurl https://evil.example/only-tls\n\
+        uri http://evil.example/a/b?c=d";
     check(set, "http_url http://evil.example/a/b?c=d", "0:exact 7:exact");
     check(set, "http_url http://evil.example./a/./b?c=%64", "0:exact 7:exact");
     check(set, "http_url http://evil.example/a/b?c=e", "");
@@ -204,6 +207,7 @@ fn urls_whole() {
     check(set, "http_url http://www.evil.example/a/b?c=d", "");
     check(set, "http_url http://evil.example/login.php", "1:exact");
     check(set, "http_url http://evil.example:8080/login.php", "1:exact");
+    check(set, "http_url http://evil.example:8080/x", "");
     check(set, "http_url http://evil.example/Path", "2:exact");
     check(set, "http_url http://evil.example/path", "");
     check(set, "http_url http://evil.example/x", "3:exact");
@@ -218,7 +222,8 @@ fn urls_whole() {
 #[test]
 fn urls_of_a_host() {
     let set = "url http://evil.example/\nurl http://evil.example\nurl http://evil.example/#frag\n\
-        url http://user:pw@evil.example/\nurl evil.example:8080\nurl https://evil.example/\nurl http://evil.example/*";
+        url http://user:pw@evil.example/\nurl evil.example:8080\nurl https://evil.example/\n\
+        url http://evil.example/*";
     check(
         set,
         "http_url http://evil.example/any?x",
@@ -237,7 +242,8 @@ fn urls_of_a_host() {
 
 #[test]
 fn urls_that_begin() {
-    let set = "url http://evil.example/a*\nurl http://evil.example/a/*\nurl http://evil.example/a/b?*\nurl evil.example:81/a*";
+    let set = "url http://evil.example/a*\nurl http://evil.example/a/*\n\
+        url http://evil.example/a/b?*\nurl evil.example:81/a*";
     check(set, "http_url http://evil.example/a", "0:prefix");
     check(set, "http_url http://evil.example/ab", "");
     check(set, "http_url http://evil.example/a?x=1", "0:prefix");
@@ -260,7 +266,8 @@ fn hosts_of_urls_in_tls_where_asked() {
 
 #[test]
 fn fingerprints() {
-    let set = "ja3-fingerprint-md5 E7D705A3286E19EA42F587B344EE6866\nja3s e7d705a3286e19ea42f587b344ee6866\n\
+    let set = "ja3-fingerprint-md5 E7D705A3286E19EA42F587B344EE6866\n\
+        ja3s e7d705a3286e19ea42f587b344ee6866\n\
         x509-fingerprint-md5 e7d705a3286e19ea42f587b344ee6866\n\
         x509-fingerprint-sha1 AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD\n\
         x509-fingerprint-sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n\
@@ -281,7 +288,8 @@ fn fingerprints() {
 
 #[test]
 fn user_agents_where_asked() {
-    let set = "user-agent EvilBot/1.0 (x)\nuser-agent *EvilBot*\nuser-agent *Evil*1.0*\nuser-agent *1.0*Evil*\n\
+    let set = "user-agent EvilBot/1.0 (x)\nuser-agent *EvilBot*\nuser-agent *Evil*1.0*\n\
+        user-agent *1.0*Evil*\n\
         user-agent *EvilBot*";
     check(set, "http_user_agent EvilBot/1.0 (x)", "");
     check_opted_in(
@@ -334,7 +342,8 @@ fn an_empty_index_finds_nothing() {
     check_flow("", FLOW, "");
 }
 
-/// A linear scan over indicators and observations as texts, written from the table of meanings alone.
+/// A linear scan over indicators and observations as texts, written from the table of meanings
+/// alone.
 fn scan(ty: &str, value: &str, kind: &str, seen: &str, port: u16) -> Option<&'static str> {
     let under =
         |name: &str, of: &str| name.strip_suffix(of).is_some_and(|head| head.ends_with('.'));
@@ -388,7 +397,8 @@ fn scan_url(value: &str, seen: &str) -> Option<&'static str> {
     let star = rest.ends_with('*');
     let (_, host, _, target) = taken_apart(&format!("http://{}", rest.trim_end_matches('*')));
     let authority = rest.trim_end_matches('*').split(['/', '?', '#']).next()?;
-    let port: Option<u16> = authority.split_once(':').and_then(|(_, port)| port.parse().ok());
+    let given = authority.split_once(':').and_then(|(_, port)| port.parse().ok());
+    let port: Option<u16> = given.or((scheme == Some("http") && target != "/").then_some(80));
     let (seen_scheme, seen_host, seen_port, seen_target) = taken_apart(seen);
     if host != seen_host || port.is_some_and(|port| port != seen_port) {
         return None;

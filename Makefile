@@ -1,0 +1,47 @@
+# All there is. `make demo` and `make test` need nothing but the Rust toolchain: they install the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo "nextest run" || echo test)
+
+.PHONY: help demo test test-deps check t bless fuzz bench icount differential ci build-deps
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: build-deps ## replay a recorded capture against a MISP feed and show the alerts
+	@deploy/demo
+
+test: build-deps ## every test this machine can run; says aloud what it skips
+	cargo $(NEXTEST)
+
+build-deps: # libpcap headers, where they are missing
+	@deploy/install-deps build
+
+test-deps: ## install, through the system's package manager, all that the tests can use
+	@deploy/install-deps test
+
+check: ## format, lint, fast tests: the inner loop
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo $(NEXTEST) --lib
+
+t: ## tests whose name holds FILTER
+	cargo $(NEXTEST) $(FILTER)
+
+bless: ## rewrite goldens, schema and reference pages; read the diff
+	BLESS=1 cargo $(NEXTEST) --test it
+
+fuzz: ## fuzz TARGET (dissect, decode, capture, feed, all) for SECS seconds; PROTO picks a dissector
+	@PROTO="$(PROTO)" deploy/fuzz "$(or $(TARGET),dissect)" "$(or $(SECS),60)"
+
+bench: build-deps ## the table of benches/README.md, with its answers checked
+	cargo bench --bench replay
+
+icount: build-deps ## instructions of each stage under callgrind, against the committed baseline; BLESS=1 records
+	@BLESS="$(BLESS)" deploy/icount
+
+differential: build-deps ## our fields against tshark's on the fixtures and, where it lies beside, the corpus
+	cargo $(NEXTEST) --test it differential
+
+ci: ## everything CI runs, in CI's order
+	@.ci/run

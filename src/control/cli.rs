@@ -1,0 +1,110 @@
+//! The commands and their exit codes (contract §2).
+
+use crate::control::bench;
+use crate::control::explain;
+use crate::control::explain::ExplainArguments;
+use crate::control::explain::ExplainError;
+use crate::control::intel::IntelError;
+use crate::control::observe;
+use crate::control::output;
+use crate::control::replay;
+use crate::report::sink::SinkError;
+use clap::Subcommand;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What tapsieve can do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Find what indicators name in captures, and write alerts
+    Replay(replay::Arguments),
+    /// Print every observation in captures as JSON lines
+    Observe(observe::Arguments),
+    /// Look into indicators
+    #[command(subcommand)]
+    Intel(Intel),
+    /// Measure the engine on a capture
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+/// What can be asked of indicators.
+#[derive(Subcommand, Debug)]
+pub enum Intel {
+    /// Say what matches a value and from which events, or why nothing does; without VALUE, list all that is left out
+    Explain(ExplainArguments),
+}
+
+/// Everything was read.
+pub const DONE: u8 = 0;
+/// It could not be done.
+pub const FAILED: u8 = 1;
+/// Wrong usage or configuration.
+pub const USAGE: u8 = 2;
+/// Done, but some input was damaged or cut.
+pub const DAMAGED: u8 = 3;
+
+impl Command {
+    /// Does it; the exit code says how it went.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be done, with the one line to print.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Replay(arguments) => replay::run(arguments),
+            Self::Observe(arguments) => observe::run(arguments),
+            Self::Intel(Intel::Explain(arguments)) => explain(&arguments),
+            Self::Bench(bench) => bench::run(bench),
+        }
+        .map(ExitCode::from)
+    }
+}
+
+/// Why a command could not do its work: one line for people.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// No input holds anything to read; the lines before said why.
+    #[error("nothing to read: no input is a capture")]
+    NoInput,
+    /// Indicators that cannot be used.
+    #[error(transparent)]
+    Intel(#[from] IntelError),
+    /// Indicators that cannot be explained.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    /// An output that cannot be written.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// A metrics file that cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An option that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// A thread that cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Failure {
+    /// Returns the exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            _ => FAILED,
+        }
+    }
+}
+
+/// Explains to standard output.
+fn explain(arguments: &ExplainArguments) -> Result<u8, Failure> {
+    let damages = explain::run(arguments, &mut std::io::stdout())?;
+    output::say_all(&damages);
+    Ok(if damages.is_empty() { DONE } else { DAMAGED })
+}

@@ -1,0 +1,92 @@
+//! `tapsieve observe`: every observation as JSON lines; no indicators needed.
+
+use crate::control::cli::DAMAGED;
+use crate::control::cli::DONE;
+use crate::control::cli::Failure;
+use crate::control::output;
+use crate::control::replay::InputArguments;
+use crate::control::supervisor;
+use crate::control::supervisor::Plan;
+use crate::model::indicator::IndicatorId;
+use crate::model::indicator::IndicatorType;
+use crate::model::observation::ObservationKind;
+use crate::model::story::Catalog;
+use crate::model::story::Source;
+use crate::pipeline::capturer::Depth;
+use crate::pipeline::worker::WorkerSettings;
+use crate::report::render::Context;
+use crate::report::reporter::Sinks;
+use clap::Args;
+use std::path::Path;
+
+/// What can be said to `observe`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Print this kind alone; may be given again [possible values: flow, dns_query, dns_answer, dns_name, tls_sni ...]
+    #[arg(long = "kind", value_name = "KIND", value_parser = kind)]
+    kinds: Vec<ObservationKind>,
+    #[command(flatten)]
+    input: InputArguments,
+}
+
+/// Runs it.
+///
+/// # Errors
+///
+/// When no capture is usable, or standard output cannot be written.
+pub fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let files = output::open(&arguments.input)?;
+    let names = files.names();
+    let observed =
+        if arguments.kinds.is_empty() { ObservationKind::ALL } else { &arguments.kinds[..] };
+    let outcome = supervisor::run(Plan {
+        files,
+        depth: Depth::Match,
+        workers: arguments.input.workers(),
+        settings: WorkerSettings {
+            depth: Depth::Match,
+            index: None,
+            observed,
+            flows: arguments.input.flows(),
+        },
+        context: Context { catalog: &NoCatalog, files: &names },
+        sinks: Sinks { alerts: None, observations: Some(output::sink(Path::new("-"), false)?) },
+    })?;
+    output::say_all(outcome.files.damages());
+    if let Some(failure) = output::failure(outcome.reported) {
+        return Err(failure);
+    }
+    match (names.is_empty(), outcome.files.damages().is_empty()) {
+        (true, _) => Err(Failure::NoInput),
+        (false, true) => Ok(DONE),
+        (false, false) => Ok(DAMAGED),
+    }
+}
+
+fn kind(name: &str) -> Result<ObservationKind, String> {
+    ObservationKind::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = ObservationKind::ALL.iter().map(|kind| kind.name()).collect();
+        format!("no such kind; known are {}", known.join(", "))
+    })
+}
+
+/// The stories of no indicator at all.
+pub struct NoCatalog;
+
+impl Catalog for NoCatalog {
+    fn version(&self) -> &str {
+        ""
+    }
+
+    fn indicator(&self, _id: IndicatorId) -> Option<(IndicatorType, &str)> {
+        None
+    }
+
+    fn canonical(&self, _id: IndicatorId) -> Option<String> {
+        None
+    }
+
+    fn sources(&self, _id: IndicatorId) -> Vec<Source> {
+        Vec::new()
+    }
+}

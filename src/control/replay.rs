@@ -1,0 +1,185 @@
+//! `tapsieve replay`: captures against indicators, alerts out.
+
+use crate::control::cli::DAMAGED;
+use crate::control::cli::DONE;
+use crate::control::cli::Failure;
+use crate::control::intel::IntelArguments;
+use crate::control::intel::compile::Compiled;
+use crate::control::output;
+use crate::control::supervisor;
+use crate::control::supervisor::Outcome;
+use crate::control::supervisor::Plan;
+use crate::model::observation::ObservationKind;
+use crate::pipeline::capturer::Depth;
+use crate::pipeline::worker::FlowSettings;
+use crate::pipeline::worker::WorkerSettings;
+use crate::report::metrics;
+use crate::report::metrics::Totals;
+use crate::report::render::Context;
+use crate::report::reporter::Sinks;
+use crate::report::summary;
+use crate::report::summary::Run;
+use clap::Args;
+use clap::ValueEnum;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What can be said to `replay`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(flatten)]
+    intel: IntelArguments,
+    /// Write alerts here, anew; `-` is standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    alerts: PathBuf,
+    /// Append to the alerts file instead; a line that a crash left half-written is mended
+    #[arg(long)]
+    append: bool,
+    /// Shape of the alerts
+    #[arg(long, value_enum, default_value_t = Format::Ecs)]
+    format: Format,
+    /// Write every observation here as JSON lines
+    #[arg(long, value_name = "FILE")]
+    observations: Option<PathBuf>,
+    /// Write Prometheus metrics here at the end
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
+    #[command(flatten)]
+    input: InputArguments,
+}
+
+/// Which captures, and how they are read: the same for all commands.
+#[derive(Args, Debug)]
+pub struct InputArguments {
+    /// Matcher threads; 0 does everything on one thread [default: one per core beside the reader's]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Packets that a worker looks up together
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub batch: u32,
+    /// Read only packets that this BPF expression names (as tcpdump's)
+    #[arg(long, value_name = "EXPRESSION")]
+    pub filter: Option<String>,
+    /// Seconds after which an established TCP flow without packets is over
+    #[arg(long, value_name = "SECS", default_value_t = crate::model::limits::TCP_IDLE_SECS)]
+    pub tcp_idle_secs: u32,
+    /// Seconds after which any other flow without packets is over
+    #[arg(long, value_name = "SECS", default_value_t = crate::model::limits::OTHER_IDLE_SECS)]
+    pub other_idle_secs: u32,
+    /// Captures: files, directories, patterns, `-` for standard input; pcap or pcapng, plain or in gzip, zstd or lz4
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<String>,
+}
+
+/// Shapes of alerts.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Elastic Common Schema
+    Ecs,
+}
+
+impl InputArguments {
+    /// Returns the number of matcher threads.
+    pub fn workers(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(2, usize::from);
+        self.workers.unwrap_or_else(|| cores().saturating_sub(1).max(1))
+    }
+
+    /// Returns what workers need to know of flows.
+    pub fn flows(&self) -> FlowSettings {
+        FlowSettings {
+            tcp_idle_secs: self.tcp_idle_secs,
+            other_idle_secs: self.other_idle_secs,
+            batch: self.batch,
+        }
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+///
+/// When no indicator or no capture is usable, or an output cannot be written.
+pub fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let started = Instant::now();
+    let compiled = arguments.intel.compile()?;
+    output::say_all(&compiled.damages);
+    let intel_secs = started.elapsed().as_secs_f64();
+
+    let started = Instant::now();
+    let files = output::open(&arguments.input)?;
+    let names = files.names();
+    let sinks = Sinks {
+        alerts: Some(output::sink(&arguments.alerts, arguments.append)?),
+        observations: match &arguments.observations {
+            Some(path) => Some(output::sink(path, false)?),
+            None => None,
+        },
+    };
+    let observed: &[ObservationKind] =
+        if arguments.observations.is_some() { ObservationKind::ALL } else { &[] };
+    let outcome = supervisor::run(Plan {
+        files,
+        depth: Depth::Match,
+        workers: arguments.input.workers(),
+        settings: WorkerSettings {
+            depth: Depth::Match,
+            index: Some(compiled.set.index()),
+            observed,
+            flows: arguments.input.flows(),
+        },
+        context: Context { catalog: &compiled.set, files: &names },
+        sinks,
+    })?;
+    finish(&arguments, &compiled, outcome, [intel_secs, started.elapsed().as_secs_f64()])
+}
+
+/// Tells how it went: damages, summary, metrics.
+fn finish(
+    arguments: &Arguments,
+    compiled: &Compiled,
+    outcome: Outcome,
+    [intel_secs, packet_secs]: [f64; 2],
+) -> Result<u8, Failure> {
+    output::say_all(outcome.files.damages());
+    let reported = &outcome.reported;
+    let indicators = compiled.set.indicators_by_type();
+    let refused = compiled.ledger.refused_by_reason();
+    output::say(&summary::table(&Run {
+        counters: &outcome.counters,
+        wire_bytes: outcome.wire_bytes,
+        alerts: &reported.alerts,
+        alerts_unordered: reported.unordered,
+        indicators: indicators.values().sum(),
+        refused: refused.values().sum(),
+        set_version: compiled.set.version_text(),
+        intel_secs,
+        packet_secs,
+        peak_bytes: summary::peak_bytes(),
+    }));
+    if let Some(path) = &arguments.metrics {
+        let text = metrics::exposition(&Totals {
+            counters: &outcome.counters,
+            flows_active: outcome.counters.flows_open,
+            alerts: &reported.alerts,
+            alerts_lost: reported.lost,
+            sink: if arguments.alerts.as_os_str() == "-" { "stdout" } else { "file" },
+            indicators: &indicators,
+            set_version: compiled.set.version_text(),
+            set_bytes: &compiled.set.bytes_by_part(),
+            refused: &refused,
+            intel_secs,
+            packet_secs,
+        });
+        output::write_anew(path, &text.map_err(|error| Failure::Usage(error.to_string()))?)?;
+    }
+    let clean = outcome.files.damages().is_empty() && compiled.damages.is_empty();
+    if outcome.files.names().is_empty() {
+        return Err(Failure::NoInput);
+    }
+    match output::failure(outcome.reported) {
+        Some(failure) => Err(failure),
+        None if clean => Ok(DONE),
+        None => Ok(DAMAGED),
+    }
+}

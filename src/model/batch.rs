@@ -1,0 +1,125 @@
+//! A batch: what one worker tells the reporter of one block; the memory is reused.
+
+use crate::model::bytes::index;
+use crate::model::bytes::narrow;
+use crate::model::flow::FlowView;
+use crate::model::flow::Side;
+use crate::model::hit::Hit;
+use crate::model::observation::ObservationKind;
+use crate::model::observation::Place;
+use crate::model::observation::Value;
+use crate::model::packet::FrameId;
+use crate::model::time::Timestamp;
+use std::io::Write;
+
+/// Hits and sightings in the order found, and the bytes of their values.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Observations that an indicator names.
+    pub hits: Vec<Hit>,
+    /// Values seen beside the hits, for context: kind and value.
+    pub related: Vec<(ObservationKind, Span)>,
+    /// All observations, where someone asked for them.
+    pub sightings: Vec<Sighting>,
+    /// Every frame up to this one is done by the worker that tells.
+    pub watermark: FrameId,
+    bytes: Vec<u8>,
+}
+
+/// One observation with its flow, for the observations file.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting {
+    /// Time of the frame that completed the value; for a flow that of its first packet.
+    pub time: Timestamp,
+    /// The frame that completed the value; for a flow its last.
+    pub frame: FrameId,
+    /// What was seen.
+    pub kind: ObservationKind,
+    /// Where.
+    pub place: Place,
+    /// Who sent it.
+    pub side: Side,
+    /// The flow.
+    pub flow: FlowView,
+    /// The value as users see it, in the batch's bytes; empty for a flow.
+    pub value: Span,
+    /// What the flow carried, where it is a flow that ended.
+    pub totals: Option<FlowTotals>,
+}
+
+/// What a flow carried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FlowTotals {
+    /// Packets of the opener and of the other end.
+    pub packets: [u64; 2],
+    /// IP bytes of the opener and of the other end.
+    pub bytes: [u64; 2],
+    /// Time of the last packet.
+    pub end: Timestamp,
+}
+
+/// A stretch of a batch's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Where it begins.
+    pub at: u32,
+    /// How long it is.
+    pub len: u32,
+}
+
+impl Batch {
+    /// Forgets everything; keeps the memory.
+    pub fn clear(&mut self) {
+        self.hits.clear();
+        self.related.clear();
+        self.sightings.clear();
+        self.bytes.clear();
+    }
+
+    /// Copies a value in.
+    pub fn keep(&mut self, value: &[u8]) -> Span {
+        let span = Span { at: narrow(self.bytes.len()), len: narrow(value.len()) };
+        self.bytes.extend_from_slice(value);
+        span
+    }
+
+    /// Copies a value in as users see it: digests as lower-case hex, addresses in their canonical text (RFC 5952).
+    pub fn keep_shown(&mut self, value: &Value<'_>) -> Span {
+        let at = narrow(self.bytes.len());
+        match value {
+            Value::Text(text) => self.bytes.extend_from_slice(text),
+            Value::Digest(digest) => {
+                for byte in *digest {
+                    self.bytes.extend([hex_digit(byte >> 4), hex_digit(byte & 0x0f)]);
+                }
+            }
+            Value::Address(address) => {
+                // writing to a Vec cannot fail
+                let _ok = write!(self.bytes, "{address}");
+            }
+        }
+        Span { at, len: narrow(self.bytes.len()).saturating_sub(at) }
+    }
+
+    /// Returns a value that was copied in.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        let end = index(span.at.saturating_add(span.len));
+        self.bytes.get(index(span.at)..end).unwrap_or_default()
+    }
+
+    /// Returns how many bytes of values it holds.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns the values seen beside a hit.
+    pub fn related(&self, hit: &Hit) -> impl Iterator<Item = (ObservationKind, &[u8])> {
+        let end = index(hit.related.at.saturating_add(hit.related.len));
+        let list = self.related.get(index(hit.related.at)..end).unwrap_or_default();
+        list.iter().map(|(kind, span)| (*kind, self.bytes(*span)))
+    }
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or(b'?')
+}

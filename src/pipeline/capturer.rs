@@ -1,0 +1,176 @@
+//! Loop 1: source, decode, shard, channel.
+//!
+//! A fixed set of blocks circulates: the source fills one, every frame is decoded into the packet list of its shard, the block
+//! goes to all workers at once, and comes back when the last of them is done. A replay waits for a free block: nothing is lost.
+
+use crate::model::block::Block;
+use crate::model::bytes::index;
+use crate::model::counters::Counters;
+use crate::model::packet::Frame;
+use crate::pipeline::capture::Source;
+use crate::pipeline::capture::State;
+use crate::pipeline::decode::FlowHasher;
+use crate::pipeline::decode::decode;
+use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+/// How deep frames go; the rest of the pipeline is cut off, so that its cost can be seen (`bench replay --stop-after`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Depth {
+    /// Frames are found.
+    Read,
+    /// Headers are decoded.
+    Decode,
+    /// Flows are kept.
+    Flow,
+    /// Payload is read.
+    Dissect,
+    /// Observations are matched.
+    Match,
+}
+
+/// Reads a source and hands its packets to the workers.
+#[derive(Debug)]
+pub struct Capturer<S> {
+    source: S,
+    hasher: FlowHasher,
+    depth: Depth,
+    counters: Counters,
+    clock_secs: u32,
+    wire_bytes: u64,
+}
+
+/// What a capturer has when its source has ended.
+#[derive(Debug)]
+pub struct Captured<S> {
+    /// The source.
+    pub source: S,
+    /// What was counted.
+    pub counters: Counters,
+    /// Bytes of all frames on the wire.
+    pub wire_bytes: u64,
+}
+
+/// The channels to and from the workers.
+#[derive(Debug)]
+pub struct Circuit {
+    /// One channel for each worker.
+    pub workers: Vec<Sender<Arc<Block>>>,
+    /// One token for each block that a worker let go of; holds more than can be under way, so workers never wait.
+    pub returns: Receiver<()>,
+    /// The circulating blocks.
+    pub blocks: Vec<Arc<Block>>,
+}
+
+impl<S: Source> Capturer<S> {
+    /// Returns a capturer that hashes flows with `seed`.
+    pub fn new(source: S, depth: Depth, seed: u64) -> Self {
+        Self {
+            source,
+            hasher: FlowHasher::new(seed),
+            depth,
+            counters: Counters::default(),
+            clock_secs: 0,
+            wire_bytes: 0,
+        }
+    }
+
+    /// Fills and hands over blocks until the source has ended, `stop` is set, or the workers are gone.
+    pub fn run(mut self, mut circuit: Circuit, stop: &AtomicBool) -> Captured<S> {
+        let mut next = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let Some(block) = free_block(&mut circuit, next) else { break };
+            let state = self.fill(block);
+            let Some(block) = circuit.blocks.get(next) else { break };
+            let gone = |worker: &Sender<Arc<Block>>| worker.send(Arc::clone(block)).is_err();
+            if circuit.workers.iter().any(gone) || state == State::Ended {
+                break;
+            }
+            next = following(next, circuit.blocks.len());
+        }
+        self.end()
+    }
+
+    /// Fills one block and decodes its frames into the packet lists of their shards.
+    pub fn fill(&mut self, block: &mut Block) -> State {
+        block.clear();
+        let state = self.source.fill(block);
+        self.count(&block.frames);
+        if self.depth >= Depth::Decode {
+            self.decode(block);
+        }
+        block.clock_secs = self.clock_secs;
+        state
+    }
+
+    /// Returns the source and the counts.
+    pub fn end(self) -> Captured<S> {
+        Captured { source: self.source, counters: self.counters, wire_bytes: self.wire_bytes }
+    }
+
+    fn count(&mut self, frames: &[Frame]) {
+        let wire = frames.iter().map(|frame| u64::from(frame.wire_bytes)).sum();
+        self.wire_bytes = self.wire_bytes.saturating_add(wire);
+    }
+
+    fn decode(&mut self, block: &mut Block) {
+        let shards = u64::try_from(block.shards.len()).unwrap_or(1);
+        for frame in &block.frames {
+            self.clock_secs = self.clock_secs.max(frame.time.secs());
+            let at = index(frame.at);
+            let end = at.saturating_add(index(frame.captured_bytes));
+            let bytes = block.bytes.get(at..end).unwrap_or_default();
+            match decode(frame, bytes, &self.hasher) {
+                Ok(mut packet) => {
+                    packet.clock_secs = self.clock_secs;
+                    if let Some(shard) = block.shards.get_mut(shard_of(packet.hash, shards)) {
+                        shard.push(packet);
+                    }
+                }
+                Err(error) => error.count(&mut self.counters),
+            }
+        }
+    }
+}
+
+/// The shard of a flow: its hash's high bits, so that the low ones stay good for the flow table.
+fn shard_of(hash: u64, shards: u64) -> usize {
+    let shard = (hash >> 32).wrapping_mul(shards) >> 32;
+    usize::try_from(shard).unwrap_or(0)
+}
+
+/// Waits until every worker has let go of a block. `None`: the workers are gone.
+fn free_block(circuit: &mut Circuit, slot: usize) -> Option<&mut Block> {
+    while circuit.returns.try_recv().is_ok() {}
+    while Arc::strong_count(circuit.blocks.get(slot)?) > 1 {
+        circuit.returns.recv().ok()?;
+    }
+    Arc::get_mut(circuit.blocks.get_mut(slot)?)
+}
+
+fn following(slot: usize, slots: usize) -> usize {
+    let next = slot.saturating_add(1);
+    if next < slots { next } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shard_of;
+
+    #[test]
+    fn shards_are_within_bounds_and_even() {
+        for shards in [1, 2, 3, 8] {
+            let mut counts = vec![0_u32; 8];
+            for i in 0..8_000_u64 {
+                let hash = i.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17);
+                counts[shard_of(hash.wrapping_mul(0xff51_afd7_ed55_8ccd), shards)] += 1;
+            }
+            let used: Vec<_> = counts.iter().filter(|n| **n > 0).collect();
+            assert_eq!(used.len() as u64, shards);
+        }
+        assert_eq!(shard_of(u64::MAX, 3), 2);
+    }
+}

@@ -1,0 +1,186 @@
+//! Which values each flow has told, so that each is told once: 64-bit hashes in chunks of one cache line.
+
+use crate::model::bytes::index;
+use crate::model::bytes::narrow;
+use crate::model::counters::Counters;
+use crate::model::limits::FLOW_VALUES_MAX;
+use crate::pipeline::flow::NONE;
+
+const CHUNK_VALUES: usize = 7;
+
+/// The values of all flows of a worker.
+#[derive(Debug)]
+pub struct Told {
+    chunks: Vec<Chunk>,
+    free: u32,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), free: NONE }
+    }
+}
+
+impl Told {
+    /// Notes `value` (a hash of kind, place and value) and tells whether it is new to the flow.
+    /// Past `FLOW_VALUES_MAX` the flow's oldest chunk of values is forgotten, and they are counted.
+    pub fn is_new(&mut self, list: &mut ToldList, value: u64, counters: &mut Counters) -> bool {
+        let mut total = 0_usize;
+        let mut id = list.0;
+        while let Some(chunk) = self.chunks.get(index(id)) {
+            if chunk.values().contains(&value) {
+                return false;
+            }
+            total = total.saturating_add(chunk.values().len());
+            id = chunk.next;
+        }
+        if total >= FLOW_VALUES_MAX {
+            let forgotten = self.forget_oldest(list);
+            counters.values_forgotten = counters.values_forgotten.saturating_add(forgotten);
+        }
+        if self.is_full(list.0) {
+            list.0 = self.take(list.0);
+        }
+        if let Some(chunk) = self.chunks.get_mut(index(list.0)) {
+            chunk.push(value);
+        }
+        true
+    }
+
+    /// Forgets a flow's values; its chunks are used again.
+    pub fn release(&mut self, list: ToldList) {
+        let mut last = list.0;
+        while let Some(chunk) = self.chunks.get_mut(index(last)) {
+            if chunk.next == NONE {
+                chunk.next = std::mem::replace(&mut self.free, list.0);
+                return;
+            }
+            last = chunk.next;
+        }
+    }
+
+    /// Tells whether nothing fits into the chunk, or there is none.
+    fn is_full(&self, id: u32) -> bool {
+        let chunk = self.chunks.get(index(id));
+        chunk.is_none_or(|chunk| chunk.values().len() == CHUNK_VALUES)
+    }
+
+    /// Returns an empty chunk that stands before `next`.
+    fn take(&mut self, next: u32) -> u32 {
+        let empty = Chunk { next, count: 0, values: [0; CHUNK_VALUES] };
+        let id = self.free;
+        if let Some(chunk) = self.chunks.get_mut(index(id)) {
+            self.free = chunk.next;
+            *chunk = empty;
+            return id;
+        }
+        self.chunks.push(empty);
+        narrow(self.chunks.len()).saturating_sub(1)
+    }
+
+    /// Takes the last chunk off the list and returns how many values it held.
+    fn forget_oldest(&mut self, list: &mut ToldList) -> u64 {
+        let next_of = |chunks: &[Chunk], id: u32| chunks.get(index(id)).map_or(NONE, |c| c.next);
+        let mut before = NONE;
+        let mut oldest = list.0;
+        while next_of(&self.chunks, oldest) != NONE {
+            before = oldest;
+            oldest = next_of(&self.chunks, oldest);
+        }
+        match self.chunks.get_mut(index(before)) {
+            Some(chunk) => chunk.next = NONE,
+            None => list.0 = NONE,
+        }
+        let Some(chunk) = self.chunks.get_mut(index(oldest)) else { return 0 };
+        chunk.next = std::mem::replace(&mut self.free, oldest);
+        u64::from(chunk.count)
+    }
+}
+
+/// The values of one flow: a list of chunks, the newest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ToldList(u32);
+
+impl Default for ToldList {
+    fn default() -> Self {
+        Self(NONE)
+    }
+}
+
+/// The size of a cache line, but not aligned to one: then the allocator moves pages, not bytes, as the list grows.
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    next: u32,
+    count: u32,
+    values: [u64; CHUNK_VALUES],
+}
+
+const _: () = assert!(size_of::<Chunk>() == 64);
+
+impl Chunk {
+    fn values(&self) -> &[u64] {
+        self.values.get(..index(self.count)).unwrap_or_default()
+    }
+
+    fn push(&mut self, value: u64) {
+        if let Some(place) = self.values.get_mut(index(self.count)) {
+            *place = value;
+            self.count = self.count.saturating_add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHUNK_VALUES;
+    use super::Told;
+    use super::ToldList;
+    use crate::model::counters::Counters;
+    use crate::model::limits::FLOW_VALUES_MAX;
+
+    #[test]
+    fn each_value_is_new_once_in_each_flow() {
+        let (mut told, mut counters) = (Told::default(), Counters::default());
+        let (mut a, mut b) = (ToldList::default(), ToldList::default());
+        for value in 0..100 {
+            assert!(told.is_new(&mut a, value, &mut counters));
+            assert!(told.is_new(&mut b, value, &mut counters));
+        }
+        for value in 0..100 {
+            assert!(!told.is_new(&mut a, value, &mut counters));
+        }
+        assert_eq!(counters.values_forgotten, 0);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_beyond_the_bound() {
+        let max = u64::try_from(FLOW_VALUES_MAX).unwrap();
+        for (values, forgotten) in [(max - 1, 0), (max, 0), (max + 1, CHUNK_VALUES)] {
+            let (mut told, mut counters) = (Told::default(), Counters::default());
+            let mut list = ToldList::default();
+            for value in 0..values {
+                assert!(told.is_new(&mut list, value, &mut counters));
+            }
+            assert_eq!(counters.values_forgotten, u64::try_from(forgotten).unwrap());
+            for value in u64::try_from(forgotten).unwrap()..values {
+                assert!(!told.is_new(&mut list, value, &mut counters), "{value} of {values}");
+            }
+            assert_eq!(told.is_new(&mut list, 0, &mut counters), forgotten > 0);
+        }
+    }
+
+    #[test]
+    fn released_chunks_are_used_again() {
+        let (mut told, mut counters) = (Told::default(), Counters::default());
+        for _ in 0..10 {
+            let mut list = ToldList::default();
+            for value in 0..1_000 {
+                assert!(told.is_new(&mut list, value, &mut counters));
+            }
+            told.release(list);
+        }
+        assert_eq!(told.chunks.len(), 1_000_usize.div_ceil(CHUNK_VALUES));
+        told.release(ToldList::default());
+        assert!(told.is_new(&mut ToldList::default(), 1, &mut counters));
+    }
+}

@@ -1,0 +1,211 @@
+//! From observations to hits: each indicator once for each flow and place, halves of a pair put together.
+//!
+//! Memory is kept only for flows that had a hit which a later one may repeat or complete.
+
+use crate::model::batch::Batch;
+use crate::model::batch::Span;
+use crate::model::bytes::narrow;
+use crate::model::counters::Counters;
+use crate::model::flow::FlowView;
+use crate::model::flow::Side;
+use crate::model::hit::Found;
+use crate::model::hit::Hit;
+use crate::model::indicator::IndicatorId;
+use crate::model::indicator::Match;
+use crate::model::limits::FLOW_HITS_MAX;
+use crate::model::limits::RELATED_MAX;
+use crate::model::observation::Notes;
+use crate::model::observation::Observation;
+use crate::model::observation::ObservationKind;
+use crate::model::observation::Place;
+use crate::model::packet::Packet;
+use crate::model::url::UrlBuffer;
+use crate::pipeline::matcher::Index;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// Seed of the memory's hash; its keys come from flows that an indicator names.
+const SEED: u64 = 0x6869_7473_6f66_666c;
+
+/// Where an observation was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'p> {
+    /// The packet that completed it.
+    pub packet: &'p Packet,
+    /// Its flow.
+    pub flow: FlowView,
+    /// Who sent the packet.
+    pub side: Side,
+}
+
+/// Matches observations and remembers what a flow has alerted on.
+#[derive(Debug)]
+pub struct Sift<'a> {
+    index: Option<&'a Index>,
+    buffer: Box<UrlBuffer>,
+    found: Vec<Found>,
+    ends: Vec<(Side, Found)>,
+    memory: HashMap<FlowView, Vec<Past>, FixedState>,
+    related: Option<Span>,
+}
+
+/// A hit that a flow had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Past {
+    indicator: IndicatorId,
+    place: Place,
+    half: Option<Half>,
+}
+
+/// A half of a pair such as `domain|ip`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Half {
+    Name,
+    Address,
+}
+
+impl Half {
+    /// Returns the half that a find is, where it is one.
+    fn of(found: Found, kind: ObservationKind) -> Option<Self> {
+        let half = match kind {
+            ObservationKind::Flow | ObservationKind::DnsAnswer => Self::Address,
+            _ => Self::Name,
+        };
+        (found.grade == Match::OneHalf).then_some(half)
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Name => Self::Address,
+            Self::Address => Self::Name,
+        }
+    }
+}
+
+impl<'a> Sift<'a> {
+    /// Returns a sift for the indicators of `index`.
+    pub fn new(index: Option<&'a Index>) -> Self {
+        Self {
+            index,
+            buffer: Box::new(UrlBuffer::new()),
+            found: Vec::with_capacity(64),
+            ends: Vec::with_capacity(64),
+            memory: HashMap::with_hasher(FixedState::with_seed(SEED)),
+            related: None,
+        }
+    }
+
+    /// Begins the observations of another packet.
+    pub fn begin(&mut self) {
+        self.related = None;
+    }
+
+    /// Matches the ends of a flow that opened.
+    pub fn flow(&mut self, context: &Context<'_>, counters: &mut Counters, batch: &mut Batch) {
+        let Some(index) = self.index else { return };
+        let mut ends = std::mem::take(&mut self.ends);
+        index.flow(&context.flow, &mut ends);
+        let kind = ObservationKind::Flow;
+        for (side, found) in ends.iter().copied() {
+            let what = (kind, Place::Flow);
+            let Some(found) = self.judge(found, what, context) else { continue };
+            let value = Span::default();
+            push(hit(context, what, side, found, value), counters, batch);
+        }
+        self.ends = ends;
+    }
+
+    /// Matches one of the observations of a packet; `all` of them give a hit its context.
+    pub fn observe(
+        &mut self,
+        observation: &Observation<'_>,
+        all: &Notes,
+        context: &Context<'_>,
+        counters: &mut Counters,
+        batch: &mut Batch,
+    ) {
+        let Some(index) = self.index else { return };
+        let mut list = std::mem::take(&mut self.found);
+        index.observe(observation, &context.flow, &mut self.buffer, &mut list);
+        let what = (observation.kind, observation.place);
+        let mut value = None;
+        for found in list.iter().copied() {
+            let Some(found) = self.judge(found, what, context) else { continue };
+            let value = *value.get_or_insert_with(|| batch.keep_shown(&observation.value));
+            let related = *self.related.get_or_insert_with(|| relate(all, batch));
+            let hit = Hit { related, ..hit(context, what, context.side, found, value) };
+            push(hit, counters, batch);
+        }
+        self.found = list;
+    }
+
+    /// Forgets a flow that is over.
+    pub fn forget(&mut self, flow: &FlowView) {
+        if !self.memory.is_empty() {
+            self.memory.remove(flow);
+        }
+    }
+
+    /// Tells whether a find is news to its flow and place, and grades a half by whether the flow has shown the other.
+    fn judge(
+        &mut self,
+        found: Found,
+        (kind, place): (ObservationKind, Place),
+        context: &Context<'_>,
+    ) -> Option<Found> {
+        let half = Half::of(found, kind);
+        // the ends of a flow are matched once; only halves need be remembered of them
+        if place == Place::Flow && half.is_none() {
+            return Some(found);
+        }
+        let past = self.memory.entry(context.flow).or_default();
+        let of_indicator = || past.iter().filter(|past| past.indicator == found.indicator);
+        let other = half.map(Half::other);
+        let both = other.is_some() && of_indicator().any(|past| past.half == other);
+        let is_news = !of_indicator().any(|past| past.place == place);
+        let is_known = of_indicator().any(|past| past.place == place && past.half == half);
+        if !is_known && past.len() < FLOW_HITS_MAX {
+            past.push(Past { indicator: found.indicator, place, half });
+        }
+        let grade = if both { Match::BothHalves } else { found.grade };
+        is_news.then_some(Found { grade, ..found })
+    }
+}
+
+fn hit(
+    context: &Context<'_>,
+    (kind, place): (ObservationKind, Place),
+    side: Side,
+    found: Found,
+    value: Span,
+) -> Hit {
+    Hit {
+        time: context.packet.time,
+        frame: context.packet.frame,
+        clock_secs: context.packet.clock_secs,
+        kind,
+        place,
+        side,
+        found,
+        flow: context.flow,
+        value,
+        related: Span::default(),
+    }
+}
+
+fn push(hit: Hit, counters: &mut Counters, batch: &mut Batch) {
+    counters.count_hit(hit.kind);
+    batch.hits.push(hit);
+}
+
+/// Copies what was seen beside a hit; certificates are left out, as a digest says nothing of another certificate.
+fn relate(all: &Notes, batch: &mut Batch) -> Span {
+    use ObservationKind as K;
+    let at = narrow(batch.related.len());
+    let tells = |kind: &K| !matches!(kind, K::CertMd5 | K::CertSha1 | K::CertSha256 | K::CertName);
+    for observation in all.iter().filter(|o| tells(&o.kind)).take(RELATED_MAX) {
+        let span = batch.keep_shown(&observation.value);
+        batch.related.push((observation.kind, span));
+    }
+    Span { at, len: narrow(batch.related.len()).saturating_sub(at) }
+}

@@ -1,0 +1,330 @@
+//! Loop 2: channel, flow, dissect, match, hits; the only file that knows that order.
+//!
+//! A worker shares nothing mutable: it owns its flows, streams, counters and batch. Addresses are matched once, when a flow
+//! opens; values when they are first seen in their flow. Once a flow's reading is finished, its packets only count.
+
+use crate::model::batch::Batch;
+use crate::model::batch::FlowTotals;
+use crate::model::batch::Sighting;
+use crate::model::batch::Span;
+use crate::model::block::Block;
+use crate::model::bytes::index;
+use crate::model::counters::Counters;
+use crate::model::flow::Side;
+use crate::model::limits::FLOWS_MAX;
+use crate::model::observation::Notes;
+use crate::model::observation::Observation;
+use crate::model::observation::ObservationKind;
+use crate::model::observation::Place;
+use crate::model::packet::Packet;
+use crate::model::packet::Payload;
+use crate::model::step::Verdict;
+use crate::pipeline::capturer::Depth;
+use crate::pipeline::dissect::dns;
+use crate::pipeline::dissect::reader::Reader;
+use crate::pipeline::flow::slot::FlowEnd;
+use crate::pipeline::flow::slot::FlowSlot;
+use crate::pipeline::flow::slot::Reading;
+use crate::pipeline::flow::stream::Outcome;
+use crate::pipeline::flow::stream::Segment;
+use crate::pipeline::flow::stream::Streams;
+use crate::pipeline::flow::table::Entry;
+use crate::pipeline::flow::table::Event;
+use crate::pipeline::flow::table::FlowTable;
+use crate::pipeline::flow::table::GATHER_MAX;
+use crate::pipeline::flow::table::Hint;
+use crate::pipeline::flow::table::Hints;
+use crate::pipeline::flow::told::Told;
+use crate::pipeline::matcher::Index;
+use crate::pipeline::matcher::sift::Context;
+use crate::pipeline::matcher::sift::Sift;
+use foldhash::fast::FixedState;
+use std::hash::BuildHasher;
+
+/// Slots that the sweep looks at for each packet read: as many as flows can open.
+const VISITS_PER_PACKET: u32 = 2;
+
+/// Packets of a UDP flow after which a datagram of no protocol we know ends its reading: the first may be a stray.
+const ALIEN_PACKETS: u64 = 8;
+
+/// Sightings in a batch before it is handed over while the last flows end.
+const SIGHTINGS_MAX: usize = 4_096;
+
+/// Seed of the hash of told values.
+const TOLD_SEED: u64 = 0x7369_6768_7465_6421;
+
+/// What a worker needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerSettings<'a> {
+    /// How deep frames go.
+    pub depth: Depth,
+    /// The indicators; `None`: nothing is matched.
+    pub index: Option<&'a Index>,
+    /// Kinds of observation that someone wants to see.
+    pub observed: &'a [ObservationKind],
+    /// How flows are kept.
+    pub flows: FlowSettings,
+}
+
+/// How flows are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowSettings {
+    /// Seconds after which an established TCP flow without packets is over.
+    pub tcp_idle_secs: u32,
+    /// Seconds after which any other flow without packets is over.
+    pub other_idle_secs: u32,
+    /// Packets looked up together, at most `GATHER_MAX`.
+    pub batch: u32,
+}
+
+/// One worker: the packets of one shard, to the end.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    shard: usize,
+    table: FlowTable,
+    hints: Hints,
+    ended: Vec<FlowEnd>,
+    clock_secs: u32,
+    batch: usize,
+    desk: Desk<'a>,
+}
+
+/// Everything behind the flow table.
+#[derive(Debug)]
+struct Desk<'a> {
+    settings: WorkerSettings<'a>,
+    streams: Streams<Reader>,
+    told: Told,
+    notes: Notes,
+    sift: Sift<'a>,
+    hasher: FixedState,
+    counters: Counters,
+}
+
+impl<'a> Worker<'a> {
+    /// Returns the worker of one of `shards` shards; together their tables hold `limits::FLOWS_MAX` flows.
+    pub fn new(shard: usize, shards: usize, settings: WorkerSettings<'a>) -> Self {
+        let share = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
+        let flows_max = FLOWS_MAX.checked_div(share).unwrap_or(FLOWS_MAX).max(1);
+        let FlowSettings { tcp_idle_secs, other_idle_secs, batch } = settings.flows;
+        Self {
+            shard,
+            table: FlowTable::new(flows_max, tcp_idle_secs, other_idle_secs),
+            hints: Hints::default(),
+            ended: Vec::with_capacity(GATHER_MAX),
+            clock_secs: 0,
+            batch: index(batch).clamp(1, GATHER_MAX),
+            desk: Desk {
+                settings,
+                streams: Streams::new(flows_max),
+                told: Told::default(),
+                notes: Notes::new(),
+                sift: Sift::new(settings.index),
+                hasher: FixedState::with_seed(TOLD_SEED),
+                counters: Counters::default(),
+            },
+        }
+    }
+
+    /// Reads this shard's packets of a block.
+    pub fn read(&mut self, block: &Block, batch: &mut Batch) {
+        batch.watermark = block.last;
+        self.clock_secs = block.clock_secs;
+        let packets = block.shards.get(self.shard).map(Vec::as_slice).unwrap_or_default();
+        if self.desk.settings.depth < Depth::Flow {
+            return;
+        }
+        for gathered in packets.chunks(self.batch) {
+            let mut hints = std::mem::take(&mut self.hints);
+            self.table.gather(gathered, &mut hints);
+            for (packet, hint) in gathered.iter().zip(hints.iter()) {
+                self.packet(packet, hint, &block.bytes, batch);
+            }
+            self.hints = hints;
+            self.sweep(gathered, batch);
+        }
+    }
+
+    /// Ends all flows and returns the counts; `hand_over` takes a full batch and leaves an empty one.
+    pub fn end(mut self, batch: &mut Batch, hand_over: &mut impl FnMut(&mut Batch)) -> Counters {
+        let mut counters = self.desk.counters;
+        counters.flows_open = u64::from(self.table.live());
+        if self.desk.settings.observed.contains(&ObservationKind::Flow) {
+            self.table.drain(self.clock_secs, &mut counters, &mut |end| {
+                batch.sightings.push(flow_sighting(&end));
+                if batch.sightings.len() >= SIGHTINGS_MAX {
+                    hand_over(batch);
+                }
+            });
+        }
+        counters.observations_refused = self.desk.notes.refused();
+        counters
+    }
+
+    /// One packet: its flow; the flow's ends if it is new; its payload while it is read.
+    fn packet(&mut self, packet: &Packet, hint: Hint, bytes: &[u8], batch: &mut Batch) {
+        let ended = &mut self.ended;
+        let take = &mut |end| ended.push(end);
+        let counters = &mut self.desk.counters;
+        let Some(entry) = self.table.enter(packet, hint, counters, take) else { return };
+        let Entry { slot, side, event } = entry;
+        if event != Event::Known {
+            self.desk.open(packet, slot, side, batch);
+        }
+        if slot.reading() != Reading::Finished {
+            self.desk.read(packet, slot, side, bytes, batch);
+        }
+        if !self.ended.is_empty() {
+            self.desk.forget(&mut self.ended, batch);
+        }
+    }
+
+    /// Frees the memory of flows that are over: a few slots for each packet read.
+    fn sweep(&mut self, gathered: &[Packet], batch: &mut Batch) {
+        let Some(last) = gathered.last() else { return };
+        let visits = u32::try_from(gathered.len()).unwrap_or(u32::MAX);
+        let visits = visits.saturating_mul(VISITS_PER_PACKET);
+        let ended = &mut self.ended;
+        let take = &mut |end| ended.push(end);
+        self.table.sweep(last.clock_secs, visits, &mut self.desk.counters, take);
+        self.desk.forget(&mut self.ended, batch);
+    }
+}
+
+impl Desk<'_> {
+    /// A flow opened: its ends are matched, once.
+    fn open(&mut self, packet: &Packet, slot: &FlowSlot, side: Side, batch: &mut Batch) {
+        self.counters.count_observation(ObservationKind::Flow);
+        if self.settings.depth >= Depth::Match {
+            let seen = Context { packet, flow: slot.view(), side };
+            self.sift.flow(&seen, &mut self.counters, batch);
+        }
+    }
+
+    /// Payload of a flow that is still read.
+    fn read(
+        &mut self,
+        packet: &Packet,
+        slot: &mut FlowSlot,
+        side: Side,
+        bytes: &[u8],
+        batch: &mut Batch,
+    ) {
+        if self.settings.depth < Depth::Dissect {
+            return;
+        }
+        let at = index(packet.payload_at);
+        let end = at.saturating_add(index(packet.payload_bytes));
+        let payload = bytes.get(at..end).unwrap_or_default();
+        match packet.payload {
+            Payload::Tcp => self.segment(packet, slot, side, payload),
+            Payload::Udp => self.datagram(packet, slot, payload),
+            Payload::Opaque => {}
+        }
+        if !self.notes.is_empty() {
+            self.tell(packet, slot, side, batch);
+        }
+    }
+
+    fn segment(&mut self, packet: &Packet, slot: &mut FlowSlot, side: Side, payload: &[u8]) {
+        let stream = match slot.reading() {
+            Reading::Open(stream) => stream,
+            Reading::Unread if payload.is_empty() && packet.missing_bytes == 0 => return,
+            // one byte of a connection picked up in its middle is a keep-alive probe (RFC 9293 §3.8.4), not a beginning
+            Reading::Unread if payload.len() == 1 && slot.start(side).is_none() => return,
+            Reading::Unread => {
+                let stream = self.streams.open();
+                slot.set_reading(Reading::Open(stream));
+                stream
+            }
+            Reading::Finished => return,
+        };
+        let segment = Segment::new(packet, payload, side, slot.start(side));
+        let notes = &mut self.notes;
+        let feed = |reader: &mut Reader, side, bytes: &[u8]| reader.feed(side, bytes, notes);
+        let outcome = self.streams.segment(stream, &segment, &mut self.counters, feed);
+        let ended = match outcome {
+            Outcome::Open => return,
+            Outcome::Done => &mut self.counters.streams_read,
+            Outcome::Alien => &mut self.counters.streams_alien,
+            Outcome::Lost => &mut self.counters.streams_lost,
+        };
+        *ended = ended.saturating_add(1);
+        self.streams.release(stream, &mut self.counters);
+        slot.set_reading(Reading::Finished);
+    }
+
+    fn datagram(&mut self, packet: &Packet, slot: &mut FlowSlot, payload: &[u8]) {
+        if payload.is_empty() {
+            return;
+        }
+        let ports = [packet.key.low_port, packet.key.high_port];
+        if dns::datagram(payload, ports, &mut self.notes) == Verdict::Alien {
+            self.counters.datagrams_alien = self.counters.datagrams_alien.saturating_add(1);
+            if slot.packets_total() >= ALIEN_PACKETS {
+                slot.set_reading(Reading::Finished);
+            }
+        }
+    }
+
+    /// Tells each value that is new to its flow: to those who want to see it, and to the indicators.
+    fn tell(&mut self, packet: &Packet, slot: &mut FlowSlot, side: Side, batch: &mut Batch) {
+        let context = Context { packet, flow: slot.view(), side };
+        self.sift.begin();
+        for observation in self.notes.iter() {
+            let hash = self.hasher.hash_one(observation);
+            if !self.told.is_new(&mut slot.told, hash, &mut self.counters) {
+                continue;
+            }
+            self.counters.count_observation(observation.kind);
+            if self.settings.observed.contains(&observation.kind) {
+                let sighting = sighting(&observation, &context, batch);
+                batch.sightings.push(sighting);
+            }
+            if self.settings.depth >= Depth::Match {
+                self.sift.observe(&observation, &self.notes, &context, &mut self.counters, batch);
+            }
+        }
+        self.notes.clear();
+    }
+
+    /// Lets go of what ended flows held, and tells of them.
+    fn forget(&mut self, ended: &mut Vec<FlowEnd>, batch: &mut Batch) {
+        for end in ended.drain(..) {
+            if let Reading::Open(stream) = end.reading {
+                self.streams.release(stream, &mut self.counters);
+            }
+            self.told.release(end.told);
+            self.sift.forget(&end.view);
+            if self.settings.observed.contains(&ObservationKind::Flow) {
+                batch.sightings.push(flow_sighting(&end));
+            }
+        }
+    }
+}
+
+fn sighting(observation: &Observation<'_>, context: &Context<'_>, batch: &mut Batch) -> Sighting {
+    Sighting {
+        time: context.packet.time,
+        frame: context.packet.frame,
+        kind: observation.kind,
+        place: observation.place,
+        side: context.side,
+        flow: context.flow,
+        value: batch.keep_shown(&observation.value),
+        totals: None,
+    }
+}
+
+fn flow_sighting(end: &FlowEnd) -> Sighting {
+    Sighting {
+        time: end.view.first,
+        frame: end.frame,
+        kind: ObservationKind::Flow,
+        place: Place::Flow,
+        side: Side::Orig,
+        flow: end.view,
+        value: Span::default(),
+        totals: Some(FlowTotals { packets: end.packets, bytes: end.bytes, end: end.last }),
+    }
+}

@@ -1,0 +1,168 @@
+//! Metrics in Prometheus' exposition format (contract §5). Labels come from small fixed sets only.
+
+use crate::model::counters::Counters;
+use crate::model::indicator::IndicatorType;
+use crate::model::observation::ObservationKind;
+use prometheus::Encoder;
+use prometheus::GaugeVec;
+use prometheus::IntCounterVec;
+use prometheus::Opts;
+use prometheus::Registry;
+use prometheus::TextEncoder;
+use std::collections::BTreeMap;
+
+/// Everything that a run can tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Totals<'a> {
+    /// Counts of all threads.
+    pub counters: &'a Counters,
+    /// Flows that were still open at the end.
+    pub flows_active: u64,
+    /// Alerts by indicator type.
+    pub alerts: &'a BTreeMap<&'static str, u64>,
+    /// Alerts that no sink took.
+    pub alerts_lost: u64,
+    /// Name of the sink of alerts.
+    pub sink: &'static str,
+    /// Indicators by type.
+    pub indicators: &'a BTreeMap<&'static str, u64>,
+    /// Version of the indicator set.
+    pub set_version: &'a str,
+    /// Bytes of the set: what is looked up, the values, the stories.
+    pub set_bytes: &'a [(&'static str, u64)],
+    /// Attributes that were left out, by reason.
+    pub refused: &'a BTreeMap<String, u64>,
+    /// Seconds that compiling the indicators took.
+    pub intel_secs: f64,
+    /// Seconds from the first packet read to the last alert written.
+    pub packet_secs: f64,
+}
+
+/// Returns the exposition text.
+///
+/// # Errors
+///
+/// When a name or label breaks Prometheus' rules: a bug that a test would show.
+pub fn exposition(totals: &Totals<'_>) -> Result<Vec<u8>, prometheus::Error> {
+    let registry = Registry::new();
+    let page = Page { registry: &registry };
+    page.counters(totals)?;
+    page.set(totals)?;
+    let one = |value: f64| [(vec![], value)];
+    let active = one(totals.flows_active as f64);
+    page.gauge("flows_active", "Flows open at the end.", &[], active)?;
+    let help = "Seconds that compiling the indicators took.";
+    page.gauge("replay_intel_seconds", help, &[], one(totals.intel_secs))?;
+    let help = "Seconds from the first packet read to the last alert written.";
+    page.gauge("replay_packet_seconds", help, &[], one(totals.packet_secs))?;
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    Ok(text)
+}
+
+struct Page<'a> {
+    registry: &'a Registry,
+}
+
+impl Page<'_> {
+    fn counters(&self, totals: &Totals<'_>) -> Result<(), prometheus::Error> {
+        let mut families: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for row in totals.counters.rows() {
+            families.entry(row.metric).or_default().push(row);
+        }
+        for (metric, rows) in families {
+            let labels: Vec<&str> = rows[0].labels.iter().map(|(name, _)| *name).collect();
+            let rows = rows.iter().map(|row| {
+                (row.labels.iter().map(|(_, value)| *value).collect::<Vec<_>>(), row.value)
+            });
+            self.counter(metric, help(metric), &labels, rows)?;
+        }
+        let kinds = || ObservationKind::ALL.iter().map(|kind| vec![kind.name()]);
+        let observations = kinds().zip(totals.counters.observations);
+        self.counter("observations_total", "Values seen.", &["kind"], observations)?;
+        let hits = kinds().zip(totals.counters.hits);
+        self.counter("hits_total", "Values that an indicator names.", &["kind"], hits)?;
+        let alerts = by_type(totals.alerts);
+        self.counter("alerts_total", "Alerts.", &["kind"], alerts)?;
+        self.counter(
+            "alerts_suppressed_total",
+            "Alerts left out as repetitions.",
+            &[],
+            [(vec![], 0)],
+        )?;
+        let sent = totals.alerts.values().sum::<u64>().saturating_sub(totals.alerts_lost);
+        let outcomes = [("delivered", sent), ("lost", totals.alerts_lost)];
+        let outcomes = outcomes.map(|(outcome, n)| (vec![totals.sink, outcome], n));
+        self.counter("sink_alerts_total", "Alerts by sink.", &["sink", "outcome"], outcomes)
+    }
+
+    fn set(&self, totals: &Totals<'_>) -> Result<(), prometheus::Error> {
+        let indicators = by_type(totals.indicators);
+        let indicators = indicators.into_iter().map(|(labels, n)| (labels, n as f64));
+        self.gauge("indicators", "Indicators in the set.", &["kind"], indicators)?;
+        let parts = totals.set_bytes.iter().map(|(part, n)| (vec![*part], *n as f64));
+        self.gauge("indicator_set_bytes", "Memory of the set.", &["part"], parts)?;
+        let reasons = totals.refused.iter().map(|(reason, n)| (vec![reason.as_str()], *n));
+        let help = "Attributes that are not matched.";
+        self.counter("indicators_refused_total", help, &["reason"], reasons)?;
+        let set = [(vec![totals.set_version], 1.0)];
+        self.gauge("indicator_set_info", "The indicator set in use.", &["version"], set)?;
+        let build = [(vec![env!("CARGO_PKG_VERSION")], 1.0)];
+        self.gauge("build_info", "The program.", &["version"], build)
+    }
+
+    fn counter<'l>(
+        &self,
+        metric: &str,
+        help: &str,
+        labels: &[&str],
+        rows: impl IntoIterator<Item = (Vec<&'l str>, u64)>,
+    ) -> Result<(), prometheus::Error> {
+        let family = IntCounterVec::new(Opts::new(format!("tapsieve_{metric}"), help), labels)?;
+        for (values, n) in rows {
+            family.get_metric_with_label_values(&values)?.inc_by(n);
+        }
+        self.registry.register(Box::new(family))
+    }
+
+    fn gauge<'l>(
+        &self,
+        metric: &str,
+        help: &str,
+        labels: &[&str],
+        rows: impl IntoIterator<Item = (Vec<&'l str>, f64)>,
+    ) -> Result<(), prometheus::Error> {
+        let family = GaugeVec::new(Opts::new(format!("tapsieve_{metric}"), help), labels)?;
+        for (values, value) in rows {
+            family.get_metric_with_label_values(&values)?.set(value);
+        }
+        self.registry.register(Box::new(family))
+    }
+}
+
+fn by_type(counts: &BTreeMap<&'static str, u64>) -> Vec<(Vec<&'static str>, u64)> {
+    let count = |ty: &IndicatorType| counts.get(ty.name()).copied().unwrap_or_default();
+    IndicatorType::ALL.iter().map(|ty| (vec![ty.name()], count(ty))).collect()
+}
+
+/// What a counter counts, where its name does not say it all.
+fn help(metric: &str) -> &'static str {
+    match metric {
+        "capture_packets_total" => "Frames that a source handed over.",
+        "capture_bytes_total" => "Bytes of these frames, as captured.",
+        "dropped_packets_total" => "Frames left out, by stage and reason.",
+        "decode_failures_total" => "Frames that gave no packet, by layer and reason.",
+        "flow_packets_total" => "Packets that belong to a flow.",
+        "flows_total" => "Flows seen.",
+        "flows_evicted_total" => "Flows given up because too many were open.",
+        "flows_expired_total" => "Flows that ended idle.",
+        "reassembly_segments_total" => "Segments that did not come in order.",
+        "reassembly_gaps_total" => "Sides whose reading ended at lost bytes.",
+        "reassembly_refused_total" => "Sides whose reading ended at a bound.",
+        "dissected_streams_total" => "TCP streams by how their reading ended.",
+        "dissected_datagrams_total" => "Datagrams by what they were.",
+        "observations_refused_total" => "Observations too many or too long for their memory.",
+        "observation_values_forgotten_total" => "Values that may be told twice of one flow.",
+        _ => "Count.",
+    }
+}

@@ -1,0 +1,258 @@
+//! Loop 3: hits become alert lines in one order, whatever the number of workers, and go to the sinks.
+//!
+//! A hit is final when every worker's watermark has passed its frame. Final hits are taken in frame order; each
+//! releases the alerts that are more than `REORDER_SECS` older than the clock at its frame, earliest first. So alerts come
+//! in the order of packet time even where a capture is a little out of order, and every decision depends on the sequence of
+//! hits alone: never on timing, workers or blocks.
+
+use crate::model::batch::Batch;
+use crate::model::hit::Hit;
+use crate::model::indicator::IndicatorId;
+use crate::model::indicator::IndicatorType;
+use crate::model::limits::ALERTS_HELD_MAX;
+use crate::model::limits::REORDER_SECS;
+use crate::model::observation::ObservationKind;
+use crate::model::observation::Place;
+use crate::model::packet::FrameId;
+use crate::model::time::Timestamp;
+use crate::report::observation;
+use crate::report::render;
+use crate::report::render::Context;
+use crate::report::sink::Sink;
+use crate::report::sink::SinkError;
+use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::BinaryHeap;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+/// What one worker tells: a batch; empty ones tell the watermark alone.
+#[derive(Debug)]
+pub struct Told {
+    /// Which worker.
+    pub worker: usize,
+    /// What it found; its watermark is `FrameId(u64::MAX)` when the worker has ended.
+    pub batch: Batch,
+}
+
+/// Where alerts and observations go. `None`: nobody asked.
+pub struct Sinks {
+    /// Takes alert lines.
+    pub alerts: Option<Box<dyn Sink>>,
+    /// Takes observation lines.
+    pub observations: Option<Box<dyn Sink>>,
+}
+
+/// Signals between the reporter and the rest of a run.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// Alerts so far, for the progress bar.
+    pub alerts: AtomicU64,
+    /// Set when no sink can take more: reading on is pointless.
+    pub stop: AtomicBool,
+}
+
+/// What the reporter did.
+#[derive(Debug, Default)]
+pub struct Reported {
+    /// Alerts by indicator type, in name order.
+    pub alerts: BTreeMap<&'static str, u64>,
+    /// Observation lines written.
+    pub observations: u64,
+    /// Alerts that were written before an earlier one of theirs, because too many were held.
+    pub unordered: u64,
+    /// Alerts that no sink took.
+    pub lost: u64,
+    /// Why a sink stopped.
+    pub failure: Option<SinkError>,
+}
+
+/// Takes what workers tell until all have ended, and gives each batch back.
+pub struct Reporter<'a> {
+    context: Context<'a>,
+    sinks: Sinks,
+    signals: &'a Signals,
+    watermarks: Vec<FrameId>,
+    pending: BinaryHeap<Reverse<Pending>>,
+    held: BinaryHeap<Reverse<Held>>,
+    sighted: BinaryHeap<Reverse<Line>>,
+    lines: Vec<u8>,
+    reported: Reported,
+}
+
+/// A hit that some worker may still precede.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Pending {
+    frame: FrameId,
+    kind: ObservationKind,
+    value: Box<[u8]>,
+    place: Place,
+    indicator: IndicatorId,
+    clock_secs: u32,
+    time: Timestamp,
+    ty: IndicatorType,
+    line: Vec<u8>,
+}
+
+/// A final alert that an earlier one may still precede.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Held {
+    time: Timestamp,
+    rest: Pending,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Line {
+    frame: FrameId,
+    kind: ObservationKind,
+    text: Box<[u8]>,
+}
+
+impl<'a> Reporter<'a> {
+    /// Returns a reporter for the batches of `workers` workers.
+    pub fn new(context: Context<'a>, sinks: Sinks, signals: &'a Signals, workers: usize) -> Self {
+        Self {
+            context,
+            sinks,
+            signals,
+            watermarks: vec![FrameId::default(); workers],
+            pending: BinaryHeap::new(),
+            held: BinaryHeap::new(),
+            sighted: BinaryHeap::new(),
+            lines: Vec::new(),
+            reported: Reported::default(),
+        }
+    }
+
+    /// Runs until every sender is gone; batches go back through `spare`.
+    pub fn run(mut self, told: &Receiver<Told>, spare: &Sender<Batch>) -> Reported {
+        for Told { worker, mut batch } in told {
+            self.take(worker, &batch);
+            batch.clear();
+            // a worker that has ended needs no batch back
+            let _full_or_gone = spare.try_send(batch);
+        }
+        self.finish()
+    }
+
+    /// Takes one batch and writes what became final.
+    pub fn take(&mut self, worker: usize, batch: &Batch) {
+        for hit in &batch.hits {
+            self.queue(hit, batch);
+        }
+        self.queue_sightings(batch);
+        if let Some(mark) = self.watermarks.get_mut(worker) {
+            *mark = batch.watermark;
+        }
+        let passed = self.watermarks.iter().min().copied().unwrap_or_default();
+        self.advance(passed);
+        self.write();
+    }
+
+    /// Writes everything that is left.
+    pub fn finish(mut self) -> Reported {
+        self.advance(FrameId(u64::MAX));
+        while let Some(Reverse(held)) = self.held.pop() {
+            self.release(&held);
+        }
+        self.write();
+        for sink in [&mut self.sinks.alerts, &mut self.sinks.observations].into_iter().flatten() {
+            if let Err(error) = sink.finish() {
+                self.reported.failure.get_or_insert(error);
+            }
+        }
+        self.reported
+    }
+
+    fn queue(&mut self, hit: &Hit, batch: &Batch) {
+        let Some(alert) = render::alert(hit, batch, &self.context) else { return };
+        let Some((ty, _)) = self.context.catalog.indicator(hit.found.indicator) else { return };
+        let mut line = Vec::with_capacity(1024);
+        // an alert has no map and no number that JSON lacks
+        let _cannot_fail = serde_json::to_writer(&mut line, &alert);
+        line.push(b'\n');
+        self.pending.push(Reverse(Pending {
+            frame: hit.frame,
+            kind: hit.kind,
+            value: batch.bytes(hit.value).into(),
+            place: hit.place,
+            indicator: hit.found.indicator,
+            clock_secs: hit.clock_secs,
+            time: hit.time,
+            ty,
+            line,
+        }));
+    }
+
+    fn queue_sightings(&mut self, batch: &Batch) {
+        if self.sinks.observations.is_none() {
+            return;
+        }
+        for sighting in &batch.sightings {
+            let mut text = Vec::with_capacity(400);
+            observation::write_line(&mut text, sighting, batch, self.context.files);
+            self.sighted.push(Reverse(Line {
+                frame: sighting.frame,
+                kind: sighting.kind,
+                text: text.into(),
+            }));
+        }
+    }
+
+    /// Makes final what no worker can precede any more.
+    fn advance(&mut self, passed: FrameId) {
+        while self.pending.peek().is_some_and(|Reverse(first)| first.frame <= passed) {
+            let Some(Reverse(pending)) = self.pending.pop() else { break };
+            let horizon = u64::from(pending.clock_secs.saturating_sub(REORDER_SECS));
+            while let Some(Reverse(first)) = self.held.peek() {
+                let crowded = self.held.len() >= ALERTS_HELD_MAX;
+                if first.time >= Timestamp::new(horizon, 0) && !crowded {
+                    break;
+                }
+                let Some(Reverse(first)) = self.held.pop() else { break };
+                self.reported.unordered += u64::from(crowded);
+                self.release(&first);
+            }
+            self.held.push(Reverse(Held { time: pending.time, rest: pending }));
+        }
+        let mut text = Vec::new();
+        while self.sighted.peek().is_some_and(|Reverse(first)| first.frame <= passed) {
+            let Some(Reverse(line)) = self.sighted.pop() else { break };
+            text.extend_from_slice(&line.text);
+            self.reported.observations += 1;
+        }
+        if !text.is_empty() {
+            let delivered = self.sinks.observations.as_mut().map(|sink| sink.deliver(&text));
+            self.note(delivered);
+        }
+    }
+
+    fn release(&mut self, held: &Held) {
+        *self.reported.alerts.entry(held.rest.ty.name()).or_default() += 1;
+        self.signals.alerts.fetch_add(1, Ordering::Relaxed);
+        self.lines.extend_from_slice(&held.rest.line);
+    }
+
+    fn write(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let delivered = self.sinks.alerts.as_mut().map(|sink| sink.deliver(&self.lines));
+        if self.reported.failure.is_some() || matches!(delivered, Some(Err(_))) {
+            let lines = self.lines.iter().filter(|byte| **byte == b'\n').count();
+            self.reported.lost += lines as u64;
+        }
+        self.lines.clear();
+        self.note(delivered);
+    }
+
+    fn note(&mut self, delivered: Option<Result<(), SinkError>>) {
+        if let Some(Err(error)) = delivered {
+            self.signals.stop.store(true, Ordering::Relaxed);
+            self.reported.failure.get_or_insert(error);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The one integration test binary: laws, goldens, the command line, and the world.
+
+mod tidy;
+mod run;
+mod golden;
+mod same;
+mod command;
+mod differential;
+mod corpus;
+mod schema;
