@@ -57,7 +57,7 @@ pub struct Reader {
     strange: [bool; 2],
 }
 
-const _: () = assert!(size_of::<Reader>() <= 80);
+const _: () = assert!(size_of::<Reader>() <= 64);
 
 impl Reader {
     /// Reads the unread bytes of one side, as `Dissect::feed` does.
