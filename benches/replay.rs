@@ -49,6 +49,13 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == runner::MEASURE) {
         return runner::measured(arguments);
     }
+    if let Err(why) = generator::self_check() {
+        eprintln!("error: {why}");
+        return ExitCode::FAILURE;
+    }
+    if generator::is_test() {
+        return ExitCode::SUCCESS;
+    }
     let options = Options::parse();
     match run(&options) {
         Ok(true) => ExitCode::SUCCESS,
@@ -61,7 +68,6 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
-    generator::self_check()?;
     if options.runs == 0 || options.scale <= 0.0 {
         return Err("give --runs 1 or more and a --scale above 0".into());
     }

@@ -96,9 +96,12 @@ mod tests {
     #[test]
     fn cut_and_flipped_seeds_are_survived() {
         for (name, entry) in entries() {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(&name);
-            let mut paths: Vec<_> =
-                fs::read_dir(folder).expect("seeds").map(|file| file.expect("entry").path()).collect();
+            let folder =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(&name);
+            let mut paths: Vec<_> = fs::read_dir(folder)
+                .expect("seeds")
+                .map(|file| file.expect("entry").path())
+                .collect();
             paths.sort();
             for path in paths.iter().take(4) {
                 let bytes = fs::read(path).expect("file");

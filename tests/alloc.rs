@@ -156,7 +156,10 @@ fn packets_cost_no_heap_call() {
         assert!(counters.flows >= passes, "{}: passes are not new flows", path.display());
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-    assert!(read > 1_000 && certificates_read > 0, "{read} packets, {certificates_read} certificates");
+    assert!(
+        read > 1_000 && certificates_read > 0,
+        "{read} packets, {certificates_read} certificates"
+    );
 }
 
 #[test]

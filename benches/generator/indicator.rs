@@ -165,13 +165,12 @@ fn write_row(
     let comment = random.pick(&COMMENTS);
     let tag = random.pick(&TAGS);
     let uuid = uuid(random);
+    let Indicator { kind, value, to_ids } = one;
     writeln!(
         file,
-        "\"{uuid}\",{event},\"{category}\",\"{}\",\"{}\",\"{comment}\",{},{date},\"\",\"{tag}\",{}",
-        one.kind,
-        one.value,
-        u8::from(one.to_ids),
-        "\"\",\"\",\"\"",
+        "\"{uuid}\",{event},\"{category}\",\"{kind}\",\"{value}\",\"{comment}\",{},{date},\
+         \"\",\"{tag}\",\"\",\"\",\"\"",
+        u8::from(*to_ids),
     )
 }
 

@@ -37,6 +37,12 @@ pub(crate) use wide::Payload;
 /// Raised when the same options give other bytes than before, so that stale data are made anew.
 const VERSION: u32 = 1;
 
+/// Whether a test runner started the bench (`cargo test --benches`, nextest): then it only checks
+/// itself. It gives no argument, or asks for a list of tests, which is empty.
+pub(crate) fn is_test() -> bool {
+    std::env::args().nth(1).is_none_or(|first| first == "--list")
+}
+
 /// A kind of capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Profile {

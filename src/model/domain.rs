@@ -221,7 +221,8 @@ pub enum BadName {
     /// A byte that shows that the text is something else: a URL, an address, a list.
     #[error("{:?} does not belong in a name", char::from(*.0))]
     Character(u8),
-    /// A backslash that no character and no three decimal digits up to 255 follow, or beside Unicode.
+    /// A backslash that no character and no three decimal digits up to 255 follow, or beside
+    /// Unicode.
     #[error("a backslash escapes nothing")]
     Escape,
     /// Unicode that IDNA refuses.

@@ -21,6 +21,9 @@ use crate::model::policy::Policy;
 use crate::model::refusal::Refusal;
 use crate::model::special::is_special;
 
+/// Port of plain HTTP (RFC 9110 §4.2.1).
+const HTTP_PORT: u16 = 80;
+
 /// What one URL of a feed matches: host and target, and scheme and port where given.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct UrlPattern {
@@ -63,6 +66,9 @@ impl UrlPattern {
             buffer.bytes.truncate(index(host_bytes));
         }
         let key = String::from_utf8(buffer.bytes).map_err(|_| Refusal::BadUrl)?.into_boxed_str();
+        // a scheme without a port names its default one (RFC 9110 §4.2.1); a host alone names all of it
+        let is_implied = scheme == Scheme::Http && shape != UrlShape::HostOnly;
+        let port = port.or(is_implied.then_some(scheme.default_port()));
         Ok(Self { key, host_bytes, scheme, port, shape })
     }
 
@@ -81,7 +87,7 @@ impl UrlPattern {
         self.scheme
     }
 
-    /// Returns the port that was given.
+    /// Returns the port that was given, or that its scheme implies.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
@@ -100,7 +106,8 @@ impl fmt::Display for UrlPattern {
             Scheme::Other => {}
         }
         f.write_str(self.host())?;
-        if let Some(port) = self.port {
+        let is_implied = self.scheme == Scheme::Http && self.shape != UrlShape::HostOnly;
+        if let Some(port) = self.port.filter(|port| !is_implied || *port != HTTP_PORT) {
             write!(f, ":{port}")?;
         }
         f.write_str(self.key.get(index(self.host_bytes)..).unwrap_or_default())?;
@@ -137,7 +144,7 @@ pub enum Scheme {
 impl Scheme {
     fn default_port(self) -> u16 {
         match self {
-            Self::Http => 80,
+            Self::Http => HTTP_PORT,
             Self::Https => 443,
             Self::Other => 0,
         }

@@ -9,10 +9,10 @@ use crate::model::batch::Sighting;
 use crate::model::batch::Span;
 use crate::model::block::Block;
 use crate::model::bytes::index;
+use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
 use crate::model::flow::Side;
 use crate::model::limits::FLOWS_MAX;
-use crate::model::limits::REASSEMBLY_BYTES_MAX;
 use crate::model::observation::Notes;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
@@ -44,6 +44,9 @@ use std::hash::BuildHasher;
 
 /// Slots that the sweep looks at for each packet read: as many as flows can open.
 const VISITS_PER_PACKET: u32 = 2;
+
+/// Packets of a UDP flow after which a datagram of no protocol we know ends its reading: the first may be a stray.
+const ALIEN_PACKETS: u64 = 8;
 
 /// Sightings in a batch before it is handed over while the last flows end.
 const SIGHTINGS_MAX: usize = 4_096;
@@ -114,7 +117,7 @@ impl<'a> Worker<'a> {
             batch: index(batch).clamp(1, GATHER_MAX),
             desk: Desk {
                 settings,
-                streams: Streams::new(flows_max, REASSEMBLY_BYTES_MAX),
+                streams: Streams::new(flows_max),
                 told: Told::default(),
                 notes: Notes::new(),
                 sift: Sift::new(settings.index),
@@ -139,8 +142,12 @@ impl<'a> Worker<'a> {
                 self.packet(packet, hint, &block.bytes, batch);
             }
             self.hints = hints;
-            self.sweep(gathered, batch);
+            // not the block's clock: a flow that is over by that may have packets in between
+            let clock_secs = gathered.last().map_or(0, |packet| packet.clock_secs);
+            self.sweep(gathered.len(), clock_secs, batch);
         }
+        // also where this shard has few packets
+        self.sweep(GATHER_MAX, block.clock_secs, batch);
     }
 
     /// Ends all flows and returns the counts; `hand_over` takes a full batch and leaves an empty one.
@@ -178,13 +185,11 @@ impl<'a> Worker<'a> {
     }
 
     /// Frees the memory of flows that are over: a few slots for each packet read.
-    fn sweep(&mut self, gathered: &[Packet], batch: &mut Batch) {
-        let Some(last) = gathered.last() else { return };
-        let visits = u32::try_from(gathered.len()).unwrap_or(u32::MAX);
-        let visits = visits.saturating_mul(VISITS_PER_PACKET);
+    fn sweep(&mut self, packets: usize, clock_secs: u32, batch: &mut Batch) {
+        let visits = narrow(packets).saturating_mul(VISITS_PER_PACKET);
         let ended = &mut self.ended;
         let take = &mut |end| ended.push(end);
-        self.table.sweep(last.clock_secs, visits, &mut self.desk.counters, take);
+        self.table.sweep(clock_secs, visits, &mut self.desk.counters, take);
         self.desk.forget(&mut self.ended, batch);
     }
 }
@@ -257,7 +262,9 @@ impl Desk<'_> {
         let ports = [packet.key.low_port, packet.key.high_port];
         if dns::datagram(payload, ports, &mut self.notes) == Verdict::Alien {
             self.counters.datagrams_alien = self.counters.datagrams_alien.saturating_add(1);
-            slot.set_reading(Reading::Finished);
+            if slot.packets_total() >= ALIEN_PACKETS {
+                slot.set_reading(Reading::Finished);
+            }
         }
     }
 

@@ -76,7 +76,10 @@ fn our_fields_are_tsharks() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     for (row, difference) in INTENDED.iter().enumerate() {
         let Difference { case, kind, value, why } = difference;
-        assert!(needed.contains(&row), "no such difference any more: {case} {kind} {value} ({why})");
+        assert!(
+            needed.contains(&row),
+            "no such difference any more: {case} {kind} {value} ({why})"
+        );
     }
     for (kind, values) in compared {
         assert!(!values.is_empty(), "no case shows {kind}");

@@ -47,9 +47,9 @@ pub(crate) fn cases() -> Vec<Case> {
     let fixtures = root().join("fixtures");
     for topic in folders(&fixtures) {
         for folder in folders(&topic) {
-            let names = fs::read_dir(&folder).expect("folder").map(|entry| {
-                entry.expect("entry").file_name().to_string_lossy().into_owned()
-            });
+            let names = fs::read_dir(&folder)
+                .expect("folder")
+                .map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned());
             let mut inputs: Vec<String> = names.filter(|name| name.starts_with("input.")).collect();
             inputs.sort();
             if let Some(input) = inputs.into_iter().next() {

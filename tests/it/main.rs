@@ -7,4 +7,5 @@ mod same;
 mod command;
 mod differential;
 mod corpus;
+mod corpus_intel;
 mod schema;

@@ -74,7 +74,10 @@ fn standard_input_changes_nothing_but_the_name() {
         let bytes = fs::read(case.folder.join(&case.input)).expect("capture");
         child.stdin.take().expect("pipe").write_all(&bytes).expect("written");
         let seen = text(&child.wait_with_output().expect("ends").stdout);
-        assert_eq!(seen.replace("\"file\":\"-\"", &format!("\"file\":\"{}\"", case.input)), expected);
+        assert_eq!(
+            seen.replace("\"file\":\"-\"", &format!("\"file\":\"{}\"", case.input)),
+            expected
+        );
     }
 }
 
@@ -168,7 +171,11 @@ fn big_endian(frames: &[FrameOf], link: u32) -> Vec<u8> {
 
 fn pcapng(frames: &[FrameOf], link: u32) -> Vec<u8> {
     let mut out = Vec::new();
-    block(&mut out, 0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+    block(
+        &mut out,
+        0x0a0d_0d0a,
+        &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
+    );
     let mut interface = link.to_le_bytes().to_vec();
     interface.extend(262_144_u32.to_le_bytes());
     block(&mut out, 1, &interface);

@@ -18,9 +18,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Crates that must not be named under a folder.
 const MAY_NOT_NAME: &[(&str, &[&str])] = &[
-    ("src/model/", &["tokio", "reqwest", "tracing", "serde_json", "clap", "prometheus", "indicatif"]),
-    ("src/pipeline/", &["tokio", "reqwest", "tracing", "serde_json", "clap", "prometheus", "indicatif"]),
-    ("src/report/", &["tokio", "reqwest", "clap", ]),
+    (
+        "src/model/",
+        &["tokio", "reqwest", "tracing", "serde_json", "clap", "prometheus", "indicatif"],
+    ),
+    (
+        "src/pipeline/",
+        &["tokio", "reqwest", "tracing", "serde_json", "clap", "prometheus", "indicatif"],
+    ),
+    ("src/report/", &["tokio", "reqwest", "clap"]),
     ("src/control/", &[]),
 ];
 
@@ -40,7 +46,8 @@ fn imports_go_one_way() {
                     wrong.push(format!("{path}:{}: may not name crate::{used}", number + 1));
                 }
             }
-            let grouped = line.trim_start().starts_with("use crate::{") || line.contains("super::super");
+            let grouped =
+                line.trim_start().starts_with("use crate::{") || line.contains("super::super");
             if grouped {
                 wrong.push(format!("{path}:{}: one greppable path a line", number + 1));
             }
@@ -64,10 +71,15 @@ fn files_have_headers_and_fit() {
             }
             let lines = text.lines().count();
             if lines > FILE_LINES_MAX {
-                wrong.push(format!("{path}: {lines} lines, {FILE_LINES_MAX} at most: split by noun"));
+                wrong.push(format!(
+                    "{path}: {lines} lines, {FILE_LINES_MAX} at most: split by noun"
+                ));
             }
             for (number, line) in text.lines().enumerate() {
-                if line.chars().count() > LINE_CHARS_MAX && !line.contains("\"") && !line.contains("//") {
+                if line.chars().count() > LINE_CHARS_MAX
+                    && !line.contains("\"")
+                    && !line.contains("//")
+                {
                     wrong.push(format!("{path}:{}: over {LINE_CHARS_MAX} columns", number + 1));
                 }
             }
@@ -94,13 +106,15 @@ fn parsers_name_their_specification() {
 #[test]
 fn nothing_is_left_open() {
     let mut wrong = Vec::new();
-    let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["#[ign", "ore]"], ["todo", "!("]].map(|m| m.concat());
+    let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["#[ign", "ore]"], ["todo", "!("]]
+        .map(|m| m.concat());
     for root in ["src", "tests", "benches"] {
         for (path, text) in sources(root) {
             for mark in marks.iter().filter(|mark| text.contains(*mark)) {
                 wrong.push(format!("{path}: {mark} left"));
             }
-            let stem = Path::new(&path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            let stem =
+                Path::new(&path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             if EMPTY_WORDS.contains(&stem) {
                 wrong.push(format!("{path}: names nothing"));
             }

@@ -62,17 +62,17 @@ pub fn run(
     let ledger = match &args.value {
         None => {
             let ledger = list(args, &mut lines, |_| true)?;
-            lines.totals(&ledger)?;
+            if ledger.seen > 0 || ledger.damage.is_empty() {
+                lines.totals(&ledger)?;
+            }
             ledger
         }
         Some(value) => explain_value(args, value, &mut lines)?,
     };
-    if ledger.seen == 0 {
-        if let [damage] = ledger.damage.as_slice() {
-            return Err(IntelError::Unreadable(damage.to_string()).into());
-        }
+    match ledger.damage.as_slice() {
+        [only] if ledger.seen == 0 => Err(IntelError::Unreadable(only.to_string()).into()),
+        _ => Ok(ledger.damage),
     }
-    Ok(ledger.damage)
 }
 
 fn explain_value<W: Write + Send>(
@@ -86,7 +86,7 @@ fn explain_value<W: Write + Send>(
     match compile(&args.intel.intel, &options) {
         Ok(compiled) => {
             let catalog = &compiled.set.catalog;
-            for (found, seen_as) in probe.ask(&compiled.set) {
+            for (found, seen_as) in probe.ask(&compiled.set, &options.policy) {
                 named += 1;
                 lines.match_of(catalog, found, seen_as)?;
             }
@@ -100,7 +100,7 @@ fn explain_value<W: Write + Send>(
         told += u64::from(is_same);
         is_same
     })?;
-    if named + told == 0 {
+    if named + told == 0 && (ledger.seen > 0 || ledger.damage.is_empty()) {
         lines.nothing(value, &ledger)?;
     }
     Ok(ledger)
@@ -175,6 +175,7 @@ mod tests {
             ,7,ip-dst,10.1.2.3,1\n\
             ,7,md5,d41d8cd98f00b204e9800998ecf8427e,1\n\
             ,7,user-agent,EvilBot 1.0,1\n\
+            ,7,community-id,1:LQU9qZlK+B5F3KDmev6m5PMibrg=,1\n\
             ,7,hassh-md5,ec7378c1a92f5a8dde7e8b7a1ddf33d1,1\n";
         std::fs::write(&path, rows).expect("a temporary file");
         path
@@ -190,7 +191,7 @@ mod tests {
             "unsupported\tmd5\t",
             "opt_in\tuser-agent\tEvilBot 1.0\t",
             "not_yet_observed\thassh-md5\t",
-            "7 attributes in 1 file: 3 accepted, 4 left out",
+            "8 attributes in 1 file: 4 accepted, 4 left out",
         ] {
             assert!(text.contains(want), "{want:?} in {text}");
         }
@@ -210,7 +211,8 @@ mod tests {
             ("quiet.example", "not_for_ids\tdomain\tquiet.example\t"),
             ("10.1.2.3", "special_purpose\tip-dst\t10.1.2.3\t"),
             ("ec7378c1a92f5a8dde7e8b7a1ddf33d1", "not_yet_observed\thassh-md5\t"),
-            ("other.example", "nothing in 7 attributes names other.example"),
+            ("1:LQU9qZlK+B5F3KDmev6m5PMibrg=", "match\tcommunity-id\t"),
+            ("other.example", "nothing in 8 attributes names other.example"),
         ] {
             let text = explain(&feed, false, Some(value));
             assert!(text.contains(want), "{value}: {want:?} in {text:?}");

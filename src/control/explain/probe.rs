@@ -20,6 +20,7 @@ use crate::model::observation::Value;
 use crate::model::packet::protocol::TCP;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
+use crate::model::policy::Usage;
 use crate::model::refang::refang;
 use crate::model::time::Timestamp;
 use crate::model::url::UrlBuffer;
@@ -37,7 +38,7 @@ impl Probe {
     }
 
     /// Returns what names the value, with the kind of observation it would be.
-    pub(super) fn ask(&self, set: &IndicatorSet) -> Vec<(Found, &'static str)> {
+    pub(super) fn ask(&self, set: &IndicatorSet, policy: &Policy) -> Vec<(Found, &'static str)> {
         let mut asked = Asked { set, found: Vec::new() };
         let (host, port) = self.host();
         if let Ok(ip) = host.parse::<IpAddr>() {
@@ -49,7 +50,7 @@ impl Probe {
         asked.text(ObservationKind::Ja4, self.text.as_bytes(), 0);
         asked.text(ObservationKind::HttpUserAgent, self.given.as_bytes(), 0);
         asked.digest(&self.text);
-        asked.canonical(&self.given);
+        asked.canonical(&self.given, policy);
         asked.found.sort_by_key(|(found, _)| *found);
         asked.found.dedup_by_key(|(found, _)| found.indicator);
         asked.found
@@ -126,11 +127,13 @@ impl Asked<'_> {
         self.found.extend(found.into_iter().map(|found| (found, kind.name())));
     }
 
-    /// Finds the value among indicators of every type, those that nothing observes yet too.
-    fn canonical(&mut self, text: &str) {
-        let lenient = Policy { allow_special: true, ..Policy::default() };
+    /// Finds the value among indicators of every type, such as community ids, which only a whole flow shows.
+    fn canonical(&mut self, text: &str, policy: &Policy) {
         for ty in IndicatorType::ALL {
-            let Ok(pattern) = Pattern::from_text(*ty, text, &lenient) else { continue };
+            let Ok(pattern) = Pattern::from_text(*ty, text, policy) else { continue };
+            if pattern.usage(policy) != Usage::Matched {
+                continue;
+            }
             if let Some(id) = self.set.catalog.find(*ty, &pattern.to_string()) {
                 let found = Found { indicator: id, grade: Match::Exact };
                 self.found.push((found, ty.name()));

@@ -117,8 +117,10 @@ impl<'o, W: Write> Lines<'o, W> {
             let reason = "match";
             return self.json(&MatchLine { reason, r#type, value, r#match, seen_as, sources });
         }
-        for source in sources {
-            self.tabs(&["match", r#type, value, r#match, seen_as, &source.told()])?;
+        let mut events = sources.iter().map(EventLine::told).collect::<Vec<_>>();
+        events.dedup();
+        for event in &events {
+            self.tabs(&["match", r#type, value, r#match, seen_as, event])?;
         }
         Ok(())
     }

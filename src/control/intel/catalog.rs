@@ -1,7 +1,7 @@
 //! The catalog: what each indicator of a set is, and the stories behind it, for enrichment.
 //!
 //! Compact: texts, events and tag lists are kept once; an indicator without a story of its own costs its value and
-//! eight bytes.
+//! four bytes.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -11,6 +11,8 @@ use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
+use crate::model::pattern::Pattern;
+use crate::model::policy::Policy;
 use crate::model::story::Source;
 use crate::model::time::Timestamp;
 
@@ -19,14 +21,10 @@ use crate::model::time::Timestamp;
 pub struct Catalog {
     /// The first id of each type that has indicators, in order.
     pub types: Vec<(IndicatorType, IndicatorId)>,
-    /// Canonical values in order of id.
+    /// Values as MISP has them, in order of id.
     pub values: Texts,
-    /// Values as MISP has them, where they differ: id and number in `spellings`, in order of id.
-    pub spelled: Vec<(IndicatorId, u32)>,
-    /// The values that `spelled` names.
-    pub spellings: Texts,
     /// For each indicator its one source, or, above [`GROUP`], its group.
-    pub stories: Vec<u32>,
+    pub stories: Stories,
     /// Groups: a length, then as many sources.
     pub groups: Vec<u32>,
     /// The sources.
@@ -82,6 +80,15 @@ pub struct EventRecord {
     pub timestamp_secs: u32,
 }
 
+/// A number for each indicator; runs of the same one, as lists have them, cost nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Stories {
+    /// First id and number of each run, where runs are long.
+    runs: Vec<(u32, u32)>,
+    /// The numbers, where they are not.
+    each: Vec<u32>,
+}
+
 /// Texts in one piece of memory; number 0 is the empty one.
 #[derive(Clone, Debug)]
 pub struct Texts {
@@ -99,22 +106,21 @@ pub struct Lists {
 impl Catalog {
     /// Returns the number of indicators.
     pub fn len(&self) -> usize {
-        self.stories.len()
+        self.values.len() - 1
     }
 
     /// Tells whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.stories.is_empty()
+        self.values.is_empty()
     }
 
     /// Returns how many bytes the values take, and how many the stories.
     pub fn memory_bytes(&self) -> (usize, usize) {
         let texts = |texts: &Texts| texts.text.capacity() + texts.ends.capacity() * 4;
-        let values = texts(&self.values)
-            + texts(&self.spellings)
-            + self.spelled.capacity() * size_of::<(IndicatorId, u32)>()
-            + self.stories.capacity() * 4;
-        let stories = self.groups.capacity() * 4
+        let values = texts(&self.values);
+        let stories = self.stories.runs.capacity() * size_of::<(u32, u32)>()
+            + self.stories.each.capacity() * 4
+            + self.groups.capacity() * 4
             + self.sources.capacity() * size_of::<SourceRecord>()
             + self.events.capacity() * size_of::<EventRecord>()
             + (self.tags.items.capacity() + self.tags.ends.capacity()) * 4
@@ -146,9 +152,9 @@ impl Catalog {
         let (_, ids) = self.by_type().find(|(known, _)| *known == ty)?;
         let (mut low, mut high) = (ids.start, ids.end);
         while low < high {
-            let middle = low.saturating_add(high.saturating_sub(low).wrapping_div(2));
-            match self.canonical(IndicatorId(middle)).cmp(canonical) {
-                Ordering::Less => low = middle.saturating_add(1),
+            let middle = low + (high - low) / 2;
+            match self.canonical(IndicatorId(middle))?.as_str().cmp(canonical) {
+                Ordering::Less => low = middle + 1,
                 Ordering::Equal => return Some(IndicatorId(middle)),
                 Ordering::Greater => high = middle,
             }
@@ -156,18 +162,16 @@ impl Catalog {
         None
     }
 
-    /// Returns an indicator's canonical value.
-    pub fn canonical(&self, id: IndicatorId) -> &str {
-        self.values.get(id.0.saturating_add(1))
+    /// Returns an indicator's canonical value; it is made anew, as few ask and all would pay.
+    pub fn canonical(&self, id: IndicatorId) -> Option<String> {
+        let all = Policy { allow_special: true, ..Policy::default() };
+        let pattern = Pattern::from_text(self.indicator_type(id)?, self.value(id), &all);
+        Some(pattern.ok()?.to_string())
     }
 
     /// Returns an indicator's value as MISP has it, the first in sort order where spellings differ.
     pub fn value(&self, id: IndicatorId) -> &str {
-        let at = self.spelled.binary_search_by_key(&id, |(id, _)| *id).ok();
-        match at.and_then(|at| self.spelled.get(at)) {
-            Some((_, number)) => self.spellings.get(*number),
-            None => self.canonical(id),
-        }
+        self.values.get(id.0.saturating_add(1))
     }
 
     /// Returns who told of an indicator, sorted, each once.
@@ -180,13 +184,14 @@ impl Catalog {
 
     /// Returns the same as stored, in a fixed order.
     pub fn records(&self, id: IndicatorId) -> impl Iterator<Item = &SourceRecord> {
-        let story = self.stories.get(index(id.0));
-        let numbers = match story {
-            Some(number) if *number < GROUP => std::slice::from_ref(number),
-            Some(group) => self.group(group.saturating_sub(GROUP)),
-            None => &[],
+        let story = self.stories.get(id.0);
+        let (one, group) = match story {
+            Some(number) if number < GROUP => (Some(number), &[][..]),
+            Some(group) => (None, self.group(group - GROUP)),
+            None => (None, &[][..]),
         };
-        numbers.iter().filter_map(|number| self.sources.get(index(*number)))
+        let numbers = one.into_iter().chain(group.iter().copied());
+        numbers.filter_map(|number| self.sources.get(index(number)))
     }
 
     fn told(&self, record: &SourceRecord) -> Source {
@@ -232,6 +237,31 @@ fn known(text: &str) -> Option<String> {
 fn written(time: Timestamp) -> Option<String> {
     let time = jiff::Timestamp::from_nanosecond(i128::from(time.0)).ok();
     time.filter(|time| *time != jiff::Timestamp::UNIX_EPOCH).map(|time| time.to_string())
+}
+
+impl Stories {
+    /// Keeps the numbers of all indicators, in order of id.
+    pub fn new(mut each: Vec<u32>) -> Self {
+        let runs = || each.chunk_by(|a, b| a == b);
+        if runs().count() * 4 > each.len() {
+            each.shrink_to_fit();
+            return Self { runs: Vec::new(), each };
+        }
+        let mut first = 0;
+        let run = |run: &[u32]| {
+            let begins = first;
+            first += narrow(run.len());
+            (begins, run.first().copied().unwrap_or_default())
+        };
+        Self { runs: runs().map(run).collect(), each: Vec::new() }
+    }
+
+    /// Returns an indicator's number.
+    pub fn get(&self, id: u32) -> Option<u32> {
+        let after = self.runs.partition_point(|(first, _)| *first <= id);
+        let run = after.checked_sub(1).and_then(|at| self.runs.get(at));
+        run.map(|(_, number)| *number).or_else(|| self.each.get(index(id)).copied())
+    }
 }
 
 impl Texts {
@@ -325,6 +355,17 @@ mod tests {
         let mut lists = Lists::default();
         assert_eq!(lists.push(&[3, 4]), Some(1));
         assert_eq!((lists.get(0), lists.get(1), lists.get(7)), (&[][..], &[3, 4][..], &[][..]));
+    }
+
+    #[test]
+    fn stories_give_back_in_runs_and_alone() {
+        for numbers in [vec![7; 100], (0..100).collect(), [vec![1; 50], vec![2; 50]].concat()] {
+            let stories = Stories::new(numbers.clone());
+            let read = (0..100).filter_map(|id| stories.get(id)).collect::<Vec<_>>();
+            assert_eq!(read, numbers);
+        }
+        assert_eq!(Stories::new(vec![7; 100]).runs, [(0, 7)]);
+        assert_eq!(Stories::default().get(0), None);
     }
 
     #[test]

@@ -58,8 +58,7 @@ impl story::Catalog for IndicatorSet {
     }
 
     fn canonical(&self, id: IndicatorId) -> Option<String> {
-        let known = (id.0 as usize) < self.catalog.len();
-        known.then(|| self.catalog.canonical(id).to_owned())
+        self.catalog.canonical(id)
     }
 
     fn sources(&self, id: IndicatorId) -> Vec<Source> {

@@ -18,7 +18,11 @@ use crate::pipeline::decode::ethernet;
 /// FreeBSD, 30 on Darwin.
 const FAMILIES: &[u32] = &[2, 10, 23, 24, 28, 30];
 
+/// EtherTypes of IPv4 and IPv6 (IEEE 802 numbers).
+const ETHER_TYPES: &[u32] = &[0x0800, 0x86dd];
+
 /// Finds the IP packet in a frame of link type `link` (`LINKTYPE_*` number), and its VLAN tags.
+#[inline]
 pub(super) fn read(link: u16, bytes: &[u8]) -> Result<(&[u8], Vlans), DecodeError> {
     let mut c = Cursor::new(bytes);
     let mut vlans = Vlans::default();
@@ -33,9 +37,13 @@ pub(super) fn read(link: u16, bytes: &[u8]) -> Result<(&[u8], Vlans), DecodeErro
     Ok((c.rest(), vlans))
 }
 
-/// Reads a family number in the order of the capturing machine, which the capture does not tell.
+/// Reads a family number in the order of the capturing machine, which the capture does not tell. Some systems
+/// write an EtherType in its last two bytes instead.
 fn family(c: &mut Cursor<'_>) -> Result<(), DecodeError> {
     let family = c.u32().ok_or(DecodeError::LinkTruncated)?;
-    let known = FAMILIES.contains(&family) || FAMILIES.contains(&family.swap_bytes());
+    let ether_type = family & 0xffff;
+    let known = FAMILIES.contains(&family)
+        || FAMILIES.contains(&family.swap_bytes())
+        || ETHER_TYPES.contains(&ether_type);
     if known { Ok(()) } else { Err(DecodeError::LinkNotIp) }
 }

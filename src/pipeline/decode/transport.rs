@@ -41,6 +41,7 @@ pub(super) struct Transport<'a> {
 }
 
 /// Reads the transport header of `ip`.
+#[inline(always)]
 pub(super) fn read<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     match (ip.protocol, ip.extent) {
         (protocol::TCP, Extent::Whole) => read_tcp(ip),
@@ -52,6 +53,7 @@ pub(super) fn read<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
 
 /// ports, sequence and acknowledgement number, header length (4 bits), flags, window, checksum,
 /// urgent pointer
+#[inline(always)]
 fn read_tcp<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     let mut c = Cursor::new(ip.payload);
     let Some([s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, words, tcp_flags, _, _, _, _, _, _]) =
@@ -79,6 +81,7 @@ fn read_tcp<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
 
 /// ports, length, checksum. The length may be 0 in offloaded and jumbo datagrams; the shorter of it
 /// and IP's counts.
+#[inline(always)]
 fn read_udp<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     let mut c = Cursor::new(ip.payload);
     let Some([s0, s1, d0, d1, l0, l1, _, _]) = c.array::<8>() else {

@@ -8,6 +8,7 @@ pub mod drive;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod http;
+mod proxy;
 pub mod reader;
 pub mod tls;
 

@@ -8,6 +8,7 @@ use crate::pipeline::dissect::Dissect;
 use crate::pipeline::dissect::Guess;
 use crate::pipeline::dissect::dns::Dns;
 use crate::pipeline::dissect::http::Http;
+use crate::pipeline::dissect::proxy;
 use crate::pipeline::dissect::tls::Tls;
 
 /// Makes the enum that a stream holds: no box, no virtual call.
@@ -66,6 +67,14 @@ impl Reader {
             let read = usize::try_from(consumed).unwrap_or(usize::MAX);
             let rest = bytes.get(read..).unwrap_or_default();
             let Some(step) = self.speaks.feed(side, rest, seen) else {
+                if let Some(bytes) = proxy::preamble(rest) {
+                    let len = u64::try_from(bytes).unwrap_or(u64::MAX);
+                    consumed = consumed.saturating_add(len);
+                    if bytes >= rest.len() {
+                        return Step { consumed, verdict: Verdict::More };
+                    }
+                    continue;
+                }
                 match self.meet(side, rest) {
                     None => continue,
                     Some(verdict) => return Step { consumed, verdict },
@@ -90,6 +99,7 @@ impl Reader {
                 None
             }
             Err(Guess::Maybe) => Some(Verdict::More),
+            Err(Guess::No) if proxy::may_begin(bytes) => Some(Verdict::More),
             Err(_) => {
                 let [orig, resp] = &mut self.strange;
                 match side {

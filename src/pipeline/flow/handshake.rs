@@ -20,11 +20,11 @@ const LATE_BYTES_MAX: u32 = 65_535;
 
 /// What was seen of a flow, one bit each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Marks(u16);
+pub(super) struct Marks(u16);
 
 /// A bit of `Marks`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mark {
+pub(super) enum Mark {
     /// The slot holds a flow.
     Live,
     /// The opener's packets head down.
@@ -45,27 +45,27 @@ pub enum Mark {
 
 impl Marks {
     /// Tells whether `mark` is set.
-    pub fn has(self, mark: Mark) -> bool {
+    pub(super) fn has(self, mark: Mark) -> bool {
         self.0 & mark.bit() != 0
     }
 
     /// Sets `mark`.
-    pub fn set(&mut self, mark: Mark) {
+    pub(super) fn set(&mut self, mark: Mark) {
         self.0 |= mark.bit();
     }
 
     /// Clears `mark`.
-    pub fn clear(&mut self, mark: Mark) {
+    pub(super) fn clear(&mut self, mark: Mark) {
         self.0 &= !mark.bit();
     }
 
     /// Returns the heading of the opener's packets.
-    pub fn opener(self) -> Heading {
+    pub(super) fn opener(self) -> Heading {
         if self.has(Mark::OpenerDown) { Heading::Down } else { Heading::Up }
     }
 
     /// Sets the heading of the opener's packets.
-    pub fn set_opener(&mut self, heading: Heading) {
+    pub(super) fn set_opener(&mut self, heading: Heading) {
         match heading {
             Heading::Up => self.clear(Mark::OpenerDown),
             Heading::Down => self.set(Mark::OpenerDown),
@@ -73,13 +73,13 @@ impl Marks {
     }
 
     /// Tells whether the connection was closed from both ends, or reset.
-    pub fn is_closed(self) -> bool {
+    pub(super) fn is_closed(self) -> bool {
         self.has(Mark::Reset)
             || (self.has(Mark::Fin(Heading::Up)) && self.has(Mark::Fin(Heading::Down)))
     }
 
     /// Tells whether the longer idle limit holds.
-    pub fn is_established(self) -> bool {
+    pub(super) fn is_established(self) -> bool {
         self.has(Mark::Established) && !self.is_closed()
     }
 }
@@ -193,5 +193,146 @@ fn note_syn(slot: &mut FlowSlot, packet: &Packet) {
         *of_mut(&mut slot.isn, other) = packet.ack.wrapping_sub(1);
         slot.marks.set(Mark::Isn(other));
         slot.marks.set(Mark::Seq(other));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::address::Address;
+    use crate::model::counters::Counters;
+    use crate::model::flow::FlowKey;
+    use crate::model::flow::Heading;
+    use crate::model::flow::Vlans;
+    use crate::model::packet::FrameId;
+    use crate::model::packet::Packet;
+    use crate::model::packet::Payload;
+    use crate::model::packet::tcp_flag;
+    use crate::model::time::Timestamp;
+    use crate::pipeline::flow::slot::FlowEnd;
+    use crate::pipeline::flow::table::FlowTable;
+    use crate::pipeline::flow::table::Hint;
+
+    /// Words: `>` or `<` (who sends), flags of `SAFR`, `=` sequence number, `/` acknowledgement, `+` payload bytes;
+    /// or `@` the second at which what follows comes. The flows, as `opener:packets/packets` with `>` for the sender of `>`.
+    fn check(script: &str, flows: &str) {
+        let mut table = FlowTable::new(4, 3_600, 120);
+        let mut counters = Counters::default();
+        let mut ends: Vec<FlowEnd> = Vec::new();
+        let mut clock_secs = 1_000;
+        for word in script.split_whitespace() {
+            if let Some(secs) = word.strip_prefix('@') {
+                clock_secs = 1_000 + secs.parse::<u32>().unwrap();
+                continue;
+            }
+            let packet = packet(word, clock_secs);
+            let entry = table.enter(&packet, Hint::NONE, &mut counters, &mut |end| ends.push(end));
+            assert!(entry.is_some());
+        }
+        table.drain(clock_secs, &mut counters, &mut |end| ends.push(end));
+        let told = |end: &FlowEnd| {
+            let opener = if end.view.opener == Heading::Up { '>' } else { '<' };
+            format!("{opener}:{}/{}", end.packets[0], end.packets[1])
+        };
+        assert_eq!(ends.iter().map(told).collect::<Vec<_>>().join(" "), flows, "{script}");
+        assert_eq!(counters.flows, u64::try_from(ends.len()).unwrap());
+    }
+
+    fn packet(word: &str, clock_secs: u32) -> Packet {
+        let a = (Address::from_v4([10, 0, 0, 1]), 4_000);
+        let b = (Address::from_v4([10, 0, 0, 2]), 443);
+        let (src, dst) = if word.starts_with('>') { (a, b) } else { (b, a) };
+        let (key, heading) = FlowKey::new(src, dst, 6, Vlans::default());
+        let flags_end =
+            word[1..].find(|c: char| !c.is_ascii_uppercase()).map_or(word.len(), |n| n + 1);
+        let flag = |c| match c {
+            'S' => tcp_flag::SYN,
+            'A' => tcp_flag::ACK,
+            'F' => tcp_flag::FIN,
+            _ => tcp_flag::RST,
+        };
+        let number = |mark| {
+            let (_, rest) = word.split_once(mark)?;
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse().ok()
+        };
+        Packet {
+            time: Timestamp::new(u64::from(clock_secs), 0),
+            frame: FrameId::default(),
+            hash: 1,
+            key,
+            clock_secs,
+            payload_at: 0,
+            payload_bytes: number('+').unwrap_or(0),
+            missing_bytes: 0,
+            ip_bytes: 40,
+            seq: number('=').unwrap_or(0),
+            ack: number('/').unwrap_or(0),
+            heading,
+            tcp_flags: word[1..flags_end].chars().map(flag).fold(0, |all, flag| all | flag),
+            payload: Payload::Tcp,
+        }
+    }
+
+    const SHAKE: &str = ">S=100 <SA=900/101 >A=101/901";
+
+    #[test]
+    fn the_opener_sent_the_syn_or_else_the_first_packet() {
+        check(SHAKE, ">:2/1");
+        check("<SA=900/101 >A=101/901", ">:1/1");
+        check("<A=900/101+5 >A=101/905", "<:1/1");
+        check(">A=101/901 <SA=900/101 >S=100", ">:2/1");
+        check("<A=901/101 >S=100", ">:1/1");
+        check("<A=901/101+5 >S=100 >A=101/906", "<:1/2");
+        check(">S=100 <S=900 >SA=100/901 <SA=900/101", ">:2/2");
+    }
+
+    #[test]
+    fn a_syn_after_a_close_or_reset_begins_a_new_flow() {
+        check(&format!("{SHAKE} >FA=101 <FA=901 >A=102 >S=500 <SA=700/501"), ">:4/2 >:1/1");
+        check(&format!("{SHAKE} >FA=101 <FA=901 >A=102 >S=100"), ">:4/2 >:1/0");
+        check(&format!("{SHAKE} >FA=101 >S=500"), ">:3/1 >:1/0");
+        check(&format!("{SHAKE} >FA=101 >S=100"), ">:4/1");
+        check(&format!("{SHAKE} <R=901 >S=500"), ">:2/2 >:1/0");
+        check(">S=100 <RA=0/101 >S=100 <RA=0/101", ">:1/1 >:1/1");
+        check(&format!("{SHAKE} >FA=101 <FA=901 <S=500"), ">:3/2 <:1/0");
+        check(&format!("{SHAKE} >FA=101 <FA=901 >A=102 <A=902"), ">:4/3");
+    }
+
+    #[test]
+    fn a_syn_of_an_open_connection_is_a_retransmission_only_with_its_number() {
+        check(">S=100 >S=100 <SA=900/101 <SA=900/101 >S=100", ">:3/2");
+        check(">S=100 >S=200 <SA=900/201", ">:2/1");
+        check(&format!("{SHAKE} >S=100"), ">:3/1");
+        check(&format!("{SHAKE} >S=500 <SA=950/501"), ">:2/1 >:1/1");
+        check(">S=100+4 >S=500", ">:1/0 >:1/0");
+    }
+
+    #[test]
+    fn a_syn_picked_up_late_belongs_to_the_flow_it_opened() {
+        check(">A=101/901+20 >S=100", ">:2/0");
+        check(">A=101/901+20 >S=70000", ">:1/0 >:1/0");
+        check(">A=70000/901+20 >S=100", ">:1/0 >:1/0");
+        check("<A=901/101+5 >A=101/906 >S=100", "<:1/2");
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_syn_it_acknowledges() {
+        check(">S=100 >R=101 <SA=900/101", ">:2/1");
+        check("<SA=900/101 <A=901/105+9 <FA=910/105 <SA=400/801", ">:0/3 >:0/1");
+        check("<SA=900/101 <A=901/105+9 <SA=900/101", ">:0/3");
+        check(">A=101/901 <R=901 <SA=400/801", ">:1/1 >:0/1");
+    }
+
+    #[test]
+    fn established_flows_may_be_idle_longer() {
+        check(&format!("{SHAKE} @3600 >A=101/901"), ">:3/1");
+        check(&format!("{SHAKE} @3601 >A=101/901"), ">:2/1 >:1/0");
+        check("<A=900/101+5 @3600 >A=101/905", "<:1/1");
+        check(">S=100 @120 >S=100", ">:2/0");
+        check(">S=100 @121 >S=100", ">:1/0 >:1/0");
+        check(">S=100 <SA=900/101 @121 >A=101/901", ">:1/1 >:1/0");
+        check(&format!("{SHAKE} <RA=901 @120 <RA=901"), ">:2/3");
+        check(&format!("{SHAKE} <RA=901 @121 <RA=901"), ">:2/2 <:1/0");
+        check(&format!("{SHAKE} >FA=101 @3600 <FA=901 @3721 >A=102"), ">:3/2 >:1/0");
     }
 }

@@ -5,14 +5,20 @@
 //! the misses overlap. What only some flows need (reassembly, dissector, values told) lives elsewhere and is found by number.
 
 mod handshake;
+mod hint;
 mod hold;
+mod idle;
 mod index;
 mod pool;
 pub mod segment;
 mod side;
 pub mod slot;
 pub mod stream;
+#[cfg(test)]
+mod stream_tests;
 pub mod table;
+#[cfg(test)]
+mod table_tests;
 pub mod told;
 mod wheel;
 mod window;

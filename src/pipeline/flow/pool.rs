@@ -10,6 +10,9 @@ const SIZES: [usize; 4] = [2 * 1024, 8 * 1024, 32 * 1024, SIDE_BYTES_MAX];
 /// The part of all memory that may wait to be used again.
 const SPARE_SHARE: usize = 8;
 
+/// Lists of islands that may wait to be used again: half a megabyte.
+const SPARE_ISLANDS_MAX: usize = 1_024;
+
 /// Vectors that are not in use, by size.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -69,8 +72,7 @@ impl Pool {
 
     /// Takes a list back.
     pub(super) fn give_islands(&mut self, mut islands: Vec<Island>) {
-        let most = self.bytes_max.wrapping_div(SPARE_SHARE.saturating_mul(SIDE_BYTES_MAX));
-        if islands.capacity() > 0 && self.islands.len() <= most {
+        if islands.capacity() > 0 && self.islands.len() < SPARE_ISLANDS_MAX {
             islands.clear();
             self.islands.push(islands);
         }

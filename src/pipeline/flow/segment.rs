@@ -17,6 +17,8 @@ pub struct Segment<'a> {
     pub fin: bool,
     /// Where a SYN told it: the sequence number of the side's first byte.
     pub start: Option<u32>,
+    /// Whether it may be a keep-alive probe, which has one garbage byte that its receiver has (RFC 9293 §3.8.4).
+    pub probe: bool,
     /// What was captured of the payload.
     pub payload: &'a [u8],
     /// Bytes of the payload that the capture cut off.
@@ -34,6 +36,7 @@ impl<'a> Segment<'a> {
             ack: has(tcp_flag::ACK).then_some(packet.ack),
             fin: has(tcp_flag::FIN),
             start,
+            probe: payload.len() == 1 && packet.tcp_flags == tcp_flag::ACK,
             payload,
             missing_bytes: packet.missing_bytes,
         }

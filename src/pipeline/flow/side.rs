@@ -126,6 +126,9 @@ impl<F: FnMut(&[u8]) -> Step> Reader<'_, F> {
             return Verdict::More;
         }
         if self.side.hold == UNSTARTED {
+            if segment.probe && segment.start.is_none() {
+                return Verdict::More;
+            }
             self.side.hold = BARE;
             self.side.next = segment.start.unwrap_or(segment.seq);
         }

@@ -83,6 +83,12 @@ impl FlowSlot {
         self.last_clock ^ self.tag
     }
 
+    /// Returns the packets of both sides so far.
+    pub fn packets_total(&self) -> u64 {
+        let [up, down] = self.packets;
+        up.total().saturating_add(down.total())
+    }
+
     /// Returns what hits and observations say of this flow.
     pub fn view(&self) -> FlowView {
         FlowView { key: self.key, opener: self.marks.opener(), first: self.first }

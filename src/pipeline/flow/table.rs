@@ -10,12 +10,15 @@ use crate::model::counters::Counters;
 use crate::model::flow::FlowKey;
 use crate::model::flow::Side;
 use crate::model::packet::Packet;
+use crate::model::time::Timestamp;
 use crate::pipeline::flow::NONE;
 use crate::pipeline::flow::handshake;
 use crate::pipeline::flow::handshake::Mark;
-use crate::pipeline::flow::index::EMPTY;
+pub use crate::pipeline::flow::hint::GATHER_MAX;
+pub use crate::pipeline::flow::hint::Hint;
+pub use crate::pipeline::flow::hint::Hints;
+use crate::pipeline::flow::idle::Limits;
 use crate::pipeline::flow::index::Index;
-use crate::pipeline::flow::index::Word;
 use crate::pipeline::flow::index::tag;
 use crate::pipeline::flow::slot::EndReason;
 use crate::pipeline::flow::slot::FlowEnd;
@@ -24,16 +27,11 @@ use crate::pipeline::flow::wheel::Wheel;
 use std::cmp::Ordering;
 use std::hint::black_box;
 
-/// Packets whose flows are looked for at once: enough misses in flight for any core, few enough to stay in its cache.
-pub const GATHER_MAX: usize = 64;
-
 /// Slots looked at together by the sweep, for the same reason.
 const SWEEP_MAX: usize = 32;
 
 /// Slots looked at to find the one idle longest when the table is full.
-const EVICT_VISITS: usize = 4;
-
-const SEC_NANOS: u64 = 1_000_000_000;
+const EVICT_VISITS: usize = 8;
 
 /// The flows of one worker.
 #[derive(Debug)]
@@ -67,6 +65,12 @@ impl FlowTable {
     /// Returns the number of flows held.
     pub fn live(&self) -> u32 {
         self.live
+    }
+
+    /// Returns the number of slots that ever held a flow.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// Fetches the memory that `enter` will need for the first `GATHER_MAX` of `packets`, all misses at once.
@@ -115,7 +119,7 @@ impl FlowTable {
     }
 
     /// Ends flows that are idle too long at `clock_secs`; looks at `visits_max` at most.
-    /// Two visits a packet and one a call keep up with any traffic.
+    /// Two visits a packet and a few a call keep up: a packet opens one flow at most.
     pub fn sweep(
         &mut self,
         clock_secs: u32,
@@ -145,10 +149,11 @@ impl FlowTable {
         counters: &mut Counters,
         ended: &mut impl FnMut(FlowEnd),
     ) {
-        let live = |slot: &&FlowSlot| slot.marks.has(Mark::Live);
-        let mut order: Vec<&FlowSlot> = self.slots.iter().filter(live).collect();
-        order.sort_unstable_by(|a, b| a.first.cmp(&b.first).then_with(|| by_key(&a.key, &b.key)));
-        for slot in order {
+        let live = self.slots.iter().zip(0_u32..).filter(|(slot, _)| slot.marks.has(Mark::Live));
+        let mut order: Vec<(Timestamp, u32)> = live.map(|(slot, id)| (slot.first, id)).collect();
+        let key = |id: u32| self.slots.get(index(id)).map(|slot| slot.key);
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| by_key(key(a.1), key(b.1))));
+        for slot in order.iter().filter_map(|(_, id)| self.slots.get(index(*id))) {
             let is_idle = self.limits.is_idle(slot, clock_secs);
             let reason = slot.reason(if is_idle { EndReason::Idle } else { EndReason::End });
             count(reason, counters);
@@ -216,17 +221,25 @@ impl FlowTable {
         Some(id)
     }
 
-    /// Ends the flow idle longest of the few that are due first.
+    /// Ends the flow that is due first and had no packet since it was put into the wheel; if there is
+    /// none among the first few, the one of them idle longest.
     fn evict(&mut self, clock_secs: u32, counters: &mut Counters, ended: &mut impl FnMut(FlowEnd)) {
         let mut firsts = [NONE; EVICT_VISITS];
+        let mut idlest: Option<(u32, u32)> = None;
         for first in &mut firsts {
-            *first = self.wheel.pop_first().unwrap_or(NONE);
+            let Some((id, at_secs)) = self.wheel.pop_first() else { break };
+            *first = id;
+            let Some(slot) = self.slots.get(index(id)) else { break };
+            if idlest.is_none_or(|(last_clock, _)| slot.last_clock < last_clock) {
+                idlest = Some((slot.last_clock, id));
+            }
+            if slot.last_clock.saturating_add(self.limits.shorter_secs()) < at_secs {
+                break;
+            }
         }
-        let last_clock = |id: &u32| self.slots.get(index(*id)).map(|slot| slot.last_clock);
-        let idlest = firsts.iter().copied().filter(|id| *id != NONE).min_by_key(last_clock);
         for id in firsts {
-            let Some(slot) = self.slots.get(index(id)) else { continue };
-            if Some(id) != idlest {
+            let Some(slot) = self.slots.get(index(id)) else { return };
+            if idlest.is_none_or(|(_, idlest)| id != idlest) {
                 self.wheel.put(id, self.limits.due_secs(slot, clock_secs));
             } else if self.limits.is_idle(slot, clock_secs) {
                 self.end(id, slot.reason(EndReason::Idle), counters, ended);
@@ -277,53 +290,6 @@ impl FlowTable {
     }
 }
 
-/// How long a flow may be idle.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    tcp_idle_secs: u32,
-    other_idle_secs: u32,
-}
-
-impl Limits {
-    fn shorter_secs(self) -> u32 {
-        self.tcp_idle_secs.min(self.other_idle_secs)
-    }
-
-    fn idle_secs(self, slot: &FlowSlot) -> u32 {
-        if slot.marks.is_established() { self.tcp_idle_secs } else { self.other_idle_secs }
-    }
-
-    /// Tells whether the flow is over at `clock_secs`; true for ever after, unless a packet comes first.
-    fn is_idle(self, slot: &FlowSlot, clock_secs: u32) -> bool {
-        clock_secs.saturating_sub(slot.last_clock) > self.idle_secs(slot)
-    }
-
-    /// Tells whether the flow is over for `packet`.
-    fn is_over(self, slot: &FlowSlot, packet: &Packet) -> bool {
-        let idle_nanos = u64::from(self.idle_secs(slot)).saturating_mul(SEC_NANOS);
-        self.is_idle(slot, packet.clock_secs) || packet.time.nanos_since(slot.last) > idle_nanos
-    }
-
-    /// Returns when to look at the flow next: when it could be over, were it closed meanwhile.
-    fn due_secs(self, slot: &FlowSlot, clock_secs: u32) -> u32 {
-        let over_secs = slot.last_clock.saturating_add(self.idle_secs(slot));
-        over_secs.min(clock_secs.saturating_add(self.shorter_secs())).saturating_add(1)
-    }
-}
-
-/// Where a batch's flows are likely found; only saves time, never decides.
-#[derive(Debug)]
-pub struct Hints {
-    hints: [Hint; GATHER_MAX],
-}
-
-/// Where a packet's flow is likely found.
-#[derive(Clone, Copy, Debug)]
-pub struct Hint {
-    slot: u32,
-    word: Word,
-}
-
 /// A packet's flow.
 #[derive(Debug)]
 pub struct Entry<'t> {
@@ -346,24 +312,6 @@ pub enum Event {
     Known,
 }
 
-impl Default for Hints {
-    fn default() -> Self {
-        Self { hints: [Hint::NONE; GATHER_MAX] }
-    }
-}
-
-impl Hints {
-    /// Returns the hints in the order of the packets.
-    pub fn iter(&self) -> impl Iterator<Item = Hint> {
-        self.hints.iter().copied()
-    }
-}
-
-impl Hint {
-    /// Knows nothing.
-    pub const NONE: Self = Self { slot: NONE, word: EMPTY };
-}
-
 fn count(reason: EndReason, counters: &mut Counters) {
     match reason {
         EndReason::Idle => counters.flows_expired = counters.flows_expired.saturating_add(1),
@@ -372,7 +320,8 @@ fn count(reason: EndReason, counters: &mut Counters) {
     }
 }
 
-fn by_key(a: &FlowKey, b: &FlowKey) -> Ordering {
+fn by_key(a: Option<FlowKey>, b: Option<FlowKey>) -> Ordering {
+    let (Some(a), Some(b)) = (a, b) else { return Ordering::Equal };
     let ends = |key: &FlowKey| (key.low, key.high, key.low_port, key.high_port, key.protocol);
-    ends(a).cmp(&ends(b)).then_with(|| a.vlans.ids().cmp(b.vlans.ids()))
+    ends(&a).cmp(&ends(&b)).then_with(|| a.vlans.ids().cmp(b.vlans.ids()))
 }

@@ -60,9 +60,13 @@ impl Wheel {
         None
     }
 
-    /// Takes the slot that is due first, whenever that is.
-    pub(super) fn pop_first(&mut self) -> Option<u32> {
-        (0..=self.mask()).find_map(|ahead| self.pop(self.now_secs.wrapping_add(ahead)))
+    /// Takes the slot that is due first, whenever that is; with the second of its bucket.
+    pub(super) fn pop_first(&mut self) -> Option<(u32, u32)> {
+        let from_secs = self.now_secs;
+        (0..=self.mask()).find_map(|ahead| {
+            let at_secs = from_secs.wrapping_add(ahead);
+            Some((self.pop(at_secs)?, at_secs))
+        })
     }
 
     /// Begins at `clock_secs`, if nothing began it yet.
@@ -83,5 +87,59 @@ impl Wheel {
 
     fn mask(&self) -> u32 {
         narrow(self.heads.len()).wrapping_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Wheel;
+
+    /// Puts slots 0, 1, 2 ... due at `due` after a start at 1,000, then takes what is due at each of `clocks`.
+    fn check(due: &[u32], clocks: &[u32], taken: &[&[u32]]) {
+        let mut wheel = Wheel::new(16, 14);
+        wheel.start(1_000);
+        due.iter().zip(0..).for_each(|(due_secs, slot)| wheel.put(slot, *due_secs));
+        for (clock_secs, taken) in clocks.iter().zip(taken) {
+            let mut found: Vec<u32> = Vec::new();
+            while let Some(slot) = wheel.pop_due(*clock_secs) {
+                found.push(slot);
+            }
+            found.sort_unstable();
+            assert_eq!(found, *taken, "{due:?} at {clock_secs}");
+        }
+    }
+
+    #[test]
+    fn a_slot_is_due_in_its_second_or_at_the_wheels_end() {
+        check(
+            &[1_001, 1_005, 1_005],
+            &[1_000, 1_001, 1_004, 1_005, 1_006],
+            &[&[], &[0], &[], &[1, 2], &[]],
+        );
+        check(&[1_014, 1_015, 1_016, 5_000], &[1_014, 1_015], &[&[0], &[1, 2, 3]]);
+        check(&[900, 1_000], &[1_000], &[&[0, 1]]);
+    }
+
+    #[test]
+    fn after_a_leap_all_are_due_and_the_wheel_goes_on() {
+        check(&[1_001, 1_014, 1_015], &[4_000_000_000], &[&[0, 1, 2]]);
+        let mut wheel = Wheel::new(16, 14);
+        wheel.start(1_000);
+        wheel.put(0, 1_001);
+        assert_eq!(wheel.pop_due(9_000), Some(0));
+        wheel.put(0, 9_003);
+        let due = (9_000..9_010).find(|clock_secs| wheel.pop_due(*clock_secs).is_some());
+        assert!(due.is_some_and(|clock_secs| clock_secs <= 9_003));
+    }
+
+    #[test]
+    fn the_first_due_is_found_wherever_it_is() {
+        let mut wheel = Wheel::new(16, 14);
+        wheel.start(1_000);
+        wheel.put(0, 1_012);
+        wheel.put(1, 1_003);
+        assert_eq!(wheel.pop_first(), Some((1, 1_003)));
+        assert_eq!(wheel.pop_first(), Some((0, 1_012)));
+        assert_eq!(wheel.pop_first(), None);
     }
 }

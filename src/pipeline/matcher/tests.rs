@@ -207,6 +207,7 @@ fn urls_whole() {
     check(set, "http_url http://www.evil.example/a/b?c=d", "");
     check(set, "http_url http://evil.example/login.php", "1:exact");
     check(set, "http_url http://evil.example:8080/login.php", "1:exact");
+    check(set, "http_url http://evil.example:8080/x", "");
     check(set, "http_url http://evil.example/Path", "2:exact");
     check(set, "http_url http://evil.example/path", "");
     check(set, "http_url http://evil.example/x", "3:exact");
@@ -396,7 +397,8 @@ fn scan_url(value: &str, seen: &str) -> Option<&'static str> {
     let star = rest.ends_with('*');
     let (_, host, _, target) = taken_apart(&format!("http://{}", rest.trim_end_matches('*')));
     let authority = rest.trim_end_matches('*').split(['/', '?', '#']).next()?;
-    let port: Option<u16> = authority.split_once(':').and_then(|(_, port)| port.parse().ok());
+    let given = authority.split_once(':').and_then(|(_, port)| port.parse().ok());
+    let port: Option<u16> = given.or((scheme == Some("http") && target != "/").then_some(80));
     let (seen_scheme, seen_host, seen_port, seen_target) = taken_apart(seen);
     if host != seen_host || port.is_some_and(|port| port != seen_port) {
         return None;

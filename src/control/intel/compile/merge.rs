@@ -11,6 +11,7 @@ use crate::control::intel::catalog::Catalog;
 use crate::control::intel::catalog::EventRecord;
 use crate::control::intel::catalog::GROUP;
 use crate::control::intel::catalog::SourceRecord;
+use crate::control::intel::catalog::Stories;
 use crate::control::intel::catalog::Texts;
 use crate::control::intel::harvest::Entry;
 use crate::control::intel::harvest::Harvest;
@@ -28,6 +29,8 @@ pub(super) struct Merge {
     entries: Vec<Entry>,
     text: String,
     sources: Vec<SourceRecord>,
+    /// Sources that were their harvest's only one.
+    lonely: HashMap<SourceRecord, u32, RandomState>,
     events: Vec<EventRecord>,
     events_known: HashMap<EventRecord, u32, RandomState>,
     seen: Vec<(Timestamp, Timestamp)>,
@@ -43,6 +46,7 @@ impl Default for Merge {
             entries: Vec::new(),
             text: String::new(),
             sources: Vec::new(),
+            lonely: HashMap::default(),
             events: Vec::new(),
             events_known: HashMap::default(),
             seen: vec![Default::default()],
@@ -66,17 +70,34 @@ impl Merge {
         if self.full.is_some() {
             return;
         }
-        let (at, first) = (narrow(self.text.len()), narrow(self.sources.len()));
-        let moved =
-            |entry: &Entry| Entry { at: entry.at + at, source: entry.source + first, ..*entry };
-        self.entries.extend(harvest.entries.iter().map(moved));
+        let at = narrow(self.text.len());
+        let first = self.append_sources(&harvest);
+        self.entries.extend(harvest.entries.iter().map(|entry| Entry {
+            at: entry.at + at,
+            source: entry.source + first,
+            ..*entry
+        }));
         self.text.push_str(&harvest.text);
-        let mut translate = Translation::new(&harvest);
+        self.ledger.add(harvest.ledger);
+    }
+
+    /// Adds a harvest's sources and returns the number of the first; a list's only source is kept once for all blocks.
+    fn append_sources(&mut self, harvest: &Harvest<'_>) -> u32 {
+        let mut translate = Translation::new(harvest);
+        let next = narrow(self.sources.len());
+        if let [only] = harvest.sources.as_slice() {
+            let only = translate.source(only, self);
+            let number = *self.lonely.entry(only).or_insert(next);
+            if number == next {
+                self.sources.push(only);
+            }
+            return number;
+        }
         for source in &harvest.sources {
             let source = translate.source(source, self);
             self.sources.push(source);
         }
-        self.ledger.add(harvest.ledger);
+        next
     }
 
     /// Counts a file, and what was wrong with it.
@@ -102,52 +123,40 @@ impl Merge {
         let ranks = self.ranks();
         let groups = entries.chunk_by(|a, b| order(a, b, &text).is_eq());
         let mut catalog = Catalog::default();
-        let canonical_bytes = |entry: &Entry| usize::from(entry.canonical_bytes);
-        let (n, bytes) = groups
-            .clone()
-            .filter_map(<[Entry]>::first)
-            .map(canonical_bytes)
-            .fold((0, 0), |(n, bytes), more| (n + 1, bytes + more));
+        let value_bytes = |group: &[Entry]| value(group, &text).len();
+        let sum = |(n, bytes), more| (n + 1, bytes + more);
+        let (n, bytes) = groups.clone().map(value_bytes).fold((0, 0), sum);
         catalog.values.reserve(n, bytes);
-        catalog.stories.reserve_exact(n);
+        let mut stories = Vec::with_capacity(n);
         for group in groups {
-            self.indicator(group, &text, &ranks, &mut catalog)?;
+            stories.push(self.indicator(group, &text, &ranks, &mut catalog)?);
         }
+        catalog.stories = Stories::new(stories);
         self.sources.shrink_to_fit();
         (catalog.sources, catalog.events, catalog.seen) = (self.sources, self.events, self.seen);
         (catalog.texts, catalog.tags) = (self.strings.texts, self.tags.lists);
         Ok((catalog, self.ledger))
     }
 
+    /// Enters the values of one indicator, and returns the number of its story.
     fn indicator(
         &self,
         group: &[Entry],
         text: &str,
         ranks: &Ranks,
         catalog: &mut Catalog,
-    ) -> Result<(), IntelError> {
-        let full = IntelError::TooMany { what: "over 4 GiB of values" };
-        let Some(first) = group.first() else { return Ok(()) };
-        let id = IndicatorId(narrow(catalog.stories.len()));
-        let ty = usize::try_from(first.key >> 56).ok().and_then(|ty| IndicatorType::ALL.get(ty));
+    ) -> Result<u32, IntelError> {
+        let ty = group.first().and_then(|entry| usize::try_from(entry.key >> 56).ok());
+        let ty = ty.and_then(|ty| IndicatorType::ALL.get(ty));
         if let Some(ty) = ty.filter(|ty| catalog.types.last().is_none_or(|(last, _)| last != *ty)) {
-            catalog.types.push((*ty, id));
+            catalog.types.push((*ty, IndicatorId(narrow(catalog.len()))));
         }
-        let canonical = canonical(first, text);
-        let spelling = group.iter().map(|entry| spelling(entry, text)).min().unwrap_or(canonical);
-        if catalog.values.push(canonical).is_none() {
-            return Err(full);
-        }
-        if spelling != canonical {
-            let number = catalog.spellings.push(spelling).ok_or(full)?;
-            catalog.spelled.push((id, number));
-        }
-        let story = match group {
+        let full = IntelError::TooMany { what: "over 4 GiB of values" };
+        catalog.values.push(value(group, text)).ok_or(full)?;
+        Ok(match group {
             [only] => only.source,
             _ => self.story(group, ranks, catalog),
-        };
-        catalog.stories.push(story);
-        Ok(())
+        })
     }
 
     /// Sorts the sources of one indicator; one is told as such, several as a group.
@@ -290,6 +299,11 @@ impl<'h> Translation<'h> {
 fn canonical<'t>(entry: &Entry, text: &'t str) -> &'t str {
     let at = entry.at as usize;
     text.get(at..at + usize::from(entry.canonical_bytes)).unwrap_or_default()
+}
+
+/// Returns the value as MISP has it: of several spellings the first in sort order.
+fn value<'t>(group: &[Entry], text: &'t str) -> &'t str {
+    group.iter().map(|entry| spelling(entry, text)).min().unwrap_or_default()
 }
 
 fn spelling<'t>(entry: &Entry, text: &'t str) -> &'t str {

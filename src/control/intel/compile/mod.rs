@@ -101,7 +101,8 @@ fn nothing_usable(inputs: &[PathBuf], ledger: &Ledger) -> IntelError {
     let why = match (ledger.seen, ledger.damage.as_slice()) {
         (0, [only]) => return IntelError::Unreadable(only.to_string()),
         (0, [first, rest @ ..]) => format!("{first}, and {} more", rest.len()),
-        _ => ledger.summary(),
+        (_, []) => ledger.summary(),
+        (_, damage) => format!("{}, damaged: {}", ledger.summary(), damage.len()),
     };
     IntelError::NothingUsable { inputs: names.join(", "), why }
 }

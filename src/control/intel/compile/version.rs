@@ -21,7 +21,12 @@ pub(super) fn of(catalog: &Catalog) -> String {
         let first = batch * BATCH;
         let ids = first..first.saturating_add(BATCH).min(indicators);
         let mut hash = Sha256::new();
-        ids.for_each(|id| indicator(catalog, IndicatorId(id), &events, &mut hash));
+        let mut bytes = Vec::new();
+        for id in ids {
+            bytes.clear();
+            indicator(catalog, IndicatorId(id), &events, &mut bytes);
+            hash.update(&bytes);
+        }
         hash.finalize()
     });
     let mut whole = Sha256::new();
@@ -29,40 +34,39 @@ pub(super) fn of(catalog: &Catalog) -> String {
     whole.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn indicator(catalog: &Catalog, id: IndicatorId, events: &[[u8; 32]], hash: &mut Sha256) {
+fn indicator(catalog: &Catalog, id: IndicatorId, events: &[[u8; 32]], to: &mut Vec<u8>) {
     let ty = catalog.indicator_type(id).map_or("", |ty| ty.name());
-    [ty, catalog.canonical(id), catalog.value(id)].into_iter().for_each(|text| add(hash, text));
+    [ty, catalog.value(id)].into_iter().for_each(|text| add(to, text));
     for record in catalog.records(id) {
-        hash.update(b"source");
-        hash.update(record.attribute.0);
-        hash.update(events.get(record.event as usize).copied().unwrap_or_default());
-        tags(catalog, record.tags, hash);
+        to.extend_from_slice(b"source");
+        to.extend_from_slice(&record.attribute.0);
+        to.extend_from_slice(&events.get(record.event as usize).copied().unwrap_or_default());
+        tags(catalog, record.tags, to);
         let (first, last) = catalog.seen.get(record.seen as usize).copied().unwrap_or_default();
         let numbers = [first.0, last.0, record.timestamp_secs.into(), record.to_ids.into()];
-        numbers.iter().for_each(|number| hash.update(number.to_le_bytes()));
+        numbers.iter().for_each(|number| to.extend_from_slice(&number.to_le_bytes()));
     }
 }
 
 fn event(catalog: &Catalog, number: usize) -> [u8; 32] {
     let event = catalog.events.get(number).copied().unwrap_or_default();
-    let mut hash = Sha256::new();
-    hash.update(event.uuid.0);
-    hash.update(event.id.to_le_bytes());
-    hash.update(event.timestamp_secs.to_le_bytes());
+    let mut bytes = event.uuid.0.to_vec();
+    bytes.extend_from_slice(&event.id.to_le_bytes());
+    bytes.extend_from_slice(&event.timestamp_secs.to_le_bytes());
     for text in [event.info, event.org, event.provider] {
-        add(&mut hash, catalog.texts.get(text));
+        add(&mut bytes, catalog.texts.get(text));
     }
-    tags(catalog, event.tags, &mut hash);
-    hash.finalize().into()
+    tags(catalog, event.tags, &mut bytes);
+    Sha256::digest(&bytes).into()
 }
 
-fn tags(catalog: &Catalog, list: u32, hash: &mut Sha256) {
+fn tags(catalog: &Catalog, list: u32, to: &mut Vec<u8>) {
     let list = catalog.tags.get(list);
-    hash.update((list.len() as u64).to_le_bytes());
-    list.iter().for_each(|tag| add(hash, catalog.texts.get(*tag)));
+    to.extend_from_slice(&(list.len() as u64).to_le_bytes());
+    list.iter().for_each(|tag| add(to, catalog.texts.get(*tag)));
 }
 
-fn add(hash: &mut Sha256, text: &str) {
-    hash.update((text.len() as u64).to_le_bytes());
-    hash.update(text);
+fn add(to: &mut Vec<u8>, text: &str) {
+    to.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    to.extend_from_slice(text.as_bytes());
 }

@@ -1,6 +1,7 @@
 //! One DNS message: its header, its names however compressed, the records that name hosts.
 //!
-//! Spec:   RFC 1035 §4.1; RFC 3596 §2.1 (AAAA); RFC 2782 (SRV); RFC 6672 §2.1 (DNAME); RFC 9460 §2.2 (SVCB);
+//! Spec:   RFC 1035 §4.1; RFC 3596 §2.1 (AAAA); RFC 2782 (SRV); RFC 6672 §2.1 (DNAME); RFC 9460
+//!         §2.2 (SVCB);
 //!         RFC 6762 §5.4 (QU bit); RFC 2136 §2 (update)
 //! Reads:  one message, whole or cut
 //! Yields: `dns.question`, `dns.answer`, `dns.answer.name`
@@ -71,7 +72,8 @@ impl Header {
         Some(Self { flags, questions, records })
     }
 
-    /// Tells whether flags are such as programs send: a known opcode (RFC 6895 §2.2), the reserved bit clear.
+    /// Tells whether flags are such as programs send: a known opcode (RFC 6895 §2.2), the reserved
+    /// bit clear.
     pub(super) fn is_sound(self) -> bool {
         let opcode = (self.flags >> 11) & 0xf;
         matches!(opcode, 0..=2 | 4..=6) && self.flags & Self::RESERVED == 0
@@ -176,8 +178,8 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
-    /// Tells what the data of a record show; `None` if they do not fit their type. Empty data name nothing
-    /// (RFC 2136 §2.5.2).
+    /// Tells what the data of a record show; `None` if they do not fit their type. Empty data name
+    /// nothing (RFC 2136 §2.5.2).
     fn data(&mut self, kind: u16, mut data: Cursor<'a>, seen: &mut impl Seen) -> Option<()> {
         match kind {
             kind::A => {
@@ -201,7 +203,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Tells the name that stands `skip` bytes into `data`, which end where the message is read; returns what follows.
+    /// Tells the name that stands `skip` bytes into `data`, which end where the message is read;
+    /// returns what follows.
     fn target(
         &mut self,
         data: Cursor<'a>,
@@ -217,7 +220,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Writes the name that begins at `at` into `self.name`; returns where its own bytes end.
-    /// A pointer leads before the labels it ends (RFC 1035 §4.1.4: "prior occurrence"), so there is no loop.
+    /// A pointer leads before the labels it ends (RFC 1035 §4.1.4: "prior occurrence"), so there is
+    /// no loop.
     fn spell(&mut self, at: usize) -> Option<usize> {
         self.name.clear();
         let (mut run_at, mut octets, mut pointers) = (at, 1_usize, 0_usize);

@@ -27,8 +27,9 @@ const NETBIOS_PORT: u16 = 137;
 
 /// Reads one datagram of a flow between `ports`, in any order.
 ///
-/// On the ports of DNS everything before the damage counts; elsewhere only a message without a fault is one.
-/// `More`: it was a message, the next one may be as well. `Alien`: this datagram was none.
+/// On the ports of DNS everything before the damage counts; elsewhere only a message without a
+/// fault is one. `More`: it was a message, the next one may be as well. `Alien`: this datagram was
+/// none.
 pub fn datagram(bytes: &[u8], ports: [u16; 2], seen: &mut impl Seen) -> Verdict {
     if !ports.iter().any(|port| PORTS.contains(port)) {
         let whole = !ports.contains(&NETBIOS_PORT)
@@ -82,7 +83,8 @@ impl Dissect for Dns {
 }
 
 impl Message {
-    /// Reads every message that is there; its length is consumed ahead of it, so 65,535 bytes are the most kept.
+    /// Reads every message that is there; its length is consumed ahead of it, so 65,535 bytes are
+    /// the most kept.
     fn advance(&mut self, c: &mut Cursor<'_>, seen: &mut impl Seen) -> Verdict {
         loop {
             if self.bytes == 0 {

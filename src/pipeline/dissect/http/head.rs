@@ -1,9 +1,11 @@
 //! One head: the request line or status, and the few header fields that matter.
 //!
-//! Spec:   RFC 9112 §3 (request line, target forms), §5 (fields), §5.2 (folding), §6.3 (body length)
+//! Spec:   RFC 9112 §3 (request line, target forms), §5 (fields), §5.2 (folding), §6.3 (body
+//!         length)
 //! Reads:  one head, whole or cut at the bound
 //! Yields: `http.host`, `http.url`, `http.user_agent`
-//! Bounds: `limits::HTTP_HEAD_BYTES_MAX`, `limits::HTTP_HEADERS_MAX`, `limits::HTTP_FOLDED_BYTES_MAX`
+//! Bounds: `limits::HTTP_HEAD_BYTES_MAX`, `limits::HTTP_HEADERS_MAX`,
+//!         `limits::HTTP_FOLDED_BYTES_MAX`
 //! Leaves: all other header fields; percent-encoding, which stays as sent
 
 use std::mem::MaybeUninit;
@@ -63,7 +65,8 @@ struct Fields<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a head, strictly first; what the strict parser refuses is read leniently, as many servers do.
+    /// Reads a head, strictly first; what the strict parser refuses is read leniently, as many
+    /// servers do.
     pub(super) fn parse(head: &'a [u8]) -> Option<Self> {
         Self::strict(head).or_else(|| Self::lenient(head))
     }
@@ -106,7 +109,8 @@ impl<'a> Request<'a> {
         if let Some(host) = host {
             unfold(host, |host| note_host(host, seen));
         }
-        // of a tunnel the target is the truth, whatever Host says; of a URL it is when there is no Host
+        // of a tunnel the target is the truth, whatever Host says; of a URL it is when there is no
+        // Host
         let is_news = |authority: &&[u8]| match host {
             None => true,
             Some(host) => self.is_connect() && !host.eq_ignore_ascii_case(authority),
@@ -166,8 +170,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Chunks go before a length (RFC 9112 §6.3). A length that is none, or that none can send, is no body: what it
-    /// would hide is read.
+    /// Chunks go before a length (RFC 9112 §6.3). A length that is none, or that none can send, is
+    /// no body: what it would hide is read.
     fn body(&self) -> Body {
         const CHUNKED: &[u8] = b"chunked";
         let chunked =
@@ -187,7 +191,8 @@ fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..)?))
 }
 
-/// Splits off the first field with the lines it is folded over; ends at an empty line or where the text is cut.
+/// Splits off the first field with the lines it is folded over; ends at an empty line or where the
+/// text is cut.
 fn split_field(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut end = 0_usize;
     loop {

@@ -3,7 +3,8 @@
 //! Spec:   RFC 9112 §2.1, §2.2, §6, §7.1, §9.3; RFC 9110 §9.3.6 (CONNECT); RFC 1945 §4.1 (HTTP/0.9)
 //! Reads:  heads of requests whole; bodies are skipped unseen by their length or chunk by chunk
 //! Yields: `http.host`, `http.url`, `http.user_agent`
-//! Bounds: `limits::HTTP_HEAD_BYTES_MAX`: of a longer head its beginning is told, then the side ends
+//! Bounds: `limits::HTTP_HEAD_BYTES_MAX`: of a longer head its beginning is told, then the side
+//!         ends
 //! Leaves: responses (but those that open a tunnel), bodies, HTTP/2, RTSP, SIP, SSDP
 
 mod head;
@@ -184,7 +185,8 @@ impl Reader {
         Turn::Read(wide(head_bytes).saturating_add(length))
     }
 
-    /// Reads a chunk's size and skips the chunk; the line end behind it is an empty line before the next size.
+    /// Reads a chunk's size and skips the chunk; the line end behind it is an empty line before the
+    /// next size.
     fn chunk(&mut self, unread: &[u8]) -> Turn {
         let Some(line) = self.line(unread) else { return wait_for_line(unread) };
         let bytes = wide(line.len());
@@ -217,7 +219,8 @@ impl Reader {
         unread.get(..end)
     }
 
-    /// Returns where the head ends: behind its first empty line; looks at each byte once, however they come.
+    /// Returns where the head ends: behind its first empty line; looks at each byte once, however
+    /// they come.
     fn head_end(&mut self, unread: &[u8]) -> Option<usize> {
         let shown = unread.get(..HTTP_HEAD_BYTES_MAX).unwrap_or(unread);
         while let Some(end) = self.next_line_end(shown) {

@@ -87,8 +87,8 @@ fn of_target(method: &[u8], rest: &[u8]) -> Start {
     }
 }
 
-/// Splits what follows a method into the target and the version, if there is one: a last word with a slash
-/// between letters and a digit.
+/// Splits what follows a method into the target and the version, if there is one: a last word with
+/// a slash between letters and a digit.
 pub(super) fn split_version(line: &[u8]) -> (&[u8], Option<&[u8]>) {
     let line = line.trim_ascii();
     let at = line.iter().rposition(|byte| matches!(byte, b' ' | b'\t'));

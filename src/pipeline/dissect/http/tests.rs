@@ -12,7 +12,8 @@ use crate::pipeline::dissect::drive::however_cut;
 
 const MORE: [Option<Verdict>; 2] = [None, None];
 
-/// What one side sent, and what is told of it, however it is cut; every prefix tells a part of that.
+/// What one side sent, and what is told of it, however it is cut; every prefix tells a part of
+/// that.
 fn check(sent: &[u8], expected: &[&str]) {
     check_ended(sent, expected, MORE);
 }
@@ -264,10 +265,27 @@ proptest! {
     }
 
     #[test]
-    fn anything_of_words_is_survived(words in prop::collection::vec(prop::sample::select(vec![
-        &b"GET /"[..], b"CONNECT a:1", b" HTTP/1.1", b"\r\n", b"\r\n\r\n", b"\n", b"Host: h", b"HTTP/1.1 200 OK",
-        b"HTTP/1.1 407", b"Content-Length: 4", b"Transfer-Encoding: chunked", b"4", b"0", b" ", b"\x16\x03",
-    ]), 0..30)) {
+    fn anything_of_words_is_survived(
+        words in prop::collection::vec(prop::sample::select(WORDS), 0..30),
+    ) {
         fuzz(&words.concat());
     }
 }
+
+const WORDS: &[&[u8]] = &[
+    b"GET /",
+    b"CONNECT a:1",
+    b" HTTP/1.1",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n",
+    b"Host: h",
+    b"HTTP/1.1 200 OK",
+    b"HTTP/1.1 407",
+    b"Content-Length: 4",
+    b"Transfer-Encoding: chunked",
+    b"4",
+    b"0",
+    b" ",
+    b"\x16\x03",
+];
