@@ -1,6 +1,7 @@
 //! Fuzz targets by name. The entries, and what they assert, lie beside the code that they fuzz; their seeds and the inputs
 //! that once broke something lie in `tests/fuzz/` and are replayed here by every test run, with the stable compiler.
 
+use crate::control::intel;
 use crate::pipeline::capture;
 use crate::pipeline::decode;
 use crate::pipeline::dissect;
@@ -10,7 +11,7 @@ use std::sync::OnceLock;
 type Entry = fn(&[u8]);
 
 /// The entries beside `dissect`, by the name of their folder in `tests/fuzz/`.
-const ENTRIES: &[(&str, Entry)] = &[("decode", decode), ("capture", capture)];
+const ENTRIES: &[(&str, Entry)] = &[("decode", decode), ("capture", capture), ("feed", feed)];
 
 /// Reads bytes with the dissector that the environment variable `PROTO` names, else with the one that knows them.
 ///
@@ -34,6 +35,11 @@ pub fn decode(data: &[u8]) {
 /// Reads bytes as a capture file.
 pub fn capture(data: &[u8]) {
     capture::fuzz::fuzz(data);
+}
+
+/// Reads bytes as a file of indicators.
+pub fn feed(data: &[u8]) {
+    intel::fuzz::fuzz(data);
 }
 
 #[cfg(test)]

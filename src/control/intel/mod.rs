@@ -8,6 +8,8 @@ pub mod catalog;
 pub mod compile;
 pub mod csv;
 pub mod feed;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod gate;
 pub mod harvest;
 pub mod input;
