@@ -52,8 +52,8 @@ impl Command {
     /// When it could not be done, with the one line to print.
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Replay(arguments) => replay::run(arguments),
-            Self::Observe(arguments) => observe::run(arguments),
+            Self::Replay(arguments) => replay::run(&arguments),
+            Self::Observe(arguments) => observe::run(&arguments),
             Self::Intel(Intel::Explain(arguments)) => explain(&arguments),
             Self::Bench(bench) => bench::run(bench),
         }

@@ -34,7 +34,7 @@ pub struct Arguments {
 /// # Errors
 ///
 /// When no capture is usable, or standard output cannot be written.
-pub fn run(arguments: Arguments) -> Result<u8, Failure> {
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let files = output::open(&arguments.input)?;
     let names = files.names();
     let observed =

@@ -100,7 +100,7 @@ impl InputArguments {
 /// # Errors
 ///
 /// When no indicator or no capture is usable, or an output cannot be written.
-pub fn run(arguments: Arguments) -> Result<u8, Failure> {
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let started = Instant::now();
     let compiled = arguments.intel.compile()?;
     output::say_all(&compiled.damages);
@@ -131,7 +131,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
         context: Context { catalog: &compiled.set, files: &names },
         sinks,
     })?;
-    finish(&arguments, &compiled, outcome, [intel_secs, started.elapsed().as_secs_f64()])
+    finish(arguments, &compiled, outcome, [intel_secs, started.elapsed().as_secs_f64()])
 }
 
 /// Tells how it went: damages, summary, metrics.

@@ -103,8 +103,6 @@ pub const REORDER_SECS: u32 = 60;
 /// Alerts that wait so at once; at the bound the earliest goes (about 2 KiB each: 128 MiB).
 pub const ALERTS_HELD_MAX: usize = 65_536;
 
-/// Shortest IPv4 prefix of an indicator: nobody is given more than a /8 (RFC 1466), and half the world is no indicator.
-
 /// Shortest IPv4 prefix of an indicator: no network holds more than a /8, and half the world is none.
 pub const PREFIX_V4_BITS_MIN: u8 = 8;
 

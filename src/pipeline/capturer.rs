@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn shards_are_within_bounds_and_even() {
         for shards in [1, 2, 3, 8] {
-            let mut counts = vec![0_u32; 8];
+            let mut counts = [0_u32; 8];
             for i in 0..8_000_u64 {
                 let hash = i.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17);
                 counts[shard_of(hash.wrapping_mul(0xff51_afd7_ed55_8ccd), shards)] += 1;

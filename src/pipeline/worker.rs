@@ -163,6 +163,7 @@ impl<'a> Worker<'a> {
             });
         }
         counters.observations_refused = self.desk.notes.refused();
+        counters.add(self.desk.sift.counters());
         counters
     }
 
@@ -177,7 +178,8 @@ impl<'a> Worker<'a> {
             self.desk.open(packet, slot, side, batch);
         }
         if slot.reading() != Reading::Finished {
-            self.desk.read(packet, slot, side, bytes, batch);
+            self.desk.read(packet, slot, side, bytes);
+            self.desk.tell(packet, slot, side, batch);
         }
         if !self.ended.is_empty() {
             self.desk.forget(&mut self.ended, batch);
@@ -200,19 +202,12 @@ impl Desk<'_> {
         self.counters.count_observation(ObservationKind::Flow);
         if self.settings.depth >= Depth::Match {
             let seen = Context { packet, flow: slot.view(), side };
-            self.sift.flow(&seen, &mut self.counters, batch);
+            self.sift.flow(&seen, batch);
         }
     }
 
     /// Payload of a flow that is still read.
-    fn read(
-        &mut self,
-        packet: &Packet,
-        slot: &mut FlowSlot,
-        side: Side,
-        bytes: &[u8],
-        batch: &mut Batch,
-    ) {
+    fn read(&mut self, packet: &Packet, slot: &mut FlowSlot, side: Side, bytes: &[u8]) {
         if self.settings.depth < Depth::Dissect {
             return;
         }
@@ -223,9 +218,6 @@ impl Desk<'_> {
             Payload::Tcp => self.segment(packet, slot, side, payload),
             Payload::Udp => self.datagram(packet, slot, payload),
             Payload::Opaque => {}
-        }
-        if !self.notes.is_empty() {
-            self.tell(packet, slot, side, batch);
         }
     }
 
@@ -270,6 +262,9 @@ impl Desk<'_> {
 
     /// Tells each value that is new to its flow: to those who want to see it, and to the indicators.
     fn tell(&mut self, packet: &Packet, slot: &mut FlowSlot, side: Side, batch: &mut Batch) {
+        if self.notes.is_empty() {
+            return;
+        }
         let context = Context { packet, flow: slot.view(), side };
         self.sift.begin();
         for observation in self.notes.iter() {
@@ -283,7 +278,7 @@ impl Desk<'_> {
                 batch.sightings.push(sighting);
             }
             if self.settings.depth >= Depth::Match {
-                self.sift.observe(&observation, &self.notes, &context, &mut self.counters, batch);
+                self.sift.observe(&observation, &self.notes, &context, batch);
             }
         }
         self.notes.clear();

@@ -29,7 +29,6 @@ const FIELDS: &[Field] = &[
     Field { name: "dns.mx.mail_exchange", kind: "dns_name", ours: name },
     Field { name: "dns.ns", kind: "dns_name", ours: name },
     Field { name: "dns.srv.target", kind: "dns_name", ours: name },
-    Field { name: "dns.svcb.target", kind: "dns_name", ours: name },
     Field { name: "tls.handshake.extensions_server_name", kind: "tls_sni", ours: name },
     Field { name: "tls.handshake.ja3", kind: "ja3", ours: str::to_owned },
     Field { name: "tls.handshake.ja3s", kind: "ja3s", ours: str::to_owned },

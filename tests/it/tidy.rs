@@ -76,10 +76,9 @@ fn files_have_headers_and_fit() {
                 ));
             }
             for (number, line) in text.lines().enumerate() {
-                if line.chars().count() > LINE_CHARS_MAX
-                    && !line.contains("\"")
-                    && !line.contains("//")
-                {
+                // text of strings and comments may run on
+                let is_code = !line.contains('"') && !line.contains("//") && !line.ends_with('\\');
+                if is_code && line.chars().count() > LINE_CHARS_MAX {
                     wrong.push(format!("{path}:{}: over {LINE_CHARS_MAX} columns", number + 1));
                 }
             }
@@ -95,7 +94,9 @@ fn parsers_name_their_specification() {
         for (path, text) in sources(folder) {
             let header: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
             let parser = text.contains("Cursor") || text.contains("Sliced");
-            if parser && !path.ends_with("mod.rs") && !header.contains("Spec:") {
+            let helps = ["mod.rs", "fuzz.rs", "samples.rs", "reading.rs", "tests.rs"];
+            let helps = helps.iter().any(|name| path.ends_with(name));
+            if parser && !helps && !header.contains("Spec:") {
                 wrong.push(format!("{path}: reads bytes, but its header has no `Spec:`"));
             }
         }

@@ -51,7 +51,10 @@ pub fn fuzz(data: &[u8]) {
             let claims = |packet: &crate::model::packet::Packet| {
                 packet.payload_bytes.saturating_add(packet.missing_bytes)
             };
-            assert_eq!(claims(&shorter), claims(&packet), "cut at {cut}");
+            // a header that was captured in part makes the packet opaque: all behind IP counts then
+            if shorter.payload == packet.payload {
+                assert_eq!(claims(&shorter), claims(&packet), "cut at {cut}");
+            }
         }
     }
 }

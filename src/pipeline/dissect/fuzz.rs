@@ -11,8 +11,11 @@ use crate::pipeline::dissect::http;
 use crate::pipeline::dissect::reader::Reader;
 use crate::pipeline::dissect::tls;
 
+/// A fuzz entry: any bytes, no panic.
+pub type Entry = fn(&[u8]);
+
 /// Every protocol, and `any`: the content decides.
-pub const PROTOCOLS: &[(&str, fn(&[u8]))] =
+pub const PROTOCOLS: &[(&str, Entry)] =
     &[("any", any), ("dns", dns::fuzz), ("http", http::fuzz), ("tls", tls::fuzz)];
 
 /// The reader of any protocol as if it were a dissector.

@@ -46,7 +46,10 @@ pub struct Sift<'a> {
     found: Vec<Found>,
     ends: Vec<(Side, Found)>,
     memory: HashMap<FlowView, Vec<Past>, FixedState>,
+    /// Emptied memory of flows that are over.
+    spare: Vec<Vec<Past>>,
     related: Option<Span>,
+    counters: Counters,
 }
 
 /// A hit that a flow had.
@@ -91,7 +94,9 @@ impl<'a> Sift<'a> {
             found: Vec::with_capacity(64),
             ends: Vec::with_capacity(64),
             memory: HashMap::with_hasher(FixedState::with_seed(SEED)),
+            spare: Vec::new(),
             related: None,
+            counters: Counters::default(),
         }
     }
 
@@ -101,7 +106,7 @@ impl<'a> Sift<'a> {
     }
 
     /// Matches the ends of a flow that opened.
-    pub fn flow(&mut self, context: &Context<'_>, counters: &mut Counters, batch: &mut Batch) {
+    pub fn flow(&mut self, context: &Context<'_>, batch: &mut Batch) {
         let Some(index) = self.index else { return };
         let mut ends = std::mem::take(&mut self.ends);
         index.flow(&context.flow, &mut ends);
@@ -110,7 +115,7 @@ impl<'a> Sift<'a> {
             let what = (kind, Place::Flow);
             let Some(found) = self.judge(found, what, context) else { continue };
             let value = Span::default();
-            push(hit(context, what, side, found, value), counters, batch);
+            self.push(hit(context, what, side, found, value), batch);
         }
         self.ends = ends;
     }
@@ -121,7 +126,6 @@ impl<'a> Sift<'a> {
         observation: &Observation<'_>,
         all: &Notes,
         context: &Context<'_>,
-        counters: &mut Counters,
         batch: &mut Batch,
     ) {
         let Some(index) = self.index else { return };
@@ -134,16 +138,30 @@ impl<'a> Sift<'a> {
             let value = *value.get_or_insert_with(|| batch.keep_shown(&observation.value));
             let related = *self.related.get_or_insert_with(|| relate(all, batch));
             let hit = Hit { related, ..hit(context, what, context.side, found, value) };
-            push(hit, counters, batch);
+            self.push(hit, batch);
         }
         self.found = list;
     }
 
     /// Forgets a flow that is over.
     pub fn forget(&mut self, flow: &FlowView) {
-        if !self.memory.is_empty() {
-            self.memory.remove(flow);
+        if self.memory.is_empty() {
+            return;
         }
+        if let Some(mut past) = self.memory.remove(flow) {
+            past.clear();
+            self.spare.push(past);
+        }
+    }
+
+    /// Returns the hits that were counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn push(&mut self, hit: Hit, batch: &mut Batch) {
+        self.counters.count_hit(hit.kind);
+        batch.hits.push(hit);
     }
 
     /// Tells whether a find is news to its flow and place, and grades a half by whether the flow has shown the other.
@@ -158,7 +176,8 @@ impl<'a> Sift<'a> {
         if place == Place::Flow && half.is_none() {
             return Some(found);
         }
-        let past = self.memory.entry(context.flow).or_default();
+        let past =
+            self.memory.entry(context.flow).or_insert_with(|| self.spare.pop().unwrap_or_default());
         let of_indicator = || past.iter().filter(|past| past.indicator == found.indicator);
         let other = half.map(Half::other);
         let both = other.is_some() && of_indicator().any(|past| past.half == other);
@@ -191,11 +210,6 @@ fn hit(
         value,
         related: Span::default(),
     }
-}
-
-fn push(hit: Hit, counters: &mut Counters, batch: &mut Batch) {
-    counters.count_hit(hit.kind);
-    batch.hits.push(hit);
 }
 
 /// Copies what was seen beside a hit; certificates are left out, as a digest says nothing of another certificate.
