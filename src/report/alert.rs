@@ -46,7 +46,7 @@ pub struct Alert {
     /// What saw it.
     pub observer: Observer,
     /// Tags of all sources, sorted.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// What the Elastic Common Schema has no name for.
     pub tapsieve: Own,
@@ -179,7 +179,7 @@ pub struct Dns {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question: Option<DnsQuestion>,
     /// Addresses of the answer.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resolved_ip: Vec<String>,
 }
 
@@ -318,7 +318,7 @@ pub struct MispSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Tags of attribute and event.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
 }
 

@@ -42,8 +42,11 @@ pub fn fuzz(data: &[u8]) {
         let pieces = read(data, 7);
         let both = pieces.frames.len().min(whole.frames.len());
         assert_eq!(pieces.frames[..both], whole.frames[..both]);
-        // many small blocks may reach the bound that few large ones do not
-        if pieces.ended.is_some() {
+        // many small blocks may reach the bound that few large ones do not; and how much a decompressor gives out before it
+        // notices damage depends on how much it was given
+        let stopped =
+            |content: &Content| matches!(content.ended, Some(Err(Trouble::Stopped { .. })));
+        if pieces.ended.is_some() && !(stopped(&pieces) && stopped(&whole)) {
             assert_eq!(pieces, whole);
         }
     }
