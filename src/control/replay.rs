@@ -51,7 +51,7 @@ pub struct Arguments {
 /// Which captures, and how they are read: the same for all commands.
 #[derive(Args, Debug)]
 pub struct InputArguments {
-    /// Matcher threads; 0 does everything on one thread [default: one per core beside the reader's]
+    /// Matcher threads; 0 does everything on one thread [default: one per core beside the reader's, two at least]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
     /// Packets that a worker looks up together
@@ -79,10 +79,13 @@ pub enum Format {
 }
 
 impl InputArguments {
-    /// Returns the number of matcher threads.
+    /// Returns the number of matcher threads. Two share two cores with the reader well; one core does all on one thread.
     pub fn workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, usize::from);
-        self.workers.unwrap_or_else(|| cores().saturating_sub(1).max(1))
+        self.workers.unwrap_or_else(|| match cores() {
+            1 => 0,
+            cores => cores.saturating_sub(1).max(2),
+        })
     }
 
     /// Returns what workers need to know of flows.

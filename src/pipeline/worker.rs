@@ -19,6 +19,7 @@ use crate::model::observation::ObservationKind;
 use crate::model::observation::Place;
 use crate::model::packet::Packet;
 use crate::model::packet::Payload;
+use crate::model::step::Step;
 use crate::model::step::Verdict;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::dissect::dns;
@@ -234,7 +235,16 @@ impl Desk<'_> {
         };
         let segment = Segment::new(packet, payload, side, slot.start(side));
         let notes = &mut self.notes;
-        let feed = |reader: &mut Reader, side, bytes: &[u8]| reader.feed(side, bytes, notes);
+        let is_whole = slot.start(Side::Orig).is_some();
+        let feed = |reader: &mut Reader, side, bytes: &[u8]| {
+            let step = reader.feed(side, bytes, notes);
+            // whoever opened a connection and speaks no protocol of ours will not be answered in one
+            let is_alien = is_whole && step.verdict == Verdict::SideDone && reader.is_strange(side);
+            match (is_alien, side) {
+                (true, Side::Orig) => Step { verdict: Verdict::Alien, ..step },
+                _ => step,
+            }
+        };
         let outcome = self.streams.segment(stream, &segment, &mut self.counters, feed);
         let ended = match outcome {
             Outcome::Open => return,

@@ -91,6 +91,15 @@ impl Reader {
         }
     }
 
+    /// Tells whether the first bytes of a side are of no protocol we know.
+    pub fn is_strange(&self, side: Side) -> bool {
+        let [orig, resp] = self.strange;
+        match side {
+            Side::Orig => orig,
+            Side::Resp => resp,
+        }
+    }
+
     /// Probes; `None`: the protocol is known now.
     fn meet(&mut self, side: Side, bytes: &[u8]) -> Option<Verdict> {
         match probe(bytes) {
