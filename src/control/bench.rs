@@ -108,7 +108,7 @@ fn floor(arguments: &FloorArguments) -> Result<u8, Failure> {
     std::hint::black_box(touched);
     output::say_all(files.damages());
     tell("floor", secs, frames, bytes);
-    end(frames, files.names().is_empty())
+    end(frames)
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
@@ -138,13 +138,10 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
     let name = arguments.stop_after.to_possible_value();
     let name = name.as_ref().map_or("replay", |value| value.get_name());
     tell(name, secs, counters.captured_packets, counters.captured_bytes);
-    end(counters.captured_packets, names.is_empty())
+    end(counters.captured_packets)
 }
 
-fn end(frames: u64, nothing: bool) -> Result<u8, Failure> {
-    if nothing {
-        return Err(Failure::NoInput);
-    }
+fn end(frames: u64) -> Result<u8, Failure> {
     if frames == 0 {
         return Err(Failure::Usage("the capture has no frame to measure with".to_owned()));
     }

@@ -64,9 +64,9 @@ impl Command {
 /// Why a command could not do its work: one line for people.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// No input holds anything to read; the lines before said why.
-    #[error("nothing to read: no input is a capture")]
-    NoInput,
+    /// No input is a capture; what is wrong with the last one.
+    #[error("{0}")]
+    NoInput(String),
     /// Indicators that cannot be used.
     #[error(transparent)]
     Intel(#[from] IntelError),

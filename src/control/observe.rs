@@ -56,11 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     if let Some(failure) = output::failure(outcome.reported) {
         return Err(failure);
     }
-    match (names.is_empty(), outcome.files.damages().is_empty()) {
-        (true, _) => Err(Failure::NoInput),
-        (false, true) => Ok(DONE),
-        (false, false) => Ok(DAMAGED),
-    }
+    Ok(if outcome.files.damages().is_empty() { DONE } else { DAMAGED })
 }
 
 fn kind(name: &str) -> Result<ObservationKind, String> {

@@ -29,13 +29,24 @@ pub fn say_all<T: Display>(lines: &[T]) {
 ///
 /// # Errors
 ///
-/// `Usage` when the filter does not compile.
+/// `Usage` when the filter does not compile, `NoInput` when nothing is a capture.
 pub fn open(arguments: &InputArguments) -> Result<Files, Failure> {
     let filter = match &arguments.filter {
         Some(text) => Some(Filter::new(text).map_err(|error| Failure::Usage(error.to_string()))?),
         None => None,
     };
-    Ok(Files::open(&arguments.inputs, filter))
+    let files = Files::open(&arguments.inputs, filter);
+    if !files.names().is_empty() {
+        return Ok(files);
+    }
+    // one line for each input that is of no use; the last is the error
+    match files.damages().split_last() {
+        Some((last, others)) => {
+            say_all(others);
+            Err(Failure::NoInput(last.to_string()))
+        }
+        None => Err(Failure::NoInput("no input is a capture: give pcap or pcapng".to_owned())),
+    }
 }
 
 /// Opens a sink: `-` is standard output.

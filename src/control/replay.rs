@@ -177,9 +177,6 @@ fn finish(
         output::write_anew(path, &text.map_err(|error| Failure::Usage(error.to_string()))?)?;
     }
     let clean = outcome.files.damages().is_empty() && compiled.damages.is_empty();
-    if outcome.files.names().is_empty() {
-        return Err(Failure::NoInput);
-    }
     match output::failure(outcome.reported) {
         Some(failure) => Err(failure),
         None if clean => Ok(DONE),
