@@ -152,9 +152,11 @@ fn answers_of_every_shape() {
 fn csv_as_misp_writes_it() {
     let text = "uuid,event_id,category,type,value,comment,to_ids,date,object_relation,attribute_tag,object_uuid,object_name,object_meta_category,event_info,event_source_org,event_tag\r\n\
         \"2d72a64d-a1bc-5bf6-915e-215bdbf26eaf\",7,\"Network activity\",\"domain\",\"evil.example\",\"a \"\"quoted\"\"\nremark, with comma\",1,1418217066,\"\",\"tlp:red,misp-galaxy:a=\"\"b, c\"\"\",\"\",\"\",\"\",\"Campaign X\",\"CERN\",\"osint\"\r\n\
-        ,7,x,text,t13d1516h2_8daaf6152771_e5627efa2ab1,,0,0,ja4-fingerprint,,u,ja4-plus,network,,,\r\n\
+        ,7,x,text,t13d1516h2_8daaf6152771_e5627efa2ab1,,0,0,\
+        ja4-fingerprint,,u,ja4-plus,network,,,\r\n\
         ,7,x,domain,quiet.example,,0,0,,,,,,,,\r\n\
-        ,7,x,ja3-fingerprint-md5,e7d705a3286e19ea42f587b344ee6865,,0,0,ja3-fingerprint-md5,,u,ja3s,network,,,\r\n\
+        ,7,x,ja3-fingerprint-md5,e7d705a3286e19ea42f587b344ee6865,,0,0,\
+        ja3-fingerprint-md5,,u,ja3s,network,,,\r\n\
         short row\r\n";
     let md5 = "e7d705a3286e19ea42f587b344ee6865";
     let compiled = check(
