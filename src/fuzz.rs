@@ -1,5 +1,6 @@
-//! Fuzz targets by name. The entries, and what they assert, lie beside the code that they fuzz; their seeds and the inputs
-//! that once broke something lie in `tests/fuzz/` and are replayed here by every test run, with the stable compiler.
+//! Fuzz targets by name. The entries, and what they assert, lie beside the code that they fuzz;
+//! their seeds and the inputs that once broke something lie in `tests/fuzz/` and are replayed here
+//! by every test run, with the stable compiler.
 
 use crate::control::intel;
 use crate::pipeline::capture;
@@ -13,7 +14,8 @@ type Entry = fn(&[u8]);
 /// The entries beside `dissect`, by the name of their folder in `tests/fuzz/`.
 const ENTRIES: &[(&str, Entry)] = &[("decode", decode), ("capture", capture), ("feed", feed)];
 
-/// Reads bytes with the dissector that the environment variable `PROTO` names, else with the one that knows them.
+/// Reads bytes with the dissector that the environment variable `PROTO` names, else with the one
+/// that knows them.
 ///
 /// # Panics
 /// When no dissector has that name.

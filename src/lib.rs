@@ -1,6 +1,7 @@
 //! tapsieve sieves network traffic for indicators of compromise.
 //!
-//! Modules in the order data meets them; `docs/ARCHITECTURE.md` is the map, and says which law each folder lives under.
+//! Modules in the order data meets them; `docs/ARCHITECTURE.md` is the map, and says which law each
+//! folder lives under.
 
 pub mod model;
 pub mod pipeline;

@@ -1,7 +1,8 @@
 //! Law: after warm-up no heap call per packet, on the capturer's way and on the worker's.
 //!
-//! Each case of `fixtures/` is read over and over on one thread, two hours of packet time apart, so that every pass opens
-//! new flows of the same shapes. Apart from the other tests, because the counting allocator is the whole binary's.
+//! Each case of `fixtures/` is read over and over on one thread, two hours of packet time apart, so
+//! that every pass opens new flows of the same shapes. Apart from the other tests, because the
+//! counting allocator is the whole binary's.
 
 use allocation_counter::measure;
 use std::fs;
@@ -37,8 +38,9 @@ const COUNTED_PASSES: u64 = 3;
 /// Packet time between passes: longer than any flow's idle limit.
 const PASS_NANOS: u64 = 7_200 * 1_000_000_000;
 
-/// Heap calls for one certificate: x509-parser builds lists of its extensions and names. Certificates are sent in the clear
-/// up to TLS 1.2 and once in a connection, so this is no cost per packet.
+/// Heap calls for one certificate: x509-parser builds lists of its extensions and names.
+/// Certificates are sent in the clear up to TLS 1.2 and once in a connection, so this is no cost
+/// per packet.
 const CALLS_PER_CERTIFICATE_MAX: u64 = 64;
 
 /// Ethernet, which `Files` is given as one file.
@@ -113,7 +115,8 @@ fn settings(compiled: &Compiled) -> WorkerSettings<'_> {
     }
 }
 
-/// Reads a source turn by turn; returns heap calls and counts of the turns `counted`, as both loops make them.
+/// Reads a source turn by turn; returns heap calls and counts of the turns `counted`, as both loops
+/// make them.
 fn run(source: impl Source, compiled: &Compiled, turns: u64, warm_up: u64) -> (u64, Counters) {
     let mut capturer = Capturer::new(source, Depth::Match, 1);
     let mut worker = Worker::new(0, 1, settings(compiled));

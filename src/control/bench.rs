@@ -154,6 +154,7 @@ fn tell(what: &str, secs: f64, frames: u64, bytes: u64) {
     let mpps = frames as f64 / secs / 1e6;
     let gbits = bytes as f64 * 8.0 / secs / 1e9;
     println!(
-        "{what:<8} {frames} packets {bytes} bytes {secs:.3} s  {per_frame:.1} ns/packet  {mpps:.2} Mpps  {gbits:.2} Gbit/s"
+        "{what:<8} {frames} packets {bytes} bytes {secs:.3} s  {per_frame:.1} ns/packet  \
+         {mpps:.2} Mpps  {gbits:.2} Gbit/s"
     );
 }

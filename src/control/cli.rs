@@ -31,7 +31,8 @@ pub enum Command {
 /// What can be asked of indicators.
 #[derive(Subcommand, Debug)]
 pub enum Intel {
-    /// Say what matches a value and from which events, or why nothing does; without VALUE, list all that is left out
+    /// Say what matches a value and from which events, or why nothing does; without VALUE, list all
+    /// that is left out
     Explain(ExplainArguments),
 }
 

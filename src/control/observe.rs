@@ -22,7 +22,8 @@ use std::path::Path;
 /// What can be said to `observe`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// Print this kind alone; may be given again [possible values: flow, dns_query, dns_answer, dns_name, tls_sni ...]
+    /// Print this kind alone; may be given again [possible values: flow, dns_query, dns_answer,
+    /// dns_name, tls_sni ...]
     #[arg(long = "kind", value_name = "KIND", value_parser = kind)]
     kinds: Vec<ObservationKind>,
     #[command(flatten)]

@@ -51,11 +51,13 @@ pub struct Arguments {
 /// Which captures, and how they are read: the same for all commands.
 #[derive(Args, Debug)]
 pub struct InputArguments {
-    /// Matcher threads; 0 does everything on one thread [default: one per core beside the reader's, two at least]
+    /// Matcher threads; 0 does everything on one thread [default: one per core beside the
+    /// reader's, two at least]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
     /// Packets that a worker looks up together
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch: u32,
     /// Read only packets that this BPF expression names (as tcpdump's)
     #[arg(long, value_name = "EXPRESSION")]
@@ -66,7 +68,8 @@ pub struct InputArguments {
     /// Seconds after which any other flow without packets is over
     #[arg(long, value_name = "SECS", default_value_t = crate::model::limits::OTHER_IDLE_SECS)]
     pub other_idle_secs: u32,
-    /// Captures: files, directories, patterns, `-` for standard input; pcap or pcapng, plain or in gzip, zstd or lz4
+    /// Captures: files, directories, patterns, `-` for standard input; pcap or pcapng, plain or in
+    /// gzip, zstd or lz4
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
 }
@@ -79,7 +82,8 @@ pub enum Format {
 }
 
 impl InputArguments {
-    /// Returns the number of matcher threads. Two share two cores with the reader well; one core does all on one thread.
+    /// Returns the number of matcher threads. Two share two cores with the reader well; one core
+    /// does all on one thread.
     pub fn workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, usize::from);
         self.workers.unwrap_or_else(|| match cores() {
@@ -163,7 +167,6 @@ fn finish(
     if let Some(path) = &arguments.metrics {
         let text = metrics::exposition(&Totals {
             counters: &outcome.counters,
-            flows_active: outcome.counters.flows_open,
             alerts: &reported.alerts,
             alerts_lost: reported.lost,
             sink: if arguments.alerts.as_os_str() == "-" { "stdout" } else { "file" },

@@ -1,7 +1,7 @@
 //! Threads of a run: one that captures, those that match, one that reports; and how they end.
 //!
-//! Stopping is an order: the capturer ends with its source, which closes the workers' channels; they drain and close the
-//! reporter's; it drains and closes the sinks.
+//! Stopping is an order: the capturer ends with its source, which closes the workers' channels;
+//! they drain and close the reporter's; it drains and closes the sinks.
 
 use crate::control::cli::Failure;
 use crate::model::batch::Batch;
@@ -39,7 +39,8 @@ const BLOCKS_SPARE: usize = 2;
 /// Batches in circulation for each worker.
 const BATCHES_PER_WORKER: usize = 4;
 
-/// Seed of the flow hash. Files cannot answer, so nobody can search for collisions with it; the live sensor draws its own.
+/// Seed of the flow hash. Files cannot answer, so nobody can search for collisions with it; the
+/// live sensor draws its own.
 const HASH_SEED: u64 = 0x7461_7073_6965_7665;
 
 /// What is to be run.
@@ -80,7 +81,8 @@ pub fn run(plan: Plan<'_>) -> Result<Outcome, Failure> {
     if plan.workers == 0 { Ok(run_inline(plan, &signals)) } else { run_threads(plan, &signals) }
 }
 
-/// Both loops and the reporter, turn by turn, on this thread. Not inlined: `make icount` counts what lies inside it.
+/// Both loops and the reporter, turn by turn, on this thread. Not inlined: `make icount` counts
+/// what lies inside it.
 #[inline(never)]
 fn run_inline(plan: Plan<'_>, signals: &Signals) -> Outcome {
     let mut capturer = Capturer::new(plan.files, plan.depth, HASH_SEED);

@@ -83,7 +83,8 @@ impl Batch {
         span
     }
 
-    /// Copies a value in as users see it: digests as lower-case hex, addresses in their canonical text (RFC 5952).
+    /// Copies a value in as users see it: digests as lower-case hex, addresses in their canonical
+    /// text (RFC 5952).
     pub fn keep_shown(&mut self, value: &Value<'_>) -> Span {
         let at = narrow(self.bytes.len());
         match value {

@@ -6,16 +6,19 @@ use crate::model::packet::Frame;
 use crate::model::packet::FrameId;
 use crate::model::packet::Packet;
 
-/// Frames as they arrived, with each shard's list of decoded packets; allocated once, reused for ever.
+/// Frames as they arrived, with each shard's list of decoded packets; allocated once, reused for
+/// ever.
 #[derive(Debug)]
 pub struct Block {
-    /// The bytes as read. Its length is its capacity: a source writes into it, and `frames` say what is valid.
+    /// The bytes as read. Its length is its capacity: a source writes into it, and `frames` say
+    /// what is valid.
     pub bytes: Vec<u8>,
     /// The frames in the order read.
     pub frames: Vec<Frame>,
     /// For each shard its packets, in the order read.
     pub shards: Vec<Vec<Packet>>,
-    /// No later block holds a frame before this one: every shard's watermark once the block is done.
+    /// No later block holds a frame before this one: every shard's watermark once the block is
+    /// done.
     pub last: FrameId,
     /// Whole seconds of the latest time seen up to the block's end.
     pub clock_secs: u32,

@@ -1,4 +1,5 @@
-//! Counters: one table that makes the struct, its sum, and the rows of `/metrics` and of the summary.
+//! Counters: one table that makes the struct, its sum, and the rows of `/metrics` and of the
+//! summary.
 //!
 //! Each thread owns one `Counters` of plain numbers; they are added up when someone asks.
 
@@ -11,6 +12,8 @@ macro_rules! counters {
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Counters {
             $(#[doc = $metric] pub $field: u64,)*
+            /// Flows that are open now: a gauge.
+            pub flows_active: u64,
             /// Observations by kind, in the order of `ObservationKind::ALL`.
             pub observations: [u64; ObservationKind::ALL.len()],
             /// Hits by kind of observation, in the same order.
@@ -21,6 +24,7 @@ macro_rules! counters {
             /// Adds another thread's counts.
             pub fn add(&mut self, other: &Self) {
                 $(self.$field = self.$field.saturating_add(other.$field);)*
+                self.flows_active = self.flows_active.saturating_add(other.flows_active);
                 let pairs = self.observations.iter_mut().zip(&other.observations);
                 pairs.for_each(|(sum, n)| *sum = sum.saturating_add(*n));
                 let pairs = self.hits.iter_mut().zip(&other.hits);
@@ -37,7 +41,8 @@ macro_rules! counters {
                 bump(&mut self.hits, kind);
             }
 
-            /// Returns the metric name (without the `tapsieve_` prefix), the labels and the value of each counter.
+            /// Returns the metric name (without the `tapsieve_` prefix), the labels and the value of
+            /// each counter.
             pub fn rows(&self) -> Vec<Row> {
                 vec![$(Row {
                     metric: $metric,
@@ -79,12 +84,13 @@ counters! {
     decode_ip_truncated = "decode_failures_total" { layer = "ip", reason = "truncated" },
     decode_ip_malformed = "decode_failures_total" { layer = "ip", reason = "malformed" },
     decode_ip_fragment = "decode_failures_total" { layer = "ip", reason = "fragment" },
-    decode_transport_truncated = "decode_failures_total" { layer = "transport", reason = "truncated" },
-    decode_transport_malformed = "decode_failures_total" { layer = "transport", reason = "malformed" },
+    decode_transport_truncated =
+        "decode_failures_total" { layer = "transport", reason = "truncated" },
+    decode_transport_malformed =
+        "decode_failures_total" { layer = "transport", reason = "malformed" },
     // flow: packets that reached the table
     packets = "flow_packets_total" {},
     flows = "flows_total" {},
-    flows_open = "flows_open_at_end_total" {},
     flows_evicted = "flows_evicted_total" {},
     flows_expired = "flows_expired_total" {},
     // reassembly: what a side's reading missed

@@ -7,7 +7,8 @@ use crate::model::observation::names;
 pub struct IndicatorId(pub u32);
 
 names! {
-    /// MISP attribute types that a set can hold; JA3S and JA4 have none in MISP and are named after their objects.
+    /// MISP attribute types that a set can hold; JA3S and JA4 have none in MISP and are named after
+    /// their objects.
     IndicatorType {
         /// Address or prefix; the role is context.
         IpSrc = "ip-src",

@@ -4,15 +4,17 @@
 /// A longer record is skipped and counted.
 pub const FRAME_BYTES_MAX: u32 = 262_144;
 
-/// Bytes of a block's memory: large reads into a reused buffer beat `mmap`; two of these fit a second-level cache.
+/// Bytes of a block's memory: large reads into a reused buffer beat `mmap`; two of these fit a
+/// second-level cache.
 pub const BLOCK_BYTES: usize = 512 * 1024;
 const _: () = assert!(BLOCK_BYTES >= 2 * 262_144);
 
-/// Frames in one block: bounds the shards' packet lists when frames are tiny (512 KiB / 60 B is about 8,700).
+/// Frames in one block: bounds the shards' packet lists when frames are tiny (512 KiB / 60 B is
+/// about 8,700).
 pub const BLOCK_FRAMES_MAX: usize = 8_192;
 
-/// Bytes of a record that a source skips as oversized; a longer claim is damage, because no capture program
-/// writes it (libpcap's largest snap length, that of D-Bus, is 128 MiB).
+/// Bytes of a record that a source skips as oversized; a longer claim is damage, because no capture
+/// program writes it (libpcap's largest snap length, that of D-Bus, is 128 MiB).
 pub const OVERSIZED_BYTES_MAX: u32 = 128 * 1024 * 1024;
 
 /// Bytes of one pcapng block that is read whole: the longest frame and 64 KiB for its options.
@@ -40,14 +42,15 @@ pub const TCP_IDLE_SECS: u32 = 3_600;
 /// Idle time after which any other flow is over (contract §3).
 pub const OTHER_IDLE_SECS: u32 = 120;
 
-/// Unread bytes kept for one side of one flow: one TLS record (RFC 8446 §5.1) and some, one HTTP head.
-/// Certificate chains are the longest messages we join.
+/// Unread bytes kept for one side of one flow: one TLS record (RFC 8446 §5.1) and some, one HTTP
+/// head. Certificate chains are the longest messages we join.
 pub const SIDE_BYTES_MAX: usize = 64 * 1024;
 
 /// Out-of-order segments kept for one side of one flow.
 pub const SIDE_SEGMENTS_MAX: usize = 64;
 
-/// Unread bytes kept by one worker for all its flows; at the bound the oldest stream's reading ends.
+/// Unread bytes kept by one worker for all its flows; at the bound the oldest stream's reading
+/// ends.
 pub const REASSEMBLY_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Bytes of one TLS handshake message kept while it is split over records and segments.
@@ -64,23 +67,27 @@ pub const HTTP_HEADERS_MAX: usize = 128;
 /// Characters of an HTTP method; the longest registered one has 17.
 pub const HTTP_METHOD_BYTES_MAX: usize = 32;
 
-/// Bytes in which the version of an HTTP request line is looked for where the method alone does not tell;
-/// RFC 9112 §3 asks all to support 8,000.
+/// Bytes in which the version of an HTTP request line is looked for where the method alone does not
+/// tell; RFC 9112 §3 asks all to support 8,000.
 pub const HTTP_LINE_BYTES_MAX: usize = 8 * 1024;
 
-/// Bytes kept of an HTTP header value that is folded over lines; folding is obsolete, and was for short values.
+/// Bytes kept of an HTTP header value that is folded over lines; folding is obsolete, and was for
+/// short values.
 pub const HTTP_FOLDED_BYTES_MAX: usize = 2 * 1024;
 
 /// Certificates read of one chain.
 pub const CERTIFICATES_MAX: usize = 16;
 
-/// Octets of a domain name in text form without the final dot, every octet escaped as `\ddd` (RFC 1035 §5.1): 255 × 4.
+/// Octets of a domain name in text form without the final dot, every octet escaped as `\ddd` (RFC
+/// 1035 §5.1): 255 × 4.
 pub const NAME_TEXT_BYTES_MAX: usize = 1_020;
 
-/// Pointers followed in one compressed DNS name (RFC 1035 §4.1.4 sets none; a name has at most 127 labels).
+/// Pointers followed in one compressed DNS name (RFC 1035 §4.1.4 sets none; a name has at most 127
+/// labels).
 pub const DNS_POINTERS_MAX: usize = 128;
 
-/// Resource records read of one DNS message; a 64 KiB message holds about 4,000 of the smallest useful ones.
+/// Resource records read of one DNS message; a 64 KiB message holds about 4,000 of the smallest
+/// useful ones.
 pub const DNS_RECORDS_MAX: usize = 4_096;
 
 /// Observations of one packet or one reassembled stretch.
@@ -93,17 +100,19 @@ const _: () = assert!(NOTES_BYTES_MAX < 1 << 31);
 /// Bytes of an observed value; a longer one is not matched, and counted.
 pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 
-/// Distinct values remembered for one flow, so that each is told once; the oldest are forgotten first.
+/// Distinct values remembered for one flow, so that each is told once; the oldest are forgotten
+/// first.
 pub const FLOW_VALUES_MAX: usize = 1_024;
 
-/// Seconds of packet time for which an alert waits for an earlier one: captures of several queues or taps
-/// are out of order by milliseconds; a minute also covers buffers written late.
+/// Seconds of packet time for which an alert waits for an earlier one: captures of several queues
+/// or taps are out of order by milliseconds; a minute also covers buffers written late.
 pub const REORDER_SECS: u32 = 60;
 
 /// Alerts that wait so at once; at the bound the earliest goes (about 2 KiB each: 128 MiB).
 pub const ALERTS_HELD_MAX: usize = 65_536;
 
-/// Shortest IPv4 prefix of an indicator: no network holds more than a /8, and half the world is none.
+/// Shortest IPv4 prefix of an indicator: no network holds more than a /8, and half the world is
+/// none.
 pub const PREFIX_V4_BITS_MIN: u8 = 8;
 
 /// Shortest IPv6 prefix of an indicator: regions hold /12s, and hardly any network more than a /16.
@@ -117,7 +126,8 @@ const _: () = assert!(URL_BYTES_MAX < 1 << 14);
 /// Shortest part between two `*` that is looked for in user agents; a shorter one is in nearly all.
 pub const SUBSTRING_BYTES_MIN: usize = 4;
 
-/// Indicators and places that one flow remembers to have alerted on; beyond them a repeated value may alert again.
+/// Indicators and places that one flow remembers to have alerted on; beyond them a repeated value
+/// may alert again.
 pub const FLOW_HITS_MAX: usize = 256;
 
 /// Other values of the same message that an alert tells.

@@ -1,4 +1,5 @@
-//! Nouns: the values that cross a border between stages or threads. No I/O, no clock, nothing of ours imported.
+//! Nouns: the values that cross a border between stages or threads. No I/O, no clock, nothing of
+//! ours imported.
 #![cfg_attr(
     not(test),
     deny(

@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
     /// Bytes that need not be shown again, from the first given. May be more than were given: what
-    /// comes next is then skipped unseen (a body, an encrypted record), and a gap inside it does no harm.
+    /// comes next is then skipped unseen (a body, an encrypted record), and a gap inside it does
+    /// no harm.
     pub consumed: u64,
     /// Whether to go on.
     pub verdict: Verdict,

@@ -3,8 +3,8 @@
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
 
-/// One attribute, or one line of a list, that gave an indicator. Unknown fields are `None` or empty.
-/// The derived order is the order of `sources` in alerts.
+/// One attribute, or one line of a list, that gave an indicator. Unknown fields are `None` or
+/// empty. The derived order is the order of `sources` in alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
     /// MISP attribute UUID.
@@ -39,7 +39,8 @@ pub trait Catalog: Send + Sync {
     /// Returns an indicator's type and its value as MISP has it; `None` for an id of another set.
     fn indicator(&self, id: IndicatorId) -> Option<(IndicatorType, &str)>;
 
-    /// Returns the canonical text of an indicator, which with its type says which one it is in every set.
+    /// Returns the canonical text of an indicator, which with its type says which one it is in
+    /// every set.
     fn canonical(&self, id: IndicatorId) -> Option<String>;
 
     /// Returns who told of it, sorted.

@@ -66,7 +66,8 @@ impl UrlPattern {
             buffer.bytes.truncate(index(host_bytes));
         }
         let key = String::from_utf8(buffer.bytes).map_err(|_| Refusal::BadUrl)?.into_boxed_str();
-        // a scheme without a port names its default one (RFC 9110 §4.2.1); a host alone names all of it
+        // a scheme without a port names its default one (RFC 9110 §4.2.1); a host alone names all
+        // of it
         let is_implied = scheme == Scheme::Http && shape != UrlShape::HostOnly;
         let port = port.or(is_implied.then_some(scheme.default_port()));
         Ok(Self { key, host_bytes, scheme, port, shape })

@@ -1,7 +1,8 @@
 //! Loop 1: source, decode, shard, channel.
 //!
-//! A fixed set of blocks circulates: the source fills one, every frame is decoded into the packet list of its shard, the block
-//! goes to all workers at once, and comes back when the last of them is done. A replay waits for a free block: nothing is lost.
+//! A fixed set of blocks circulates: the source fills one, every frame is decoded into the packet
+//! list of its shard, the block goes to all workers at once, and comes back when the last of them
+//! is done. A replay waits for a free block: nothing is lost.
 
 use crate::model::block::Block;
 use crate::model::bytes::index;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
-/// How deep frames go; the rest of the pipeline is cut off, so that its cost can be seen (`bench replay --stop-after`).
+/// How deep frames go; the rest of the pipeline is cut off, so that its cost can be seen (`bench
+/// replay --stop-after`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Depth {
     /// Frames are found.
@@ -39,8 +41,17 @@ pub struct Capturer<S> {
     hasher: FlowHasher,
     depth: Depth,
     counters: Counters,
-    clock_secs: u32,
+    clock: Clock,
     wire_bytes: u64,
+}
+
+/// The time that flows expire by, in seconds: never goes back, and follows a leap of more than a
+/// day only once the next frame is as late, so that one broken time stamp does not end all flows,
+/// or keep all that follow alive.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock {
+    secs: u32,
+    leap: Option<u32>,
 }
 
 /// What a capturer has when its source has ended.
@@ -59,7 +70,8 @@ pub struct Captured<S> {
 pub struct Circuit {
     /// One channel for each worker.
     pub workers: Vec<Sender<Arc<Block>>>,
-    /// One token for each block that a worker let go of; holds more than can be under way, so workers never wait.
+    /// One token for each block that a worker let go of; holds more than can be under way, so
+    /// workers never wait.
     pub returns: Receiver<()>,
     /// The circulating blocks.
     pub blocks: Vec<Arc<Block>>,
@@ -73,12 +85,13 @@ impl<S: Source> Capturer<S> {
             hasher: FlowHasher::new(seed),
             depth,
             counters: Counters::default(),
-            clock_secs: 0,
+            clock: Clock::default(),
             wire_bytes: 0,
         }
     }
 
-    /// Fills and hands over blocks until the source has ended, `stop` is set, or the workers are gone.
+    /// Fills and hands over blocks until the source has ended, `stop` is set, or the workers are
+    /// gone.
     pub fn run(mut self, mut circuit: Circuit, stop: &AtomicBool) -> Captured<S> {
         let mut next = 0;
         while !stop.load(Ordering::Relaxed) {
@@ -102,7 +115,7 @@ impl<S: Source> Capturer<S> {
         if self.depth >= Depth::Decode {
             self.decode(block);
         }
-        block.clock_secs = self.clock_secs;
+        block.clock_secs = self.clock.secs;
         state
     }
 
@@ -119,19 +132,38 @@ impl<S: Source> Capturer<S> {
     fn decode(&mut self, block: &mut Block) {
         let shards = u64::try_from(block.shards.len()).unwrap_or(1);
         for frame in &block.frames {
-            self.clock_secs = self.clock_secs.max(frame.time.secs());
+            self.clock.see(frame.time.secs());
             let at = index(frame.at);
             let end = at.saturating_add(index(frame.captured_bytes));
             let bytes = block.bytes.get(at..end).unwrap_or_default();
             match decode(frame, bytes, &self.hasher) {
                 Ok(mut packet) => {
-                    packet.clock_secs = self.clock_secs;
+                    packet.clock_secs = self.clock.secs;
                     if let Some(shard) = block.shards.get_mut(shard_of(packet.hash, shards)) {
                         shard.push(packet);
                     }
                 }
                 Err(error) => error.count(&mut self.counters),
             }
+        }
+    }
+}
+
+impl Clock {
+    /// Leaps of more seconds wait for a second frame.
+    const LEAP_SECS: u32 = 86_400;
+
+    fn see(&mut self, secs: u32) {
+        let leaps = |from: u32| from > 0 && secs.saturating_sub(from) > Self::LEAP_SECS;
+        if let Some(leap) = self.leap.take()
+            && secs >= leap
+        {
+            self.secs = self.secs.max(leap);
+        }
+        if leaps(self.secs) {
+            self.leap = Some(secs);
+        } else {
+            self.secs = self.secs.max(secs);
         }
     }
 }
@@ -158,7 +190,27 @@ fn following(slot: usize, slots: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::Clock;
     use super::shard_of;
+
+    /// Seconds of frames, then the clock after the last.
+    fn check(frames: &[u32], clock: u32) {
+        let mut seen = Clock::default();
+        frames.iter().for_each(|secs| seen.see(*secs));
+        assert_eq!(seen.secs, clock, "{frames:?}");
+    }
+
+    #[test]
+    fn a_leap_needs_two_frames() {
+        check(&[100], 100);
+        check(&[1_000, 2_000, 1_500], 2_000);
+        check(&[1_000, 4_000_000_000], 1_000);
+        check(&[1_000, 4_000_000_000, 1_001, 1_002], 1_002);
+        check(&[1_000, 4_000_000_000, 1_001, 4_000_000_000], 1_001);
+        check(&[1_000, 200_000, 200_001], 200_001);
+        check(&[1_000, 200_000, 400_000], 200_000);
+        check(&[1_000, 200_000, 400_000, 400_000], 400_000);
+    }
 
     #[test]
     fn shards_are_within_bounds_and_even() {

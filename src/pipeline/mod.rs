@@ -1,4 +1,5 @@
-//! Per packet: bytes become packets, flows, observations and hits. No panic, no heap after warm-up, no lock, no clock, no log.
+//! Per packet: bytes become packets, flows, observations and hits. No panic, no heap after warm-up,
+//! no lock, no clock, no log.
 #![cfg_attr(
     not(test),
     deny(

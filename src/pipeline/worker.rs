@@ -1,7 +1,8 @@
 //! Loop 2: channel, flow, dissect, match, hits; the only file that knows that order.
 //!
-//! A worker shares nothing mutable: it owns its flows, streams, counters and batch. Addresses are matched once, when a flow
-//! opens; values when they are first seen in their flow. Once a flow's reading is finished, its packets only count.
+//! A worker shares nothing mutable: it owns its flows, streams, counters and batch. Addresses are
+//! matched once, when a flow opens; values when they are first seen in their flow. Once a flow's
+//! reading is finished, its packets only count.
 
 use crate::model::batch::Batch;
 use crate::model::batch::FlowTotals;
@@ -33,7 +34,6 @@ use crate::pipeline::flow::stream::Streams;
 use crate::pipeline::flow::table::Entry;
 use crate::pipeline::flow::table::Event;
 use crate::pipeline::flow::table::FlowTable;
-use crate::pipeline::flow::table::GATHER_MAX;
 use crate::pipeline::flow::table::Hint;
 use crate::pipeline::flow::table::Hints;
 use crate::pipeline::flow::told::Told;
@@ -46,7 +46,11 @@ use std::hash::BuildHasher;
 /// Slots that the sweep looks at for each packet read: as many as flows can open.
 const VISITS_PER_PACKET: u32 = 2;
 
-/// Packets of a UDP flow after which a datagram of no protocol we know ends its reading: the first may be a stray.
+/// Slots that the sweep looks at for each block, however few packets it has.
+const VISITS_PER_BLOCK: usize = 64;
+
+/// Packets of a UDP flow after which a datagram of no protocol we know ends its reading: the first
+/// may be a stray.
 const ALIEN_PACKETS: u64 = 8;
 
 /// Sightings in a batch before it is handed over while the last flows end.
@@ -75,7 +79,8 @@ pub struct FlowSettings {
     pub tcp_idle_secs: u32,
     /// Seconds after which any other flow without packets is over.
     pub other_idle_secs: u32,
-    /// Packets looked up together, at most `GATHER_MAX`.
+    /// Packets looked up together, 1 and more: enough misses in flight for any core, few enough to
+    /// stay in its cache.
     pub batch: u32,
 }
 
@@ -104,7 +109,8 @@ struct Desk<'a> {
 }
 
 impl<'a> Worker<'a> {
-    /// Returns the worker of one of `shards` shards; together their tables hold `limits::FLOWS_MAX` flows.
+    /// Returns the worker of one of `shards` shards; together their tables hold `limits::FLOWS_MAX`
+    /// flows.
     pub fn new(shard: usize, shards: usize, settings: WorkerSettings<'a>) -> Self {
         let share = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
         let flows_max = FLOWS_MAX.checked_div(share).unwrap_or(FLOWS_MAX).max(1);
@@ -113,9 +119,9 @@ impl<'a> Worker<'a> {
             shard,
             table: FlowTable::new(flows_max, tcp_idle_secs, other_idle_secs),
             hints: Hints::default(),
-            ended: Vec::with_capacity(GATHER_MAX),
+            ended: Vec::with_capacity(VISITS_PER_BLOCK),
             clock_secs: 0,
-            batch: index(batch).clamp(1, GATHER_MAX),
+            batch: index(batch).max(1),
             desk: Desk {
                 settings,
                 streams: Streams::new(flows_max),
@@ -148,21 +154,24 @@ impl<'a> Worker<'a> {
             self.sweep(gathered.len(), clock_secs, batch);
         }
         // also where this shard has few packets
-        self.sweep(GATHER_MAX, block.clock_secs, batch);
+        self.sweep(VISITS_PER_BLOCK, block.clock_secs, batch);
     }
 
-    /// Ends all flows and returns the counts; `hand_over` takes a full batch and leaves an empty one.
+    /// Ends all flows and returns the counts; `hand_over` takes a full batch and leaves an empty
+    /// one.
     pub fn end(mut self, batch: &mut Batch, hand_over: &mut impl FnMut(&mut Batch)) -> Counters {
-        let mut counters = self.desk.counters;
-        counters.flows_open = u64::from(self.table.live());
-        if self.desk.settings.observed.contains(&ObservationKind::Flow) {
-            self.table.drain(self.clock_secs, &mut counters, &mut |end| {
+        let mut counters = Counters::default();
+        let told = self.desk.settings.observed.contains(&ObservationKind::Flow);
+        self.table.drain(self.clock_secs, told, &mut counters, &mut |end| {
+            self.desk.release(&end);
+            if told {
                 batch.sightings.push(flow_sighting(&end));
-                if batch.sightings.len() >= SIGHTINGS_MAX {
-                    hand_over(batch);
-                }
-            });
-        }
+            }
+            if batch.sightings.len() >= SIGHTINGS_MAX {
+                hand_over(batch);
+            }
+        });
+        counters.add(&self.desk.counters);
         counters.observations_refused = self.desk.notes.refused();
         counters.add(self.desk.sift.counters());
         counters
@@ -238,7 +247,8 @@ impl Desk<'_> {
         let is_whole = slot.start(Side::Orig).is_some();
         let feed = |reader: &mut Reader, side, bytes: &[u8]| {
             let step = reader.feed(side, bytes, notes);
-            // whoever opened a connection and speaks no protocol of ours will not be answered in one
+            // whoever opened a connection and speaks no protocol of ours will not be answered in
+            // one
             let is_alien = is_whole && step.verdict == Verdict::SideDone && reader.is_strange(side);
             match (is_alien, side) {
                 (true, Side::Orig) => Step { verdict: Verdict::Alien, ..step },
@@ -270,7 +280,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Tells each value that is new to its flow: to those who want to see it, and to the indicators.
+    /// Tells each value that is new to its flow: to those who want to see it, and to the
+    /// indicators.
     fn tell(&mut self, packet: &Packet, slot: &mut FlowSlot, side: Side, batch: &mut Batch) {
         if self.notes.is_empty() {
             return;
@@ -294,12 +305,17 @@ impl Desk<'_> {
         self.notes.clear();
     }
 
+    /// Ends the reading of a flow that ended; a hole that was never filled is counted.
+    fn release(&mut self, end: &FlowEnd) {
+        if let Reading::Open(stream) = end.reading {
+            self.streams.release(stream, &mut self.counters);
+        }
+    }
+
     /// Lets go of what ended flows held, and tells of them.
     fn forget(&mut self, ended: &mut Vec<FlowEnd>, batch: &mut Batch) {
         for end in ended.drain(..) {
-            if let Reading::Open(stream) = end.reading {
-                self.streams.release(stream, &mut self.counters);
-            }
+            self.release(&end);
             self.told.release(end.told);
             self.sift.forget(&end.view);
             if self.settings.observed.contains(&ObservationKind::Flow) {

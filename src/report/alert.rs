@@ -1,6 +1,8 @@
-//! The alert as users get it: one JSON object a line, field names of the Elastic Common Schema (contract §4).
+//! The alert as users get it: one JSON object a line, field names of the Elastic Common Schema
+//! (contract §4).
 //!
-//! `docs/alert.schema.json` is made from these types. Fields are added, never renamed; unknown values are left out.
+//! `docs/alert.schema.json` is made from these types. Fields are added, never renamed; unknown
+//! values are left out.
 
 use schemars::JsonSchema;
 use serde::Serialize;

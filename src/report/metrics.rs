@@ -16,8 +16,6 @@ use std::collections::BTreeMap;
 pub struct Totals<'a> {
     /// Counts of all threads.
     pub counters: &'a Counters,
-    /// Flows that were still open at the end.
-    pub flows_active: u64,
     /// Alerts by indicator type.
     pub alerts: &'a BTreeMap<&'static str, u64>,
     /// Alerts that no sink took.
@@ -49,7 +47,7 @@ pub fn exposition(totals: &Totals<'_>) -> Result<Vec<u8>, prometheus::Error> {
     page.counters(totals)?;
     page.set(totals)?;
     let one = |value: f64| [(vec![], value)];
-    let active = one(totals.flows_active as f64);
+    let active = one(totals.counters.flows_active as f64);
     page.gauge("flows_active", "Flows open at the end.", &[], active)?;
     let help = "Seconds that compiling the indicators took.";
     page.gauge("replay_intel_seconds", help, &[], one(totals.intel_secs))?;

@@ -1,9 +1,11 @@
-//! Loop 3: hits become alert lines in one order, whatever the number of workers, and go to the sinks.
+//! Loop 3: hits become alert lines in one order, whatever the number of workers, and go to the
+//! sinks.
 //!
-//! A hit is final when every worker's watermark has passed its frame. Final hits are taken in frame order; each
-//! releases the alerts that are more than `REORDER_SECS` older than the clock at its frame, earliest first. So alerts come
-//! in the order of packet time even where a capture is a little out of order, and every decision depends on the sequence of
-//! hits alone: never on timing, workers or blocks.
+//! A hit is final when every worker's watermark has passed its frame. Final hits are taken in frame
+//! order; each releases the alerts that are more than `REORDER_SECS` older than the clock at its
+//! frame, earliest first. So alerts come in the order of packet time even where a capture is a
+//! little out of order, and every decision depends on the sequence of hits alone: never on timing,
+//! workers or blocks.
 
 use crate::model::batch::Batch;
 use crate::model::hit::Hit;

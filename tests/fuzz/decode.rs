@@ -1,3 +1,4 @@
-//! One frame; its first byte chooses the link type: the entry and its invariants lie beside the code.
+//! One frame; its first byte chooses the link type. The entry and its invariants lie beside the
+//! code.
 #![no_main]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| tapsieve::fuzz::decode(data));

@@ -1,4 +1,5 @@
-//! The command line as users meet it: exit codes, errors of one line, outputs that are whole or not there.
+//! The command line as users meet it: exit codes, errors of one line, outputs that are whole or not
+//! there.
 
 use crate::run::root;
 use crate::run::run;

@@ -1,4 +1,5 @@
-//! Against the world: what independent tools saw in others' captures, where that corpus lies beside the repository.
+//! Against the world: what independent tools saw in others' captures, where that corpus lies beside
+//! the repository.
 
 use crate::run::corpus;
 use crate::run::has_program;

@@ -14,8 +14,8 @@ use tapsieve::model::indicator::IndicatorType;
 
 use crate::run::corpus;
 
-/// What becomes of each attribute of the corpus's event of quirks: type, value (or its beginning), reason; those that
-/// are not here are indicators.
+/// What becomes of each attribute of the corpus's event of quirks: type, value (or its beginning),
+/// reason; those that are not here are indicators.
 const QUIRKS_LEFT_OUT: &[(&str, &str, &str)] = &[
     ("ip-dst", "0.0.0.0/0", "too_short"),
     ("ip-dst", "203.0.113.010", "leading_zero"),
@@ -63,7 +63,8 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     found.sort();
 }
 
-/// Counts the objects in a JSON value that have both a type and a value, proposals aside: the attributes.
+/// Counts the objects in a JSON value that have both a type and a value, proposals aside: the
+/// attributes.
 fn attributes(json: &serde_json::Value, name: &str) -> u64 {
     match json {
         serde_json::Value::Array(list) => list.iter().map(|one| attributes(one, name)).sum(),

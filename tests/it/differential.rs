@@ -1,4 +1,5 @@
-//! Our fields against those of an independent dissector: the same captures through tshark and through `observe`.
+//! Our fields against those of an independent dissector: the same captures through tshark and
+//! through `observe`.
 
 use crate::golden::Case;
 use crate::golden::cases;

@@ -95,7 +95,8 @@ fn a_capture_in_two_files_is_one_stream() {
             file.write_all(header).expect("write");
             part.iter().for_each(|frame| file.write_all(&frame.record).expect("write"));
         }
-        // ids do not depend on file names or frame numbers, so they tell whether the flows were the same
+        // ids do not depend on file names or frame numbers, so they tell whether the flows were the
+        // same
         let seen = alerts(case, folder.path(), &["a-second.pcap", "b-first.pcap"]);
         assert_eq!(ids(&seen), ids(&whole), "{}", case.folder.display());
     }

@@ -32,7 +32,8 @@ pub struct ExplainArguments {
     #[arg(long)]
     pub json: bool,
 
-    /// An address, name, URL, digest, fingerprint or user agent: what would match it, or why nothing does
+    /// An address, name, URL, digest, fingerprint or user agent: what would match it, or why
+    /// nothing does
     pub value: Option<String>,
 }
 

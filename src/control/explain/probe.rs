@@ -127,7 +127,8 @@ impl Asked<'_> {
         self.found.extend(found.into_iter().map(|found| (found, kind.name())));
     }
 
-    /// Finds the value among indicators of every type, such as community ids, which only a whole flow shows.
+    /// Finds the value among indicators of every type, such as community ids, which only a whole
+    /// flow shows.
     fn canonical(&mut self, text: &str, policy: &Policy) {
         for ty in IndicatorType::ALL {
             let Ok(pattern) = Pattern::from_text(*ty, text, policy) else { continue };

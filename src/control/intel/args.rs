@@ -12,7 +12,8 @@ use crate::model::policy::Policy;
 /// Which indicators, and which of them match.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct IntelArguments {
-    /// MISP feed directory, MISP JSON, CSV, plain list or Zeek intel.dat, found by content; repeatable
+    /// MISP feed directory, MISP JSON, CSV, plain list or Zeek intel.dat, found by content;
+    /// repeatable
     #[arg(long = "intel", value_name = "PATH")]
     pub intel: Vec<PathBuf>,
 

@@ -1,7 +1,7 @@
 //! The catalog: what each indicator of a set is, and the stories behind it, for enrichment.
 //!
-//! Compact: texts, events and tag lists are kept once; an indicator without a story of its own costs its value and
-//! four bytes.
+//! Compact: texts, events and tag lists are kept once; an indicator without a story of its own
+//! costs its value and four bytes.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -35,7 +35,7 @@ pub struct Catalog {
     pub tags: Lists,
     /// First and last times seen; the first pair is unknown.
     pub seen: Vec<(Timestamp, Timestamp)>,
-    /// Texts of events and tags.
+    /// Texts of events and tags, and comments.
     pub texts: Texts,
 }
 
@@ -53,13 +53,15 @@ pub struct SourceRecord {
     pub tags: u32,
     /// When it was seen, in `seen`.
     pub seen: u32,
+    /// Its comment, in `texts`.
+    pub comment: u32,
     /// Seconds since 1970 of its last change; 0 where unknown.
     pub timestamp_secs: u32,
     /// For detection, as MISP says.
     pub to_ids: bool,
 }
 
-const _: () = assert!(size_of::<SourceRecord>() <= 36);
+const _: () = assert!(size_of::<SourceRecord>() <= 40);
 
 /// An event, as stored; texts are numbers in `texts`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -214,7 +216,7 @@ impl Catalog {
             org: text(event.org),
             provider: text(event.provider),
             tags,
-            comment: None,
+            comment: text(record.comment),
             first_seen: written(first),
             last_seen: written(last),
             modified: written(Timestamp::new(u64::from(changed), 0)),

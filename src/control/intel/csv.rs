@@ -1,6 +1,7 @@
 //! CSV with a header: MISP's export, or anything that names at least `type` and `value`.
 //!
-//! Spec:   MISP CsvExport (restSearch `returnFormat: csv`, with and without `includeContext`); RFC 4180 §2
+//! Spec:   MISP CsvExport (restSearch `returnFormat: csv`, with and without `includeContext`); RFC
+//!         4180 §2
 //! Reads:  a whole file, in blocks, on all cores
 //! Yields: attributes with event, tags and object names as far as the columns say
 //! Bounds: one record and one block, 1 MiB each (`lines`)
@@ -36,6 +37,7 @@ enum Column {
     Date,
     FirstSeen,
     LastSeen,
+    Comment,
     Relation,
     ObjectName,
     AttributeTag,
@@ -56,6 +58,7 @@ const COLUMNS: &[(&str, Column)] = &[
     ("timestamp", Column::Date),
     ("first_seen", Column::FirstSeen),
     ("last_seen", Column::LastSeen),
+    ("comment", Column::Comment),
     ("object_relation", Column::Relation),
     ("object_name", Column::ObjectName),
     ("attribute_tag", Column::AttributeTag),
@@ -70,7 +73,7 @@ const COLUMNS: &[(&str, Column)] = &[
 #[derive(Clone, Debug)]
 struct Header {
     delimiter: u8,
-    at: [Option<usize>; 16],
+    at: [Option<usize>; 17],
     bytes: usize,
     lines: u64,
 }
@@ -110,8 +113,8 @@ impl Header {
     }
 }
 
-fn columns(line: &str, delimiter: u8) -> Option<[Option<usize>; 16]> {
-    let mut at = [None; 16];
+fn columns(line: &str, delimiter: u8) -> Option<[Option<usize>; 17]> {
+    let mut at = [None; 17];
     for (i, name) in line.split(char::from(delimiter)).enumerate() {
         let name = name.trim().trim_matches('"').to_ascii_lowercase();
         if let Some((_, column)) = COLUMNS.iter().find(|(known, _)| *known == name) {
@@ -188,6 +191,7 @@ fn take(record: &ByteRecord, header: &Header, line: u64, harvest: &mut Harvest<'
         timestamp_secs: field(Column::Date).trim().parse().unwrap_or(0),
         first_seen: field(Column::FirstSeen),
         last_seen: field(Column::LastSeen),
+        comment: field(Column::Comment),
         tags,
         spot: Spot::Line(line),
         ..Attribute::default()
@@ -225,7 +229,8 @@ fn border_tab(bytes: &[u8]) -> Option<usize> {
     border(bytes, b'\t')
 }
 
-/// Returns the length up to the last line end outside quotes, quotes opening only where a field begins.
+/// Returns the length up to the last line end outside quotes, quotes opening only where a field
+/// begins.
 fn border(bytes: &[u8], delimiter: u8) -> Option<usize> {
     if !bytes.contains(&b'"') {
         return bytes.iter().rposition(|&byte| byte == b'\n').map(|at| at + 1);

@@ -25,7 +25,8 @@ use crate::control::intel::uuid::Uuid;
 /// The file that makes a directory a feed.
 pub const MANIFEST: &str = "manifest.json";
 
-/// Lists the events of a feed directory; a broken manifest falls back to the event files that are there.
+/// Lists the events of a feed directory; a broken manifest falls back to the event files that are
+/// there.
 pub fn plan(folder: &Path, provider: &str, plan: &mut Plan) {
     let path = folder.join(MANIFEST);
     let mut events = Vec::new();

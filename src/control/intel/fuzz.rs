@@ -15,8 +15,8 @@ use crate::model::policy::Policy;
 /// Numbers the files, since tests run on several threads.
 static FILES: AtomicU64 = AtomicU64::new(0);
 
-/// Compiles any bytes as a feed, strictly and with everything allowed: totals add up, errors are one line, and the same file
-/// makes the same set.
+/// Compiles any bytes as a feed, strictly and with everything allowed: totals add up, errors are
+/// one line, and the same file makes the same set.
 pub fn fuzz(data: &[u8]) {
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let name = format!("tapsieve-fuzz-{}-{number}", std::process::id());

@@ -1,4 +1,5 @@
-//! The gate: what an attribute means to matching, or why it means nothing (design, indicators and what they mean).
+//! The gate: what an attribute means to matching, or why it means nothing (design, indicators and
+//! what they mean).
 
 use crate::control::intel::Attribute;
 use crate::control::intel::IntelOptions;
@@ -6,7 +7,8 @@ use crate::control::intel::Sibling;
 use crate::model::indicator::IndicatorType;
 use crate::model::refusal::Refusal;
 
-/// Objects whose fingerprints match whatever their `to_ids` says: their templates' types switch it off.
+/// Objects whose fingerprints match whatever their `to_ids` says: their templates' types switch it
+/// off.
 const FINGERPRINT_OBJECTS: &[&str] = &["ja4-plus", "ja3", "ja3s"];
 
 /// Relations of those fingerprints; attribute searches give the relation without the object's name.
@@ -68,7 +70,8 @@ impl LeftOut {
     }
 }
 
-/// The indicator types that an attribute's value counts as: one, or for an old JA3S object perhaps a second.
+/// The indicator types that an attribute's value counts as: one, or for an old JA3S object perhaps
+/// a second.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Meaning {
     /// The type.
@@ -148,6 +151,7 @@ mod tests {
         timestamp_secs: 0,
         first_seen: "",
         last_seen: "",
+        comment: "",
         tags: 0,
         spot: crate::control::intel::ledger::Spot::File,
     };

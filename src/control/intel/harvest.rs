@@ -1,4 +1,5 @@
-//! The harvest: what one file, or a block of one, gives: patterns that match, their sources, and totals.
+//! The harvest: what one file, or a block of one, gives: patterns that match, their sources, and
+//! totals.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -32,6 +33,9 @@ const FULL: u64 = 16_384;
 
 /// Bytes of the value in an explained row; enough to find it again.
 const ROW_VALUE_BYTES_MAX: usize = 512;
+
+/// Bytes of a comment that alerts show.
+const COMMENT_BYTES_MAX: usize = 1_024;
 
 /// Takes the harvests of one file.
 pub struct Gather<'a> {
@@ -309,6 +313,7 @@ impl<'a> Harvest<'a> {
             event,
             tags: attribute.tags,
             seen: self.seen(attribute),
+            comment: self.strings.intern(cut(attribute.comment.trim(), COMMENT_BYTES_MAX)),
             timestamp_secs: attribute.timestamp_secs,
             to_ids: attribute.to_ids,
         };
@@ -348,19 +353,20 @@ impl<'a> Harvest<'a> {
         if self.purpose != Purpose::Explain {
             return;
         }
-        let mut cut = attribute.value.len().min(ROW_VALUE_BYTES_MAX);
-        while !attribute.value.is_char_boundary(cut) {
-            cut -= 1;
-        }
         self.rows.push(Row {
             why,
             kind: attribute.kind.to_owned(),
-            value: attribute.value.get(..cut).unwrap_or_default().to_owned(),
+            value: cut(attribute.value, ROW_VALUE_BYTES_MAX).to_owned(),
             event,
             uuid: attribute.uuid,
             spot: attribute.spot,
         });
     }
+}
+
+/// Returns the first bytes of a text, up to the end of a character.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default()
 }
 
 fn narrow(n: usize) -> u32 {

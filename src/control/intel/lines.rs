@@ -9,7 +9,8 @@ use std::io::Read;
 
 use crate::control::intel::input::Stream;
 
-/// Bytes of one block: small enough that a block for each core is nothing, large enough that hand-over is.
+/// Bytes of one block: small enough that a block for each core is nothing, large enough that
+/// hand-over is.
 const BLOCK_BYTES: usize = 1 << 20;
 
 /// Bytes of one record; a quote that never closes must not swallow a feed.

@@ -2,7 +2,8 @@
 //!
 //! Spec:   none; hosts(5), ipsum's `address<TAB>count`, maltrail's trails are the usages
 //! Reads:  a whole file, in blocks, on all cores
-//! Yields: attributes of the types `ip-dst`, `ip-dst|port`, `domain`, `hostname|port`, `url`, `uri`, `ja4`
+//! Yields: attributes of the types `ip-dst`, `ip-dst|port`, `domain`, `hostname|port`, `url`,
+//!         `uri`, `ja4`
 //! Bounds: one block, 1 MiB (`lines`)
 //! Leaves: digests (a list does not say of what), regular expressions, mail addresses
 

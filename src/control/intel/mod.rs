@@ -1,7 +1,9 @@
-//! Indicators from outside: one file per feed format, each telling MISP attributes; `compile` makes the set.
+//! Indicators from outside: one file per feed format, each telling MISP attributes; `compile` makes
+//! the set.
 //!
-//! Way: `input` finds files → a format of `ALL` reads one and tells [`Attribute`]s → `gate` says what each means →
-//! `harvest` keeps what matches and counts the rest → `compile` sorts, gives ids, builds index and catalog.
+//! Way: `input` finds files → a format of `ALL` reads one and tells [`Attribute`]s → `gate` says
+//! what each means → `harvest` keeps what matches and counts the rest → `compile` sorts, gives ids,
+//! builds index and catalog.
 
 pub mod args;
 pub mod catalog;
@@ -81,6 +83,8 @@ pub struct Attribute<'a> {
     pub first_seen: &'a str,
     /// Last seen, as MISP writes it; empty where unknown.
     pub last_seen: &'a str,
+    /// What the analyst wrote beside it; empty where nothing.
+    pub comment: &'a str,
     /// Tags, in the harvest's tag lists.
     pub tags: u32,
     /// Where in the file: a line, or the number of the attribute.
@@ -99,6 +103,7 @@ impl Default for Attribute<'_> {
             deleted: false,
             uuid: Uuid::default(),
             timestamp_secs: 0,
+            comment: "",
             first_seen: "",
             last_seen: "",
             tags: 0,

@@ -1,4 +1,5 @@
-//! The indicator set: the index for look-up and the catalog for enrichment, immutable and versioned.
+//! The indicator set: the index for look-up and the catalog for enrichment, immutable and
+//! versioned.
 
 use std::collections::BTreeMap;
 

@@ -1,12 +1,15 @@
 //! Zeek's `intel.dat`: tab-separated indicators with a `#fields` line.
 //!
-//! Spec:   Zeek intel framework, `base/frameworks/intel/main.zeek` (Intel::Type), input framework's ASCII reader
+//! Spec:   Zeek intel framework, `base/frameworks/intel/main.zeek` (Intel::Type), input framework's
+//!         ASCII reader
 //! Reads:  a whole file, in blocks, on all cores
-//! Yields: `ip-dst`, `url`, `hostname`, `x509-fingerprint-*`, `ja3-fingerprint-md5`, `ja3s`, `ja4`, `hassh*`
+//! Yields: `ip-dst`, `url`, `hostname`, `x509-fingerprint-*`, `ja3-fingerprint-md5`, `ja3s`, `ja4`,
+//!         `hassh*`
 //! Bounds: one block, 1 MiB (`lines`)
 //! Leaves: mail, user names, files, software: told as unsupported
 //!
-//! `Intel::DOMAIN` becomes `hostname`: Zeek compares a seen name as a whole and knows no subdomains.
+//! `Intel::DOMAIN` becomes `hostname`: Zeek compares a seen name as a whole and knows no
+//! subdomains.
 
 use std::borrow::Cow;
 

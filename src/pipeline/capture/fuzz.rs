@@ -34,16 +34,16 @@ struct Content {
     ended: Option<Result<(), Trouble>>,
 }
 
-/// Reads any bytes as a capture: frames lie inside their block and have rising numbers, and they are the same ones however
-/// few bytes the input gives at a time.
+/// Reads any bytes as a capture: frames lie inside their block and have rising numbers, and they
+/// are the same ones however few bytes the input gives at a time.
 pub fn fuzz(data: &[u8]) {
     let whole = read(data, usize::MAX);
     if data.len() <= 4_096 && whole.ended.is_some() {
         let pieces = read(data, 7);
         let both = pieces.frames.len().min(whole.frames.len());
         assert_eq!(pieces.frames[..both], whole.frames[..both]);
-        // many small blocks may reach the bound that few large ones do not; and how much a decompressor gives out before it
-        // notices damage depends on how much it was given
+        // many small blocks may reach the bound that few large ones do not; and how much a
+        // decompressor gives out before it notices damage depends on how much it was given
         let stopped =
             |content: &Content| matches!(content.ended, Some(Err(Trouble::Stopped { .. })));
         if pieces.ended.is_some() && !(stopped(&pieces) && stopped(&whole)) {

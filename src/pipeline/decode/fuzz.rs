@@ -16,8 +16,8 @@ const LINKS: &[u16] = &[1, 0, 108, 12, 14, 101, 228, 229, 113, 276, 147];
 /// Where the frame lies in its block.
 const AT: u32 = 1_000;
 
-/// Reads any bytes as a frame: the payload lies inside it, the other direction has the same hash, a copy that the capture
-/// cut shorter claims the same lengths, and no reason is uncounted.
+/// Reads any bytes as a frame: the payload lies inside it, the other direction has the same hash, a
+/// copy that the capture cut shorter claims the same lengths, and no reason is uncounted.
 pub fn fuzz(data: &[u8]) {
     let Some((first, bytes)) = data.split_first() else { return };
     let link = LINKS[usize::from(*first) % LINKS.len()];

@@ -37,8 +37,8 @@ pub(super) fn read(link: u16, bytes: &[u8]) -> Result<(&[u8], Vlans), DecodeErro
     Ok((c.rest(), vlans))
 }
 
-/// Reads a family number in the order of the capturing machine, which the capture does not tell. Some systems
-/// write an EtherType in its last two bytes instead.
+/// Reads a family number in the order of the capturing machine, which the capture does not tell.
+/// Some systems write an EtherType in its last two bytes instead.
 fn family(c: &mut Cursor<'_>) -> Result<(), DecodeError> {
     let family = c.u32().ok_or(DecodeError::LinkTruncated)?;
     let ether_type = family & 0xffff;

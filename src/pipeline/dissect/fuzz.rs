@@ -32,7 +32,8 @@ impl Dissect for Any {
     }
 }
 
-/// Reads any bytes as the two sides of a flow in turns; what is told does not depend on how they were cut.
+/// Reads any bytes as the two sides of a flow in turns; what is told does not depend on how they
+/// were cut.
 fn any(data: &[u8]) {
     however_cut::<Any>(&[(Side::Orig, data)]);
     let (head, tail) = data.split_at(data.len() / 2);

@@ -1,6 +1,7 @@
 //! Streams and datagrams to observations: one file (or folder) per protocol, and the table of them.
 //!
-//! A dissector sees a side and bytes, and tells observations. It knows no flow, address, time or setting.
+//! A dissector sees a side and bytes, and tells observations. It knows no flow, address, time or
+//! setting.
 
 pub mod dns;
 #[cfg(any(test, fuzzing))]
@@ -32,7 +33,8 @@ pub trait Dissect: Default {
     /// Judges the first bytes that either side sent.
     fn probe(bytes: &[u8]) -> Guess;
 
-    /// Reads the bytes that `side` sent and that were not consumed yet: first the ones shown before, then newer ones.
-    /// Called again only when there are more. The same bytes give the same observations however they are cut.
+    /// Reads the bytes that `side` sent and that were not consumed yet: first the ones shown
+    /// before, then newer ones. Called again only when there are more. The same bytes give the
+    /// same observations however they are cut.
     fn feed(&mut self, side: Side, bytes: &[u8], seen: &mut impl Seen) -> Step;
 }

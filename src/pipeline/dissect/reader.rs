@@ -49,7 +49,8 @@ protocols! {
     Dns,
 }
 
-/// Reads one TCP stream: probes the first bytes of each side, then feeds the dissector that knows them.
+/// Reads one TCP stream: probes the first bytes of each side, then feeds the dissector that knows
+/// them.
 #[derive(Debug, Default)]
 pub struct Reader {
     speaks: Speaks,

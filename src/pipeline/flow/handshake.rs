@@ -1,4 +1,5 @@
-//! What TCP flags mean for a flow: who opened it, whether it is established or closed, whether a SYN begins a new one.
+//! What TCP flags mean for a flow: who opened it, whether it is established or closed, whether a
+//! SYN begins a new one.
 //!
 //! Spec:   RFC 9293 §3.5 (SYN, handshake), §3.6 (close), §3.5.2 (reset); contract §3
 //! Reads:  flags, sequence and acknowledgement numbers of one packet at a time
@@ -115,7 +116,8 @@ pub(super) fn begins_anew(slot: &FlowSlot, packet: &Packet) -> bool {
 }
 
 /// A SYN: anew after a close or reset; anew with another number once anything but SYNs was seen.
-/// The same number again is a retransmission; a number just behind the first one seen is a SYN that was overtaken.
+/// The same number again is a retransmission; a number just behind the first one seen is a SYN that
+/// was overtaken.
 fn syn_begins_anew(slot: &FlowSlot, packet: &Packet) -> bool {
     let marks = slot.marks;
     let known = *of(&slot.isn, packet.heading);
@@ -129,7 +131,8 @@ fn syn_begins_anew(slot: &FlowSlot, packet: &Packet) -> bool {
     marks.is_closed() || (!is_known && is_past_opening(marks))
 }
 
-/// A SYN with ACK: ours if it acknowledges the SYN we know or repeats the number we know; else judged as a SYN is.
+/// A SYN with ACK: ours if it acknowledges the SYN we know or repeats the number we know; else
+/// judged as a SYN is.
 fn answer_begins_anew(slot: &FlowSlot, packet: &Packet) -> bool {
     let marks = slot.marks;
     let other = packet.heading.opposite();
@@ -174,8 +177,8 @@ pub(super) fn note(slot: &mut FlowSlot, packet: &Packet) {
     }
 }
 
-/// A SYN tells its sender's number, its ACK the other end's; until payload was seen it also tells who opened.
-/// Of two SYNs that cross, the first opened.
+/// A SYN tells its sender's number, its ACK the other end's; until payload was seen it also tells
+/// who opened. Of two SYNs that cross, the first opened.
 fn note_syn(slot: &mut FlowSlot, packet: &Packet) {
     let sender = packet.heading;
     let other = sender.opposite();
@@ -212,8 +215,9 @@ mod tests {
     use crate::pipeline::flow::table::FlowTable;
     use crate::pipeline::flow::table::Hint;
 
-    /// Words: `>` or `<` (who sends), flags of `SAFR`, `=` sequence number, `/` acknowledgement, `+` payload bytes;
-    /// or `@` the second at which what follows comes. The flows, as `opener:packets/packets` with `>` for the sender of `>`.
+    /// Words: `>` or `<` (who sends), flags of `SAFR`, `=` sequence number, `/` acknowledgement,
+    /// `+` payload bytes; or `@` the second at which what follows comes. The flows, as
+    /// `opener:packets/packets` with `>` for the sender of `>`.
     fn check(script: &str, flows: &str) {
         let mut table = FlowTable::new(4, 3_600, 120);
         let mut counters = Counters::default();
@@ -228,7 +232,7 @@ mod tests {
             let entry = table.enter(&packet, Hint::NONE, &mut counters, &mut |end| ends.push(end));
             assert!(entry.is_some());
         }
-        table.drain(clock_secs, &mut counters, &mut |end| ends.push(end));
+        table.drain(clock_secs, true, &mut counters, &mut |end| ends.push(end));
         let told = |end: &FlowEnd| {
             let opener = if end.view.opener == Heading::Up { '>' } else { '<' };
             format!("{opener}:{}/{}", end.packets[0], end.packets[1])

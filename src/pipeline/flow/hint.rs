@@ -4,13 +4,10 @@ use crate::pipeline::flow::NONE;
 use crate::pipeline::flow::index::EMPTY;
 use crate::pipeline::flow::index::Word;
 
-/// Packets whose flows are looked for at once: enough misses in flight for any core, few enough to stay in its cache.
-pub const GATHER_MAX: usize = 64;
-
 /// Where a batch's flows are likely found; only saves time, never decides.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Hints {
-    pub(super) hints: [Hint; GATHER_MAX],
+    pub(super) hints: Vec<Hint>,
 }
 
 /// Where a packet's flow is likely found.
@@ -20,13 +17,13 @@ pub struct Hint {
     pub(super) word: Word,
 }
 
-impl Default for Hints {
-    fn default() -> Self {
-        Self { hints: [Hint::NONE; GATHER_MAX] }
-    }
-}
-
 impl Hints {
+    /// Makes room for so many packets, with nothing known of any.
+    pub(super) fn reset(&mut self, packets: usize) {
+        self.hints.clear();
+        self.hints.resize(packets, Hint::NONE);
+    }
+
     /// Returns the hints in the order of the packets.
     pub fn iter(&self) -> impl Iterator<Item = Hint> {
         self.hints.iter().copied()

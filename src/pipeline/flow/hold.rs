@@ -1,4 +1,5 @@
-//! What sides of streams keep until it can be read, in the order in which they began to keep something.
+//! What sides of streams keep until it can be read, in the order in which they began to keep
+//! something.
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;

@@ -22,7 +22,8 @@ impl Limits {
         if slot.marks.is_established() { self.tcp_idle_secs } else { self.other_idle_secs }
     }
 
-    /// Tells whether the flow is over at `clock_secs`; true for ever after, unless a packet comes first.
+    /// Tells whether the flow is over at `clock_secs`; true for ever after, unless a packet comes
+    /// first.
     pub(super) fn is_idle(self, slot: &FlowSlot, clock_secs: u32) -> bool {
         clock_secs.saturating_sub(slot.last_clock) > self.idle_secs(slot)
     }

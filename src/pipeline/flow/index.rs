@@ -1,6 +1,8 @@
-//! Hash to slot: an open-addressed table of 8-byte words, probed in a line, at most three quarters full.
+//! Hash to slot: an open-addressed table of 8-byte words, probed in a line, at most three quarters
+//! full.
 //!
-//! A word holds 32 bits of the flow's hash, and they choose its place too, so growing and removing never touch a slot.
+//! A word holds 32 bits of the flow's hash, and they choose its place too, so growing and removing
+//! never touch a slot.
 
 use crate::model::bytes::index;
 use crate::pipeline::flow::NONE;

@@ -1,8 +1,9 @@
 //! Flow table, TCP reassembly, expiry.
 //!
-//! The table is the largest cost of the engine: at a million flows each packet misses the caches. Sketch per packet:
-//! one line of the index (8 bytes a flow), two lines of the slot (128 bytes a flow), fetched for a batch at a time so that
-//! the misses overlap. What only some flows need (reassembly, dissector, values told) lives elsewhere and is found by number.
+//! The table is the largest cost of the engine: at a million flows each packet misses the caches.
+//! Sketch per packet: one line of the index (8 bytes a flow), two lines of the slot (128 bytes a
+//! flow), fetched for a batch at a time so that the misses overlap. What only some flows need
+//! (reassembly, dissector, values told) lives elsewhere and is found by number.
 
 mod handshake;
 mod hint;

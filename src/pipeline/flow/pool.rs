@@ -1,4 +1,5 @@
-//! Memory for what reassembly keeps: vectors in four sizes, used again, so that a warm worker never calls the heap.
+//! Memory for what reassembly keeps: vectors in four sizes, used again, so that a warm worker never
+//! calls the heap.
 
 use crate::model::limits::SIDE_BYTES_MAX;
 use crate::model::limits::SIDE_SEGMENTS_MAX;

@@ -17,7 +17,8 @@ pub struct Segment<'a> {
     pub fin: bool,
     /// Where a SYN told it: the sequence number of the side's first byte.
     pub start: Option<u32>,
-    /// Whether it may be a keep-alive probe, which has one garbage byte that its receiver has (RFC 9293 §3.8.4).
+    /// Whether it may be a keep-alive probe, which has one garbage byte that its receiver has (RFC
+    /// 9293 §3.8.4).
     pub probe: bool,
     /// What was captured of the payload.
     pub payload: &'a [u8],
@@ -26,7 +27,8 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// Returns the segment in `packet`; `start` is what the flow knows of its side (`FlowSlot::start`).
+    /// Returns the segment in `packet`; `start` is what the flow knows of its side
+    /// (`FlowSlot::start`).
     pub fn new(packet: &Packet, payload: &'a [u8], side: Side, start: Option<u32>) -> Self {
         let has = |flag: u8| packet.tcp_flags & flag != 0;
         Self {

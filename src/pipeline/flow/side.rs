@@ -13,8 +13,9 @@ use crate::pipeline::flow::hold::Holds;
 use crate::pipeline::flow::hold::Owner;
 use crate::pipeline::flow::segment::Segment;
 
-/// Segments that must come behind a hole before we believe an acknowledgement that skips it: it may have
-/// overtaken the segment on its way to us, as three duplicates tell loss from reordering in RFC 5681 §3.2.
+/// Segments that must come behind a hole before we believe an acknowledgement that skips it: it may
+/// have overtaken the segment on its way to us, as three duplicates tell loss from reordering in
+/// RFC 5681 §3.2.
 const LOST_SEGMENTS: u32 = 3;
 
 /// One side of a stream. Where nothing is kept, this is all there is of it.
@@ -119,7 +120,8 @@ impl SideStream {
 }
 
 impl<F: FnMut(&[u8]) -> Step> Reader<'_, F> {
-    /// Shows the dissector what can be read now, keeps what cannot. The verdict is the last of the dissector.
+    /// Shows the dissector what can be read now, keeps what cannot. The verdict is the last of the
+    /// dissector.
     pub(super) fn read(&mut self, segment: &Segment<'_>) -> Verdict {
         let is_empty = segment.payload.is_empty() && segment.missing_bytes == 0;
         if self.side.is_over() || (is_empty && self.side.hold >= LOST) {
@@ -149,7 +151,8 @@ impl<F: FnMut(&[u8]) -> Step> Reader<'_, F> {
         Verdict::More
     }
 
-    /// Reads the payload from the first byte that did not come yet, piece by piece, until nothing more can be done.
+    /// Reads the payload from the first byte that did not come yet, piece by piece, until nothing
+    /// more can be done.
     fn read_bytes(&mut self, segment: &Segment<'_>) -> Verdict {
         let mut rest = Rest { seq: segment.seq, bytes: segment.payload };
         let mut is_new = false;

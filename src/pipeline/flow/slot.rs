@@ -14,7 +14,8 @@ use crate::pipeline::flow::index::tag;
 use crate::pipeline::flow::stream::StreamId;
 use crate::pipeline::flow::told::ToldList;
 
-/// One flow of the table. The first cache line is what look-up and expiry read, the second what every packet adds to.
+/// One flow of the table. The first cache line is what look-up and expiry read, the second what
+/// every packet adds to.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(128))]
 pub struct FlowSlot {
@@ -40,7 +41,8 @@ pub struct FlowSlot {
     packets: [Count; 2],
 }
 
-/// A count of 48 bits, so that a slot fits its two lines: a flow of 10 million packets a second for 300 days.
+/// A count of 48 bits, so that a slot fits its two lines: a flow of 10 million packets a second for
+/// 300 days.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count([u8; 6]);
 

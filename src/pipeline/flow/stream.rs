@@ -1,7 +1,8 @@
 //! TCP reassembly: each side's bytes in order, once, as slices to the dissector (RFC 9293 §3.4).
 //!
-//! In order and nothing kept: the dissector reads the packet's own bytes. Only what it leaves unread, and what came too
-//! early, is copied. Where copies of a byte differ, the first that came counts. A gap ends the reading of its side.
+//! In order and nothing kept: the dissector reads the packet's own bytes. Only what it leaves
+//! unread, and what came too early, is copied. Where copies of a byte differ, the first that came
+//! counts. A gap ends the reading of its side.
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
@@ -66,8 +67,8 @@ impl<D: Default> Streams<D> {
         StreamId(id)
     }
 
-    /// Takes a segment of a flow that is being read, payload or not, and shows `feed` what can be read now.
-    /// After any outcome but `Open` the stream must be released.
+    /// Takes a segment of a flow that is being read, payload or not, and shows `feed` what can be
+    /// read now. After any outcome but `Open` the stream must be released.
     pub fn segment(
         &mut self,
         id: StreamId,
@@ -115,7 +116,8 @@ impl<D: Default> Streams<D> {
         self.holds.is_unused()
     }
 
-    /// Ends the reading of the sides that keep something longest, until there is room for one side more.
+    /// Ends the reading of the sides that keep something longest, until there is room for one side
+    /// more.
     fn make_room(&mut self, counters: &mut Counters) {
         while let Some(owner) = self.holds.surplus() {
             let Some(stream) = self.streams.get_mut(index(owner.stream)) else { return };

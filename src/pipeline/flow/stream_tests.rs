@@ -20,8 +20,8 @@ use proptest::proptest;
 /// Close under the wrap, so that every test passes it.
 const ISN: u32 = u32::MAX - 2;
 
-/// Reads words: `x` + digit skips so many bytes, `.` ends the side, `!` ends both, `?` is alien; others are noted,
-/// a letter at a time, an upper-case one only with the byte behind it.
+/// Reads words: `x` + digit skips so many bytes, `.` ends the side, `!` ends both, `?` is alien;
+/// others are noted, a letter at a time, an upper-case one only with the byte behind it.
 #[derive(Debug, Default)]
 struct Letters {
     seen: [String; 2],
@@ -91,7 +91,8 @@ fn segment(side: Side, offset: u32, payload: &[u8]) -> Segment<'_> {
     Segment { side, seq, ack: None, fin: false, start, probe: false, payload, missing_bytes: 0 }
 }
 
-/// Words: `>` or `<` (who sends), offset, `:`, payload; then `|` ends it (FIN), `-n` n bytes cut off, `^n` acknowledges n.
+/// Words: `>` or `<` (who sends), offset, `:`, payload; then `|` ends it (FIN), `-n` n bytes cut
+/// off, `^n` acknowledges n.
 fn run(script: &str) -> Bed {
     let mut bed = Bed::new();
     for word in script.split_whitespace() {
@@ -234,7 +235,8 @@ fn a_hole_left_at_the_end_is_counted_once() {
 
 #[test]
 fn unread_bytes_are_bounded() {
-    // an upper-case letter at the end of a stretch of upper-case ones leaves all unread when it is odd
+    // an upper-case letter at the end of a stretch of upper-case ones leaves all unread when it is
+    // odd
     for (len, refused) in [(SIDE_BYTES_MAX - 1, 0), (SIDE_BYTES_MAX, 0), (SIDE_BYTES_MAX + 1, 1)] {
         for piece in [len, 1_000] {
             let mut streams: Streams<()> = Streams::new(1);
@@ -297,7 +299,8 @@ fn the_side_that_keeps_longest_goes_when_memory_is_short() {
     assert_eq!(outcomes, expected);
 }
 
-/// A stream of letters and skips, cut into segments that come in any order within the window, some twice, some longer.
+/// A stream of letters and skips, cut into segments that come in any order within the window, some
+/// twice, some longer.
 fn segments() -> impl Strategy<Value = (String, Vec<(usize, usize)>)> {
     let word = "[a-w]{1,3}|[A-Z][a-w]|x[0-9]0123456789";
     (vec(word, 1..60), vec((1_usize..30, 0_usize..8, 0_usize..12), 1..60)).prop_map(

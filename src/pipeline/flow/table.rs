@@ -1,8 +1,9 @@
 //! The flow table: which flow a packet belongs to, and when a flow is over (contract §3).
 //!
-//! A flow is over for a packet if the packet's `clock_secs` is more than the idle limit after that of the flow's last
-//! packet, or its time more than that after the flow's latest. The sweep frees memory only, by the first of the two: as
-//! `clock_secs` never goes back, what it ends is over for every later packet, so results do not depend on when it runs.
+//! A flow is over for a packet if the packet's `clock_secs` is more than the idle limit after that
+//! of the flow's last packet, or its time more than that after the flow's latest. The sweep frees
+//! memory only, by the first of the two: as `clock_secs` never goes back, what it ends is over for
+//! every later packet, so results do not depend on when it runs.
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
@@ -14,7 +15,6 @@ use crate::model::time::Timestamp;
 use crate::pipeline::flow::NONE;
 use crate::pipeline::flow::handshake;
 use crate::pipeline::flow::handshake::Mark;
-pub use crate::pipeline::flow::hint::GATHER_MAX;
 pub use crate::pipeline::flow::hint::Hint;
 pub use crate::pipeline::flow::hint::Hints;
 use crate::pipeline::flow::idle::Limits;
@@ -73,8 +73,9 @@ impl FlowTable {
         self.slots.len()
     }
 
-    /// Fetches the memory that `enter` will need for the first `GATHER_MAX` of `packets`, all misses at once.
+    /// Fetches the memory that `enter` will need for `packets`, all misses at once.
     pub fn gather(&self, packets: &[Packet], hints: &mut Hints) {
+        hints.reset(packets.len());
         for (hint, packet) in hints.hints.iter_mut().zip(packets) {
             hint.word = self.index.home(tag(packet.hash));
         }
@@ -94,8 +95,8 @@ impl FlowTable {
         black_box(touched);
     }
 
-    /// Adds a packet to its flow, which it may open; the flow that had its place before is told to `ended`.
-    /// `None` if the table may hold no flow at all.
+    /// Adds a packet to its flow, which it may open; the flow that had its place before is told to
+    /// `ended`. `None` if the table may hold no flow at all.
     pub fn enter(
         &mut self,
         packet: &Packet,
@@ -141,18 +142,22 @@ impl FlowTable {
         }
     }
 
-    /// Ends all flows, in the order in which they were opened (time of the first packet, then key).
-    /// `clock_secs` is that of the whole input's end.
+    /// Ends all flows, in the order in which they were opened (time of the first packet, then key)
+    /// where `ordered` says so. `clock_secs` is that of the whole input's end: flows that were idle
+    /// by then expired, whether or not the sweep had come to them; the others were active.
     pub fn drain(
         &mut self,
         clock_secs: u32,
+        ordered: bool,
         counters: &mut Counters,
         ended: &mut impl FnMut(FlowEnd),
     ) {
         let live = self.slots.iter().zip(0_u32..).filter(|(slot, _)| slot.marks.has(Mark::Live));
         let mut order: Vec<(Timestamp, u32)> = live.map(|(slot, id)| (slot.first, id)).collect();
         let key = |id: u32| self.slots.get(index(id)).map(|slot| slot.key);
-        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| by_key(key(a.1), key(b.1))));
+        if ordered {
+            order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| by_key(key(a.1), key(b.1))));
+        }
         for slot in order.iter().filter_map(|(_, id)| self.slots.get(index(*id))) {
             let is_idle = self.limits.is_idle(slot, clock_secs);
             let reason = slot.reason(if is_idle { EndReason::Idle } else { EndReason::End });
@@ -221,8 +226,8 @@ impl FlowTable {
         Some(id)
     }
 
-    /// Ends the flow that is due first and had no packet since it was put into the wheel; if there is
-    /// none among the first few, the one of them idle longest.
+    /// Ends the flow that is due first and had no packet since it was put into the wheel; if there
+    /// is none among the first few, the one of them idle longest.
     fn evict(&mut self, clock_secs: u32, counters: &mut Counters, ended: &mut impl FnMut(FlowEnd)) {
         let mut firsts = [NONE; EVICT_VISITS];
         let mut idlest: Option<(u32, u32)> = None;
@@ -249,7 +254,8 @@ impl FlowTable {
         }
     }
 
-    /// Ends those of the flows `due` that are idle too long, and puts the others back into the wheel.
+    /// Ends those of the flows `due` that are idle too long, and puts the others back into the
+    /// wheel.
     fn visit(
         &mut self,
         due: &[u32; SWEEP_MAX],
@@ -316,7 +322,8 @@ fn count(reason: EndReason, counters: &mut Counters) {
     match reason {
         EndReason::Idle => counters.flows_expired = counters.flows_expired.saturating_add(1),
         EndReason::Evicted => counters.flows_evicted = counters.flows_evicted.saturating_add(1),
-        EndReason::Closed | EndReason::End => {}
+        EndReason::End => counters.flows_active = counters.flows_active.saturating_add(1),
+        EndReason::Closed => {}
     }
 }
 

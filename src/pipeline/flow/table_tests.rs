@@ -11,7 +11,6 @@ use crate::model::packet::Payload;
 use crate::model::packet::tcp_flag;
 use crate::model::time::Timestamp;
 use crate::pipeline::flow::handshake;
-use crate::pipeline::flow::hint::GATHER_MAX;
 use crate::pipeline::flow::hint::Hint;
 use crate::pipeline::flow::hint::Hints;
 use crate::pipeline::flow::idle::Limits;
@@ -84,7 +83,7 @@ impl Bed {
 
     fn drain(&mut self, clock_secs: u32) {
         let Self { table, counters, ends } = self;
-        table.drain(clock_secs, counters, &mut |end| ends.push(end));
+        table.drain(clock_secs, true, counters, &mut |end| ends.push(end));
     }
 
     fn hosts(&self) -> Vec<u32> {
@@ -241,7 +240,7 @@ proptest! {
     #[test]
     fn is_a_map_with_the_same_rules(
         packets in packets(),
-        batch in 1_usize..=GATHER_MAX,
+        batch in 1_usize..=256,
         visits_max in 0_u32..100,
     ) {
         let mut bed = Bed::new(30);

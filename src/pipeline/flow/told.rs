@@ -1,7 +1,9 @@
-//! Which values each flow has told, so that each is told once: 40 bits of their hashes, five in a chunk of 32 bytes.
+//! Which values each flow has told, so that each is told once: 40 bits of their hashes, five in a
+//! chunk of 32 bytes.
 //!
-//! Most flows tell three to five values, so one chunk. That a new value passes for a told one takes two of a flow's at most
-//! `FLOW_VALUES_MAX` values with the same 40 bits of a keyed hash: once in a million flows of a thousand values each.
+//! Most flows tell three to five values, so one chunk. That a new value passes for a told one takes
+//! two of a flow's at most `FLOW_VALUES_MAX` values with the same 40 bits of a keyed hash: once in
+//! a million flows of a thousand values each.
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
@@ -115,7 +117,8 @@ impl Default for ToldList {
     }
 }
 
-/// Half a cache line, but not aligned to it: then the allocator moves pages, not bytes, as the list grows.
+/// Half a cache line, but not aligned to it: then the allocator moves pages, not bytes, as the list
+/// grows.
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
     next: u32,

@@ -1,8 +1,8 @@
 //! When to look at which slot: one bucket a second, each a linked list.
 //!
-//! A slot is in exactly one bucket. It is not moved when a packet comes: it is looked at when its bucket is due, and
-//! goes into a later one if its flow lives on. The links lie together, not in the slots, so that walking a list
-//! misses the caches seldom.
+//! A slot is in exactly one bucket. It is not moved when a packet comes: it is looked at when its
+//! bucket is due, and goes into a later one if its flow lives on. The links lie together, not in
+//! the slots, so that walking a list misses the caches seldom.
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
@@ -94,7 +94,8 @@ impl Wheel {
 mod tests {
     use super::Wheel;
 
-    /// Puts slots 0, 1, 2 ... due at `due` after a start at 1,000, then takes what is due at each of `clocks`.
+    /// Puts slots 0, 1, 2 ... due at `due` after a start at 1,000, then takes what is due at each
+    /// of `clocks`.
     fn check(due: &[u32], clocks: &[u32], taken: &[&[u32]]) {
         let mut wheel = Wheel::new(16, 14);
         wheel.start(1_000);

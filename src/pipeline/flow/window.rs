@@ -1,6 +1,7 @@
 //! The bytes that one side keeps: unread ones first, then islands of what came too early.
 //!
-//! Each byte has its place, so filling a hole joins what is behind it without a copy. Where copies differ, the first counts.
+//! Each byte has its place, so filling a hole joins what is behind it without a copy. Where copies
+//! differ, the first counts.
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
@@ -46,8 +47,8 @@ impl Window {
         !self.islands.is_empty()
     }
 
-    /// Puts bytes `offset` from the first unread one; bytes that are there already stay. Nothing is kept beyond
-    /// `SIDE_BYTES_MAX`, nor of more islands than `SIDE_SEGMENTS_MAX`.
+    /// Puts bytes `offset` from the first unread one; bytes that are there already stay. Nothing is
+    /// kept beyond `SIDE_BYTES_MAX`, nor of more islands than `SIDE_SEGMENTS_MAX`.
     pub(super) fn place(&mut self, pool: &mut Pool, offset: usize, bytes: &[u8]) -> Placed {
         let to = offset.saturating_add(bytes.len()).min(SIDE_BYTES_MAX);
         let makes_island = offset > self.ready;
@@ -72,7 +73,8 @@ impl Window {
         Placed { taken: to.saturating_sub(offset), is_fresh }
     }
 
-    /// Drops `count` bytes from the front, holes and islands too, and returns how many were not there to drop.
+    /// Drops `count` bytes from the front, holes and islands too, and returns how many were not
+    /// there to drop.
     pub(super) fn drop_front(&mut self, count: u64) -> u64 {
         let there = self.bytes.len();
         let dropped = usize::try_from(count).unwrap_or(usize::MAX).min(there);

@@ -24,7 +24,8 @@ pub(super) struct Prefixes<A> {
     /// Innermost prefix of each stretch.
     inner: Vec<u32>,
     nodes: Vec<Node>,
-    /// For each value of the leading bits the number of stretches that begin before it, and of all.
+    /// For each value of the leading bits the number of stretches that begin before it, and of
+    /// all.
     tops: Vec<u32>,
     top_bits: u8,
 }

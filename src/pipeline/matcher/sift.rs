@@ -1,4 +1,5 @@
-//! From observations to hits: each indicator once for each flow and place, halves of a pair put together.
+//! From observations to hits: each indicator once for each flow and place, halves of a pair put
+//! together.
 //!
 //! Memory is kept only for flows that had a hit which a later one may repeat or complete.
 
@@ -164,7 +165,8 @@ impl<'a> Sift<'a> {
         batch.hits.push(hit);
     }
 
-    /// Tells whether a find is news to its flow and place, and grades a half by whether the flow has shown the other.
+    /// Tells whether a find is news to its flow and place, and grades a half by whether the flow
+    /// has shown the other.
     fn judge(
         &mut self,
         found: Found,
@@ -212,7 +214,8 @@ fn hit(
     }
 }
 
-/// Copies what was seen beside a hit; certificates are left out, as a digest says nothing of another certificate.
+/// Copies what was seen beside a hit; certificates are left out, as a digest says nothing of
+/// another certificate.
 fn relate(all: &Notes, batch: &mut Batch) -> Span {
     use ObservationKind as K;
     let at = narrow(batch.related.len());

@@ -36,8 +36,9 @@ enum Out {
 }
 
 impl FileSink {
-    /// Opens a file that is written anew: under a temporary name in the same directory, renamed by `finish`. What is no
-    /// plain file (a device, a pipe), or lies in a directory that cannot be written, is written in place.
+    /// Opens a file that is written anew: under a temporary name in the same directory, renamed by
+    /// `finish`. What is no plain file (a device, a pipe), or lies in a directory that cannot
+    /// be written, is written in place.
     ///
     /// # Errors
     ///
@@ -54,8 +55,8 @@ impl FileSink {
         Ok(Self { path: target, out })
     }
 
-    /// Opens a file that is appended to, mending a line that a crash left half-written: it is cut off.
-    /// Returns the sink and how many bytes were cut.
+    /// Opens a file that is appended to, mending a line that a crash left half-written: it is cut
+    /// off. Returns the sink and how many bytes were cut.
     ///
     /// # Errors
     ///
@@ -96,7 +97,8 @@ impl Sink for FileSink {
     }
 }
 
-/// A file on its way to its name. Dropped before that, it goes; what a killed run left is written over by the next.
+/// A file on its way to its name. Dropped before that, it goes; what a killed run left is written
+/// over by the next.
 #[derive(Debug)]
 struct Part {
     path: PathBuf,

@@ -81,7 +81,8 @@ impl Merge {
         self.ledger.add(harvest.ledger);
     }
 
-    /// Adds a harvest's sources and returns the number of the first; a list's only source is kept once for all blocks.
+    /// Adds a harvest's sources and returns the number of the first; a list's only source is kept
+    /// once for all blocks.
     fn append_sources(&mut self, harvest: &Harvest<'_>) -> u32 {
         let mut translate = Translation::new(harvest);
         let next = narrow(self.sources.len());
@@ -179,7 +180,8 @@ impl Merge {
         let event = ranks.events.get(at(record.event)).copied();
         let tags = ranks.tags.get(at(record.tags)).copied();
         let seen = self.seen.get(at(record.seen)).copied();
-        (record.attribute, event, record.timestamp_secs, tags, seen, record.to_ids)
+        let rest = (tags, seen, record.to_ids, self.strings.texts.get(record.comment).to_owned());
+        (record.attribute, event, record.timestamp_secs, rest)
     }
 
     fn ranks(&self) -> Ranks {
@@ -256,7 +258,8 @@ impl<'h> Translation<'h> {
             }
         };
         let event = self.event(source.event, merge);
-        SourceRecord { event, tags: self.tags(source.tags, merge), seen, ..*source }
+        let comment = self.text(source.comment, merge);
+        SourceRecord { event, tags: self.tags(source.tags, merge), seen, comment, ..*source }
     }
 
     fn event(&mut self, number: u32, merge: &mut Merge) -> u32 {

@@ -1,6 +1,8 @@
-//! Compiling: all inputs become one indicator set, the same whatever their order and the number of cores.
+//! Compiling: all inputs become one indicator set, the same whatever their order and the number of
+//! cores.
 //!
-//! Peak: beside the finished set, 24 bytes and the value for each attribute that matches, while they are sorted.
+//! Peak: beside the finished set, 24 bytes and the value for each attribute that matches, while
+//! they are sorted.
 
 mod merge;
 mod version;

@@ -58,7 +58,7 @@ const EVENT: &str = r#"{"Event":{"id":"7","uuid":"a026bf22-4e30-5550-9e1b-2bcd36
  "Attribute":[
   {"type":"ip-dst","value":"198.51.100.7","uuid":"2d72a64d-a1bc-5bf6-915e-215bdbf26eaf",
    "to_ids":true,"timestamp":"1700000001","deleted":false,"Tag":[{"name":"TLP:AMBER+STRICT"}],
-   "first_seen":"2015-01-01T00:00:00.000000+00:00","last_seen":null},
+   "first_seen":"2015-01-01T00:00:00.000000+00:00","last_seen":null,"comment":" second stage "},
   {"type":"domain","value":"EVIL[.]example","to_ids":"1"},
   {"type":"domain","value":"deleted.example","to_ids":true,"deleted":"1"},
   {"type":"domain","value":"quiet.example","to_ids":"0"},
@@ -103,7 +103,7 @@ fn an_event_gives_what_matches_and_its_story() {
         org: Some("CERN".to_owned()),
         provider: Some("CERN".to_owned()),
         tags: ["TLP:AMBER+STRICT", "misp-galaxy:x=\"y\"", "tlp:green"].map(str::to_owned).into(),
-        comment: None,
+        comment: Some("second stage".to_owned()),
         first_seen: Some("2015-01-01T00:00:00Z".to_owned()),
         last_seen: None,
         modified: Some("2023-11-14T22:13:21Z".to_owned()),

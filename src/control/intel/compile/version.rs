@@ -1,4 +1,5 @@
-//! The version of a set: a hash of all that an alert can say of it, independent of the order of inputs.
+//! The version of a set: a hash of all that an alert can say of it, independent of the order of
+//! inputs.
 
 use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;

@@ -1,7 +1,9 @@
-//! The walk over events: answers hold events, events hold attributes and objects, objects hold attributes.
+//! The walk over events: answers hold events, events hold attributes and objects, objects hold
+//! attributes.
 //!
 //! Spec:   MISP core format §2 (Event, Attribute, Object, Orgc, Tag)
-//! Reads:  one JSON value, keys in any order (PyMISP sorts them, so an event's title may follow its attributes)
+//! Reads:  one JSON value, keys in any order (PyMISP sorts them, so an event's title may follow its
+//!         attributes)
 //! Yields: attributes to the harvest, each with its event
 //! Bounds: kept fields of one object's attributes; `DEPTH_MAX`
 //! Leaves: what `Key` does not name
@@ -59,6 +61,7 @@ struct AttributeParts {
     uuid: String,
     first_seen: String,
     last_seen: String,
+    comment: String,
     to_ids: Flag,
     deleted: Flag,
     timestamp: Number,
@@ -137,6 +140,7 @@ impl<'g, 'a> Reading<'g, 'a> {
             timestamp_secs: u32::try_from(parts.timestamp.0).unwrap_or(0),
             first_seen: &parts.first_seen,
             last_seen: &parts.last_seen,
+            comment: &parts.comment,
             tags,
             spot: Spot::Number(parts.number),
         };
@@ -168,7 +172,7 @@ impl AttributeParts {
     fn clear(&mut self) {
         let texts = [&mut self.kind, &mut self.value, &mut self.relation, &mut self.object];
         texts.into_iter().for_each(String::clear);
-        let texts = [&mut self.uuid, &mut self.first_seen, &mut self.last_seen];
+        let texts = [&mut self.uuid, &mut self.first_seen, &mut self.last_seen, &mut self.comment];
         texts.into_iter().for_each(String::clear);
         (self.to_ids, self.deleted) = (Flag(None), Flag(None));
         (self.timestamp, self.event_id) = (Number(0), Number(0));
@@ -184,6 +188,7 @@ impl AttributeParts {
                 Key::Relation => map.next_value_seed(Scalar(&mut self.relation))?,
                 Key::Uuid => map.next_value_seed(Scalar(&mut self.uuid))?,
                 Key::FirstSeen => map.next_value_seed(Scalar(&mut self.first_seen))?,
+                Key::Comment => map.next_value_seed(Scalar(&mut self.comment))?,
                 Key::LastSeen => map.next_value_seed(Scalar(&mut self.last_seen))?,
                 Key::ToIds => self.to_ids = map.next_value()?,
                 Key::Deleted => self.deleted = map.next_value()?,
@@ -263,7 +268,8 @@ impl ObjectParts {
     }
 }
 
-/// Who owns attributes: an event whose fields may follow them, or an answer whose attributes name their events.
+/// Who owns attributes: an event whose fields may follow them, or an answer whose attributes name
+/// their events.
 #[derive(Default)]
 struct Owner {
     story: Story,

@@ -1,9 +1,12 @@
 //! MISP JSON: events, lists of them, and answers of restSearch, as a stream.
 //!
-//! Spec:   MISP core format (draft-dulaunoy-misp-core-format), MISP 2.4/2.5 REST answers (events, attributes, objects)
-//! Reads:  `{"Event":…}`, a bare event, `{"response":…}` of events, attributes or objects, lists of any of these
+//! Spec:   MISP core format (draft-dulaunoy-misp-core-format), MISP 2.4/2.5 REST answers (events,
+//!         attributes, objects)
+//! Reads:  `{"Event":…}`, a bare event, `{"response":…}` of events, attributes or objects, lists of
+//!         any of these
 //! Yields: attributes, of objects too, with their events and tags
-//! Bounds: the kept fields of one object's attributes; nesting, `DEPTH_MAX`; unknown fields are skipped unread
+//! Bounds: the kept fields of one object's attributes; nesting, `DEPTH_MAX`; unknown fields are
+//!         skipped unread
 //! Leaves: proposals, sightings, reports, attachments; STIX, which says so
 
 mod event;

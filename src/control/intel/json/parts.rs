@@ -1,6 +1,8 @@
-//! Small parts of MISP JSON, read leniently: numbers as text, flags as numbers, tags in any nesting.
+//! Small parts of MISP JSON, read leniently: numbers as text, flags as numbers, tags in any
+//! nesting.
 //!
-//! Spec:   MISP core format (draft-dulaunoy-misp-core-format); what servers and PyMISP write beside it
+//! Spec:   MISP core format (draft-dulaunoy-misp-core-format); what servers and PyMISP write beside
+//!         it
 //! Reads:  one value
 //! Yields: text, number, flag, names of tags; anything of another shape is skipped
 //! Bounds: the value itself
@@ -252,6 +254,7 @@ keys! {
     Relation = "object_relation",
     FirstSeen = "first_seen",
     LastSeen = "last_seen",
+    Comment = "comment",
     EventId = "event_id",
 }
 
