@@ -41,8 +41,7 @@ macro_rules! counters {
                 bump(&mut self.hits, kind);
             }
 
-            /// Returns the metric name (without the `tapsieve_` prefix), the labels and the value of
-            /// each counter.
+            /// Returns name (without `tapsieve_`), labels and value of each counter.
             pub fn rows(&self) -> Vec<Row> {
                 vec![$(Row {
                     metric: $metric,
