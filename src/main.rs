@@ -17,7 +17,9 @@ fn main() -> ExitCode {
     match Arguments::parse().command.run() {
         Ok(code) => code,
         Err(failure) => {
-            tell(&failure);
+            if !failure.is_quiet() {
+                tell(&failure);
+            }
             ExitCode::from(failure.code())
         }
     }

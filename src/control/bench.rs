@@ -1,5 +1,7 @@
 //! `tapsieve bench`: what each stage costs on a capture, in numbers anyone can reproduce.
 
+use crate::control::cli::DAMAGED;
+use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::intel::IntelArguments;
 use crate::control::observe::NoCatalog;
@@ -10,10 +12,13 @@ use crate::control::supervisor::Plan;
 use crate::model::block::Block;
 use crate::pipeline::capture::Source;
 use crate::pipeline::capture::State;
+use crate::pipeline::capture::file::Files;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::render::Context;
 use crate::report::reporter::Sinks;
+use crate::report::sink::Sink;
+use crate::report::sink::stdout::Stdout;
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
@@ -106,9 +111,7 @@ fn floor(arguments: &FloorArguments) -> Result<u8, Failure> {
     }
     let secs = started.elapsed().as_secs_f64();
     std::hint::black_box(touched);
-    output::say_all(files.damages());
-    tell("floor", secs, frames, bytes);
-    end(frames)
+    tell("floor", secs, frames, bytes, &files)
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
@@ -133,28 +136,26 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
         sinks: Sinks { alerts: None, observations: None },
     })?;
     let secs = started.elapsed().as_secs_f64();
-    output::say_all(outcome.files.damages());
     let counters = &outcome.counters;
     let name = arguments.stop_after.to_possible_value();
     let name = name.as_ref().map_or("replay", |value| value.get_name());
-    tell(name, secs, counters.captured_packets, counters.captured_bytes);
-    end(counters.captured_packets)
+    tell(name, secs, counters.captured_packets, counters.captured_bytes, &outcome.files)
 }
 
-fn end(frames: u64) -> Result<u8, Failure> {
+/// Prints the numbers; the exit code says whether they are of whole captures.
+fn tell(what: &str, secs: f64, frames: u64, bytes: u64, files: &Files) -> Result<u8, Failure> {
+    output::say_all(files.damages());
     if frames == 0 {
         return Err(Failure::Usage("the capture has no frame to measure with".to_owned()));
     }
-    Ok(crate::control::cli::DONE)
-}
-
-#[allow(clippy::print_stdout, reason = "the numbers are the command's data")]
-fn tell(what: &str, secs: f64, frames: u64, bytes: u64) {
     let per_frame = secs * 1e9 / (frames.max(1)) as f64;
     let mpps = frames as f64 / secs / 1e6;
     let gbits = bytes as f64 * 8.0 / secs / 1e9;
-    println!(
+    let line = format!(
         "{what:<8} {frames} packets {bytes} bytes {secs:.3} s  {per_frame:.1} ns/packet  \
-         {mpps:.2} Mpps  {gbits:.2} Gbit/s"
+         {mpps:.2} Mpps  {gbits:.2} Gbit/s\n"
     );
+    let mut out = Stdout;
+    out.deliver(line.as_bytes())?;
+    Ok(if files.damages().is_empty() { DONE } else { DAMAGED })
 }

@@ -10,7 +10,7 @@ use crate::control::output;
 use crate::control::replay;
 use crate::report::sink::SinkError;
 use clap::Subcommand;
-use std::path::PathBuf;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 /// What tapsieve can do.
@@ -77,26 +77,31 @@ pub enum Failure {
     /// An output that cannot be written.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// A metrics file that cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// An option that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// Signals that cannot be caught.
+    #[error("cannot catch signals: {0}")]
+    Signals(std::io::Error),
     /// A thread that cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
 
 impl Failure {
+    /// Tells whether whoever read the output went away, as `head` does: no error.
+    pub fn is_quiet(&self) -> bool {
+        match self {
+            Self::Sink(SinkError::Closed) => true,
+            Self::Explain(ExplainError::Write(error)) => error.kind() == ErrorKind::BrokenPipe,
+            _ => false,
+        }
+    }
+
     /// Returns the exit code.
     pub fn code(&self) -> u8 {
         match self {
+            quiet if quiet.is_quiet() => DONE,
             Self::Usage(_) => USAGE,
             _ => FAILED,
         }

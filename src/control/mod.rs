@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod replay;
+pub mod signals;
 pub mod observe;
 pub mod bench;
 pub mod explain;

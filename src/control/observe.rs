@@ -5,6 +5,7 @@ use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::output;
 use crate::control::replay::InputArguments;
+use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
 use crate::control::supervisor::Plan;
 use crate::model::indicator::IndicatorId;
@@ -40,6 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let names = files.names();
     let observed =
         if arguments.kinds.is_empty() { ObservationKind::ALL } else { &arguments.kinds[..] };
+    let stopped = stop_on_signals(&files.stop()).map_err(Failure::Signals)?;
     let outcome = supervisor::run(Plan {
         files,
         depth: Depth::Match,
@@ -54,10 +56,14 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         sinks: Sinks { alerts: None, observations: Some(output::sink(Path::new("-"), false)?) },
     })?;
     output::say_all(outcome.files.damages());
+    if let Some(signal) = stopped.by() {
+        output::say(&format!("tapsieve: stopped by {signal}: the rest was not read\n"));
+    }
     if let Some(failure) = output::failure(outcome.reported) {
         return Err(failure);
     }
-    Ok(if outcome.files.damages().is_empty() { DONE } else { DAMAGED })
+    let whole = outcome.files.damages().is_empty() && stopped.by().is_none();
+    Ok(if whole { DONE } else { DAMAGED })
 }
 
 fn kind(name: &str) -> Result<ObservationKind, String> {

@@ -1,7 +1,9 @@
 //! What commands say and write: lines for people on standard error, files through a temporary name.
 
 use crate::control::cli::Failure;
+use crate::control::intel;
 use crate::control::replay::InputArguments;
+use crate::pipeline::capture::file::FileId;
 use crate::pipeline::capture::file::Files;
 use crate::pipeline::capture::filter::Filter;
 use crate::report::reporter::Reported;
@@ -9,8 +11,10 @@ use crate::report::sink::Sink;
 use crate::report::sink::SinkError;
 use crate::report::sink::file::FileSink;
 use crate::report::sink::stdout::Stdout;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::Path;
+use std::path::PathBuf;
 
 /// Prints text for people.
 #[allow(clippy::print_stderr, reason = "standard error is where people read")]
@@ -36,6 +40,9 @@ pub fn open(arguments: &InputArguments) -> Result<Files, Failure> {
         None => None,
     };
     let files = Files::open(&arguments.inputs, filter);
+    for name in files.repeated() {
+        say(&format!("tapsieve: {name}: given twice: read once\n"));
+    }
     if !files.names().is_empty() {
         return Ok(files);
     }
@@ -47,6 +54,48 @@ pub fn open(arguments: &InputArguments) -> Result<Files, Failure> {
         }
         None => Err(Failure::NoInput("no input is a capture: give pcap or pcapng".to_owned())),
     }
+}
+
+/// Refuses outputs that would overwrite an input or each other; `-` and what is no plain file may
+/// be given to several.
+///
+/// # Errors
+///
+/// `Usage`, with the output's name.
+pub fn distinct(
+    outputs: &[&Path],
+    captures: &BTreeSet<FileId>,
+    intel: &[PathBuf],
+) -> Result<(), Failure> {
+    let listed = intel::input::Plan::new(intel).files.into_iter().map(|file| file.path);
+    let manifests = intel.iter().map(|folder| folder.join("manifest.json"));
+    let ids = listed.chain(manifests).filter_map(|path| id(&path));
+    let mut taken: BTreeSet<FileId> = captures.iter().copied().chain(ids).collect();
+    let mut names: BTreeSet<PathBuf> = BTreeSet::new();
+    for output in outputs {
+        let new = match id(output) {
+            Some(id) => taken.insert(id),
+            None => output.as_os_str() == "-" || names.insert(full_name(output)),
+        };
+        if !new {
+            let name = output.display();
+            return Err(Failure::Usage(format!("{name}: an input or another output: not written")));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the id of a plain file that is there.
+fn id(path: &Path) -> Option<FileId> {
+    std::fs::metadata(path).ok().filter(|about| about.is_file()).map(|about| FileId::of(&about))
+}
+
+/// Returns the name that a file will have, wherever the path to its folder leads.
+fn full_name(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    folder.join(path.file_name().unwrap_or_default())
 }
 
 /// Opens a sink: `-` is standard output.
@@ -63,20 +112,9 @@ pub fn sink(path: &Path, append: bool) -> Result<Box<dyn Sink>, Failure> {
     }
     let (sink, cut) = FileSink::append(path)?;
     if cut > 0 {
-        say(&format!("tapsieve: {}: cut {cut} bytes of a half-written line\n", path.display()));
+        say(&format!("tapsieve: {}: cut {cut} bytes of a half-written alert\n", path.display()));
     }
     Ok(Box::new(sink))
-}
-
-/// Writes a whole file through a temporary name; `-` is standard output.
-///
-/// # Errors
-///
-/// When it cannot be written.
-pub fn write_anew(path: &Path, text: &[u8]) -> Result<(), Failure> {
-    let mut out = sink(path, false)?;
-    out.deliver(text)?;
-    Ok(out.finish()?)
 }
 
 /// Returns what stopped a reporter, if it was worth an error.

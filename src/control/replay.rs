@@ -6,23 +6,33 @@ use crate::control::cli::Failure;
 use crate::control::intel::IntelArguments;
 use crate::control::intel::compile::Compiled;
 use crate::control::output;
+use crate::control::signals::Stopped;
+use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
 use crate::control::supervisor::Outcome;
 use crate::control::supervisor::Plan;
 use crate::model::observation::ObservationKind;
+use crate::pipeline::capture::file::Files;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::FlowSettings;
 use crate::pipeline::worker::WorkerSettings;
-use crate::report::metrics;
 use crate::report::metrics::Totals;
+use crate::report::metrics::exposition;
 use crate::report::render::Context;
 use crate::report::reporter::Sinks;
+use crate::report::sink::Sink;
 use crate::report::summary;
 use crate::report::summary::Run;
 use clap::Args;
 use clap::ValueEnum;
+use std::ffi::OsString;
+use std::iter;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Instant;
+
+/// Matcher threads at most: more cores than any machine gives to one capture.
+const WORKERS_MAX: i64 = 128;
 
 /// What can be said to `replay`.
 #[derive(Args, Debug)]
@@ -53,8 +63,8 @@ pub struct Arguments {
 pub struct InputArguments {
     /// Matcher threads; 0 does everything on one thread [default: one per core beside the
     /// reader's, two at least]
-    #[arg(long, value_name = "N")]
-    pub workers: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=WORKERS_MAX))]
+    pub workers: Option<u16>,
     /// Packets that a worker looks up together
     #[arg(long, value_name = "N", default_value_t = 64)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -71,7 +81,7 @@ pub struct InputArguments {
     /// Captures: files, directories, patterns, `-` for standard input; pcap or pcapng, plain or in
     /// gzip, zstd or lz4
     #[arg(required = true, value_name = "INPUT")]
-    pub inputs: Vec<String>,
+    pub inputs: Vec<OsString>,
 }
 
 /// Shapes of alerts.
@@ -86,7 +96,7 @@ impl InputArguments {
     /// does all on one thread.
     pub fn workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, usize::from);
-        self.workers.unwrap_or_else(|| match cores() {
+        self.workers.map(usize::from).unwrap_or_else(|| match cores() {
             1 => 0,
             cores => cores.saturating_sub(1).max(2),
         })
@@ -108,21 +118,16 @@ impl InputArguments {
 ///
 /// When no indicator or no capture is usable, or an output cannot be written.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let files = output::open(&arguments.input)?;
+    let names = files.names();
+    let (sinks, metrics) = outputs(arguments, &files)?;
     let started = Instant::now();
     let compiled = arguments.intel.compile()?;
     output::say_all(&compiled.damages);
     let intel_secs = started.elapsed().as_secs_f64();
 
     let started = Instant::now();
-    let files = output::open(&arguments.input)?;
-    let names = files.names();
-    let sinks = Sinks {
-        alerts: Some(output::sink(&arguments.alerts, arguments.append)?),
-        observations: match &arguments.observations {
-            Some(path) => Some(output::sink(path, false)?),
-            None => None,
-        },
-    };
+    let stopped = stop_on_signals(&files.stop()).map_err(Failure::Signals)?;
     let observed: &[ObservationKind] =
         if arguments.observations.is_some() { ObservationKind::ALL } else { &[] };
     let outcome = supervisor::run(Plan {
@@ -138,17 +143,46 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         context: Context { catalog: &compiled.set, files: &names },
         sinks,
     })?;
-    finish(arguments, &compiled, outcome, [intel_secs, started.elapsed().as_secs_f64()])
+    let secs = [intel_secs, started.elapsed().as_secs_f64()];
+    finish(arguments, &compiled, outcome, Ending { secs, metrics, stopped })
+}
+
+/// Opens all outputs, none of which is an input or another output.
+fn outputs(
+    arguments: &Arguments,
+    files: &Files,
+) -> Result<(Sinks, Option<Box<dyn Sink>>), Failure> {
+    let Arguments { alerts, observations, metrics, .. } = arguments;
+    let optional = [observations, metrics].map(Option::as_deref);
+    let all: Vec<&Path> =
+        iter::once(alerts.as_path()).chain(optional.into_iter().flatten()).collect();
+    output::distinct(&all, files.ids(), &arguments.intel.intel)?;
+    let [observations, metrics] =
+        optional.map(|path| path.map(|path| output::sink(path, false)).transpose());
+    let alerts = Some(output::sink(alerts, arguments.append)?);
+    Ok((Sinks { alerts, observations: observations? }, metrics?))
+}
+
+/// What is known at the end.
+struct Ending {
+    /// Seconds for indicators and for packets.
+    secs: [f64; 2],
+    metrics: Option<Box<dyn Sink>>,
+    stopped: Stopped,
 }
 
 /// Tells how it went: damages, summary, metrics.
 fn finish(
     arguments: &Arguments,
     compiled: &Compiled,
-    outcome: Outcome,
-    [intel_secs, packet_secs]: [f64; 2],
+    mut outcome: Outcome,
+    Ending { secs: [intel_secs, packet_secs], metrics, stopped }: Ending,
 ) -> Result<u8, Failure> {
     output::say_all(outcome.files.damages());
+    outcome.counters.intel_damaged = compiled.damages.len() as u64;
+    if let Some(signal) = stopped.by() {
+        output::say(&format!("tapsieve: stopped by {signal}: this tells what was read by then\n"));
+    }
     let reported = &outcome.reported;
     let indicators = compiled.set.indicators_by_type();
     let refused = compiled.ledger.refused_by_reason();
@@ -164,8 +198,8 @@ fn finish(
         packet_secs,
         peak_bytes: summary::peak_bytes(),
     }));
-    if let Some(path) = &arguments.metrics {
-        let text = metrics::exposition(&Totals {
+    if let Some(mut out) = metrics {
+        let text = exposition(&Totals {
             counters: &outcome.counters,
             alerts: &reported.alerts,
             alerts_lost: reported.lost,
@@ -177,9 +211,11 @@ fn finish(
             intel_secs,
             packet_secs,
         });
-        output::write_anew(path, &text.map_err(|error| Failure::Usage(error.to_string()))?)?;
+        out.deliver(&text.map_err(|error| Failure::Usage(error.to_string()))?)?;
+        out.finish()?;
     }
-    let clean = outcome.files.damages().is_empty() && compiled.damages.is_empty();
+    let whole = outcome.files.damages().is_empty() && stopped.by().is_none();
+    let clean = whole && compiled.damages.is_empty();
     match output::failure(outcome.reported) {
         Some(failure) => Err(failure),
         None if clean => Ok(DONE),

@@ -7,7 +7,6 @@ use crate::control::cli::Failure;
 use crate::model::batch::Batch;
 use crate::model::block::Block;
 use crate::model::counters::Counters;
-use crate::model::packet::FrameId;
 use crate::pipeline::capture::State;
 use crate::pipeline::capture::file::Files;
 use crate::pipeline::capturer::Captured;
@@ -28,6 +27,7 @@ use crossbeam_channel::Sender;
 use crossbeam_channel::bounded;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::thread::Scope;
@@ -35,6 +35,9 @@ use std::thread::ScopedJoinHandle;
 
 /// Blocks in circulation beside two for each worker: one is being filled, one is on its way.
 const BLOCKS_SPARE: usize = 2;
+
+/// Blocks in circulation at most: 64 MiB and their packet lists.
+const BLOCKS_MAX: usize = 64;
 
 /// Batches in circulation for each worker.
 const BATCHES_PER_WORKER: usize = 4;
@@ -77,7 +80,7 @@ pub struct Outcome {
 ///
 /// When a thread cannot be started.
 pub fn run(plan: Plan<'_>) -> Result<Outcome, Failure> {
-    let signals = Signals::default();
+    let signals = Signals { alerts: AtomicU64::new(0), stop: plan.files.stop() };
     if plan.workers == 0 { Ok(run_inline(plan, &signals)) } else { run_threads(plan, &signals) }
 }
 
@@ -101,7 +104,7 @@ fn run_inline(plan: Plan<'_>, signals: &Signals) -> Outcome {
         reporter.take(0, full);
         full.clear();
     });
-    batch.watermark = FrameId(u64::MAX);
+    batch.settle();
     reporter.take(0, &batch);
     outcome(capturer.end(), &[counters], reporter.finish())
 }
@@ -133,7 +136,7 @@ fn start<'s, 'a: 's>(
     signals: &'a Signals,
 ) -> Result<Threads<'s>, Failure> {
     let count = plan.workers;
-    let blocks = 2 * count + BLOCKS_SPARE;
+    let blocks = (2 * count + BLOCKS_SPARE).min(BLOCKS_MAX);
     let (returned, returns) = bounded(2 * blocks * count);
     let (tell, told) = bounded(BATCHES_PER_WORKER * count);
     let (give, spare) = bounded(BATCHES_PER_WORKER * count);
@@ -212,7 +215,7 @@ impl Post {
             let next = self.hand_over(std::mem::take(full));
             *full = next;
         });
-        batch.watermark = FrameId(u64::MAX);
+        batch.settle();
         let _gone_only_with_the_run = self.tell.send(Told { worker: self.number, batch });
         counters
     }
@@ -227,6 +230,7 @@ impl Post {
 fn outcome(captured: Captured<Files>, workers: &[Counters], reported: Reported) -> Outcome {
     let mut counters = captured.counters;
     counters.add(captured.source.counters());
+    counters.inputs_damaged = captured.source.damages().len() as u64;
     workers.iter().for_each(|worker| counters.add(worker));
     Outcome { files: captured.source, counters, wire_bytes: captured.wire_bytes, reported }
 }

@@ -23,6 +23,9 @@ pub struct Batch {
     pub sightings: Vec<Sighting>,
     /// Every frame up to this one is done by the worker that tells.
     pub watermark: FrameId,
+    /// Seconds of the packet clock before which nothing more comes, hits or sightings; those of a
+    /// flow's end too, where someone asked for flows.
+    pub settled_secs: u64,
     bytes: Vec<u8>,
 }
 
@@ -33,6 +36,8 @@ pub struct Sighting {
     pub time: Timestamp,
     /// The frame that completed the value; for a flow its last.
     pub frame: FrameId,
+    /// The packet clock at that frame; for a flow when it was over, `u32::MAX` at the input's end.
+    pub clock_secs: u32,
     /// What was seen.
     pub kind: ObservationKind,
     /// Where.
@@ -74,6 +79,12 @@ impl Batch {
         self.related.clear();
         self.sightings.clear();
         self.bytes.clear();
+    }
+
+    /// Marks the last batch of a worker: nothing comes after it.
+    pub fn settle(&mut self) {
+        self.watermark = FrameId(u64::MAX);
+        self.settled_secs = u64::MAX;
     }
 
     /// Copies a value in.

@@ -71,6 +71,9 @@ pub struct Row {
 }
 
 counters! {
+    // inputs that were cut, damaged or of no use
+    inputs_damaged = "inputs_damaged_total" { input = "capture" },
+    intel_damaged = "inputs_damaged_total" { input = "intel" },
     // capture: frames a source handed over, and what it left out
     captured_packets = "capture_packets_total" { source = "file" },
     captured_bytes = "capture_bytes_total" { source = "file" },
@@ -102,6 +105,8 @@ counters! {
     streams_read = "dissected_streams_total" { outcome = "done" },
     streams_alien = "dissected_streams_total" { outcome = "alien" },
     streams_lost = "dissected_streams_total" { outcome = "lost" },
+    datagrams_truncated = "dissected_datagrams_total" { outcome = "truncated" },
+    datagrams_malformed = "dissected_datagrams_total" { outcome = "malformed" },
     datagrams_alien = "dissected_datagrams_total" { outcome = "alien" },
     observations_refused = "observations_refused_total" {},
     values_forgotten = "observation_values_forgotten_total" {},

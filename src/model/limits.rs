@@ -105,11 +105,16 @@ pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 pub const FLOW_VALUES_MAX: usize = 1_024;
 
 /// Seconds of packet time for which an alert waits for an earlier one: captures of several queues
-/// or taps are out of order by milliseconds; a minute also covers buffers written late.
-pub const REORDER_SECS: u32 = 60;
+/// or taps are out of order by milliseconds, buffers written late by a second or two; whoever
+/// reads a live pipe waits as long.
+pub const REORDER_SECS: u32 = 10;
 
 /// Alerts that wait so at once; at the bound the earliest goes (about 2 KiB each: 128 MiB).
 pub const ALERTS_HELD_MAX: usize = 65_536;
+
+/// Observation lines that wait for an earlier one at once; at the bound the earliest goes (about
+/// 500 bytes each: 128 MiB).
+pub const SIGHTINGS_HELD_MAX: usize = 262_144;
 
 /// Shortest IPv4 prefix of an indicator: no network holds more than a /8, and half the world is
 /// none.

@@ -24,6 +24,7 @@ use crate::model::step::Step;
 use crate::model::step::Verdict;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::dissect::dns;
+use crate::pipeline::dissect::dns::Datagram;
 use crate::pipeline::dissect::reader::Reader;
 use crate::pipeline::flow::slot::FlowEnd;
 use crate::pipeline::flow::slot::FlowSlot;
@@ -92,6 +93,7 @@ pub struct Worker<'a> {
     hints: Hints,
     ended: Vec<FlowEnd>,
     clock_secs: u32,
+    settled_secs: u64,
     batch: usize,
     desk: Desk<'a>,
 }
@@ -121,6 +123,7 @@ impl<'a> Worker<'a> {
             hints: Hints::default(),
             ended: Vec::with_capacity(VISITS_PER_BLOCK),
             clock_secs: 0,
+            settled_secs: 0,
             batch: index(batch).max(1),
             desk: Desk {
                 settings,
@@ -137,6 +140,7 @@ impl<'a> Worker<'a> {
     /// Reads this shard's packets of a block.
     pub fn read(&mut self, block: &Block, batch: &mut Batch) {
         batch.watermark = block.last;
+        batch.settled_secs = self.settled_secs;
         self.clock_secs = block.clock_secs;
         let packets = block.shards.get(self.shard).map(Vec::as_slice).unwrap_or_default();
         if self.desk.settings.depth < Depth::Flow {
@@ -154,14 +158,22 @@ impl<'a> Worker<'a> {
             self.sweep(gathered.len(), clock_secs, batch);
         }
         // also where this shard has few packets
-        self.sweep(VISITS_PER_BLOCK, block.clock_secs, batch);
+        let all_over_told = self.sweep(VISITS_PER_BLOCK, block.clock_secs, batch);
+        if all_over_told || !self.tells_flows() {
+            self.settled_secs = u64::from(block.clock_secs);
+        }
+        batch.settled_secs = self.settled_secs;
+    }
+
+    fn tells_flows(&self) -> bool {
+        self.desk.settings.observed.contains(&ObservationKind::Flow)
     }
 
     /// Ends all flows and returns the counts; `hand_over` takes a full batch and leaves an empty
     /// one.
     pub fn end(mut self, batch: &mut Batch, hand_over: &mut impl FnMut(&mut Batch)) -> Counters {
         let mut counters = Counters::default();
-        let told = self.desk.settings.observed.contains(&ObservationKind::Flow);
+        let told = self.tells_flows();
         self.table.drain(self.clock_secs, told, &mut counters, &mut |end| {
             self.desk.release(&end);
             if told {
@@ -197,12 +209,14 @@ impl<'a> Worker<'a> {
     }
 
     /// Frees the memory of flows that are over: a few slots for each packet read.
-    fn sweep(&mut self, packets: usize, clock_secs: u32, batch: &mut Batch) {
+    /// Tells whether none is left.
+    fn sweep(&mut self, packets: usize, clock_secs: u32, batch: &mut Batch) -> bool {
         let visits = narrow(packets).saturating_mul(VISITS_PER_PACKET);
         let ended = &mut self.ended;
         let take = &mut |end| ended.push(end);
-        self.table.sweep(clock_secs, visits, &mut self.desk.counters, take);
+        let all = self.table.sweep(clock_secs, visits, &mut self.desk.counters, take);
         self.desk.forget(&mut self.ended, batch);
+        all
     }
 }
 
@@ -272,11 +286,17 @@ impl Desk<'_> {
             return;
         }
         let ports = [packet.key.low_port, packet.key.high_port];
-        if dns::datagram(payload, ports, &mut self.notes) == Verdict::Alien {
-            self.counters.datagrams_alien = self.counters.datagrams_alien.saturating_add(1);
-            if slot.packets_total() >= ALIEN_PACKETS {
-                slot.set_reading(Reading::Finished);
-            }
+        let read = dns::datagram(payload, ports, &mut self.notes);
+        let counters = &mut self.counters;
+        let count = match read {
+            Datagram::Whole => return,
+            Datagram::Partial if packet.missing_bytes > 0 => &mut counters.datagrams_truncated,
+            Datagram::Partial => &mut counters.datagrams_malformed,
+            Datagram::Alien => &mut counters.datagrams_alien,
+        };
+        *count = count.saturating_add(1);
+        if read == Datagram::Alien && slot.packets_total() >= ALIEN_PACKETS {
+            slot.set_reading(Reading::Finished);
         }
     }
 
@@ -329,6 +349,7 @@ fn sighting(observation: &Observation<'_>, context: &Context<'_>, batch: &mut Ba
     Sighting {
         time: context.packet.time,
         frame: context.packet.frame,
+        clock_secs: context.packet.clock_secs,
         kind: observation.kind,
         place: observation.place,
         side: context.side,
@@ -342,6 +363,7 @@ fn flow_sighting(end: &FlowEnd) -> Sighting {
     Sighting {
         time: end.view.first,
         frame: end.frame,
+        clock_secs: end.over_secs,
         kind: ObservationKind::Flow,
         place: Place::Flow,
         side: Side::Orig,

@@ -2,10 +2,12 @@
 //! sinks.
 //!
 //! A hit is final when every worker's watermark has passed its frame. Final hits are taken in frame
-//! order; each releases the alerts that are more than `REORDER_SECS` older than the clock at its
-//! frame, earliest first. So alerts come in the order of packet time even where a capture is a
-//! little out of order, and every decision depends on the sequence of hits alone: never on timing,
-//! workers or blocks.
+//! order; each releases the alerts that are more than `REORDER_SECS` older than the packet clock at
+//! its frame, earliest first; so does the clock that all workers have reached, as no later hit has
+//! an earlier one. So alerts come in the order of packet time even where a capture is a little out
+//! of order, and their order depends on the sequence of hits alone: never on timing, workers or
+//! blocks. Observations come in the order of the clock at their frame, then frame; a flow has its
+//! place where it was over.
 
 use crate::model::batch::Batch;
 use crate::model::hit::Hit;
@@ -13,6 +15,7 @@ use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
 use crate::model::limits::ALERTS_HELD_MAX;
 use crate::model::limits::REORDER_SECS;
+use crate::model::limits::SIGHTINGS_HELD_MAX;
 use crate::model::observation::ObservationKind;
 use crate::model::observation::Place;
 use crate::model::packet::FrameId;
@@ -27,6 +30,7 @@ use crossbeam_channel::Sender;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -36,7 +40,7 @@ use std::sync::atomic::Ordering;
 pub struct Told {
     /// Which worker.
     pub worker: usize,
-    /// What it found; its watermark is `FrameId(u64::MAX)` when the worker has ended.
+    /// What it found; settled when the worker has ended.
     pub batch: Batch,
 }
 
@@ -53,8 +57,8 @@ pub struct Sinks {
 pub struct Signals {
     /// Alerts so far, for the progress bar.
     pub alerts: AtomicU64,
-    /// Set when no sink can take more: reading on is pointless.
-    pub stop: AtomicBool,
+    /// Set when no sink can take more: reading on is pointless; by a signal, too.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What the reporter did.
@@ -77,7 +81,7 @@ pub struct Reporter<'a> {
     context: Context<'a>,
     sinks: Sinks,
     signals: &'a Signals,
-    watermarks: Vec<FrameId>,
+    watermarks: Vec<(FrameId, u64)>,
     pending: BinaryHeap<Reverse<Pending>>,
     held: BinaryHeap<Reverse<Held>>,
     sighted: BinaryHeap<Reverse<Line>>,
@@ -108,6 +112,7 @@ struct Held {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Line {
+    clock_secs: u32,
     frame: FrameId,
     kind: ObservationKind,
     text: Box<[u8]>,
@@ -120,7 +125,7 @@ impl<'a> Reporter<'a> {
             context,
             sinks,
             signals,
-            watermarks: vec![FrameId::default(); workers],
+            watermarks: vec![Default::default(); workers],
             pending: BinaryHeap::new(),
             held: BinaryHeap::new(),
             sighted: BinaryHeap::new(),
@@ -147,19 +152,21 @@ impl<'a> Reporter<'a> {
         }
         self.queue_sightings(batch);
         if let Some(mark) = self.watermarks.get_mut(worker) {
-            *mark = batch.watermark;
+            *mark = (batch.watermark, batch.settled_secs);
         }
-        let passed = self.watermarks.iter().min().copied().unwrap_or_default();
+        let passed = self.watermarks.iter().map(|mark| mark.0).min().unwrap_or_default();
+        let settled_secs = self.watermarks.iter().map(|mark| mark.1).min().unwrap_or_default();
         self.advance(passed);
+        self.release_before(settled_secs.saturating_sub(u64::from(REORDER_SECS)));
+        self.tell_sightings(settled_secs);
         self.write();
     }
 
     /// Writes everything that is left.
     pub fn finish(mut self) -> Reported {
         self.advance(FrameId(u64::MAX));
-        while let Some(Reverse(held)) = self.held.pop() {
-            self.release(&held);
-        }
+        self.release_before(u64::MAX);
+        self.tell_sightings(u64::MAX);
         self.write();
         for sink in [&mut self.sinks.alerts, &mut self.sinks.observations].into_iter().flatten() {
             if let Err(error) = sink.finish() {
@@ -197,6 +204,7 @@ impl<'a> Reporter<'a> {
             let mut text = Vec::with_capacity(400);
             observation::write_line(&mut text, sighting, batch, self.context.files);
             self.sighted.push(Reverse(Line {
+                clock_secs: sighting.clock_secs,
                 frame: sighting.frame,
                 kind: sighting.kind,
                 text: text.into(),
@@ -208,21 +216,36 @@ impl<'a> Reporter<'a> {
     fn advance(&mut self, passed: FrameId) {
         while self.pending.peek().is_some_and(|Reverse(first)| first.frame <= passed) {
             let Some(Reverse(pending)) = self.pending.pop() else { break };
-            let horizon = u64::from(pending.clock_secs.saturating_sub(REORDER_SECS));
-            while let Some(Reverse(first)) = self.held.peek() {
-                let crowded = self.held.len() >= ALERTS_HELD_MAX;
-                if first.time >= Timestamp::new(horizon, 0) && !crowded {
-                    break;
-                }
-                let Some(Reverse(first)) = self.held.pop() else { break };
-                self.reported.unordered += u64::from(crowded);
-                self.release(&first);
-            }
+            self.release_before(u64::from(pending.clock_secs.saturating_sub(REORDER_SECS)));
             self.held.push(Reverse(Held { time: pending.time, rest: pending }));
         }
+    }
+
+    /// Releases what was seen before a second, earliest first; more only where too many are held.
+    fn release_before(&mut self, secs: u64) {
+        while let Some(Reverse(first)) = self.held.peek() {
+            let due = u64::from(first.time.secs()) < secs;
+            let crowded = self.held.len() >= ALERTS_HELD_MAX;
+            if !due && !crowded {
+                break;
+            }
+            let Some(Reverse(first)) = self.held.pop() else { break };
+            self.reported.unordered += u64::from(!due);
+            self.release(&first);
+        }
+    }
+
+    /// Writes the observations before a second of the packet clock, and, where too many are held,
+    /// more.
+    fn tell_sightings(&mut self, settled_secs: u64) {
         let mut text = Vec::new();
-        while self.sighted.peek().is_some_and(|Reverse(first)| first.frame <= passed) {
+        while let Some(Reverse(first)) = self.sighted.peek() {
+            let due = u64::from(first.clock_secs) < settled_secs;
+            if !due && self.sighted.len() < SIGHTINGS_HELD_MAX {
+                break;
+            }
             let Some(Reverse(line)) = self.sighted.pop() else { break };
+            self.reported.unordered += u64::from(!due);
             text.extend_from_slice(&line.text);
             self.reported.observations += 1;
         }

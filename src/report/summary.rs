@@ -113,6 +113,8 @@ fn list<'a>(counts: impl Iterator<Item = (&'a str, u64)>, nothing: &str) -> Stri
 
 fn is_loss(row: &Row) -> bool {
     const LOSSES: &[&str] = &[
+        "inputs_damaged_total",
+        "dissected_datagrams_total",
         "dropped_packets_total",
         "decode_failures_total",
         "flows_evicted_total",
@@ -120,13 +122,19 @@ fn is_loss(row: &Row) -> bool {
         "reassembly_refused_total",
         "observations_refused_total",
     ];
-    // frames that hold no IP (ARP, spanning tree ...) are no loss: there is nothing to look for
-    let nothing_there = row.labels.iter().any(|(_, value)| matches!(*value, "not_ip" | "filter"));
+    // frames that hold no IP (ARP, spanning tree ...) and datagrams of other protocols are no loss:
+    // there is nothing to look for
+    let nothing_there =
+        row.labels.iter().any(|(_, value)| matches!(*value, "not_ip" | "filter" | "alien"));
     LOSSES.contains(&row.metric) && !nothing_there
 }
 
 fn loss_name(row: &Row) -> &'static str {
     match (row.metric, row.labels) {
+        ("inputs_damaged_total", [(_, "capture")]) => "captures damaged or cut",
+        ("inputs_damaged_total", _) => "inputs of indicators damaged",
+        ("dissected_datagrams_total", [(_, "truncated")]) => "DNS messages cut",
+        ("dissected_datagrams_total", _) => "DNS messages malformed",
         ("dropped_packets_total", _) => "oversized frames",
         ("decode_failures_total", [(_, "link"), (_, "truncated")]) => "link headers cut",
         ("decode_failures_total", [(_, "link"), _]) => "link layers not read",

@@ -159,7 +159,8 @@ fn a_killed_replay_leaves_whole_lines() {
     drop(pipe);
     let left = fs::read_to_string(folder.path().join("alerts")).unwrap_or_default();
     assert!(left.is_empty() || left.ends_with('\n'));
-    fs::write(folder.path().join("alerts"), format!("{left}{{\"half")).expect("write");
+    fs::write(folder.path().join("alerts"), format!("{left}{{\"@timestamp\":\"half"))
+        .expect("write");
     let again = run(
         folder.path(),
         &[

@@ -1,7 +1,10 @@
 //! Files, directories, globs and standard input, read in the order of their first frame as one
 //! stream.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -18,6 +21,7 @@ use crate::pipeline::capture::filter::Filter;
 use crate::pipeline::capture::gauge::Gauged;
 use crate::pipeline::capture::listing::Content;
 use crate::pipeline::capture::listing::Entry;
+pub use crate::pipeline::capture::listing::FileId;
 use crate::pipeline::capture::listing::Listing;
 use crate::pipeline::capture::listing::open;
 use crate::pipeline::capture::reading::Filled;
@@ -31,9 +35,11 @@ pub struct Files {
     /// Index of the next that is opened.
     next: u32,
     damages: Vec<Damage>,
-    passed_over: u64,
+    repeated: Vec<String>,
+    ids: BTreeSet<FileId>,
     bytes_total: Option<u64>,
     bytes_read: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
     counters: Counters,
     filter: Option<Filter>,
     last: FrameId,
@@ -53,9 +59,10 @@ impl Files {
     /// Finds all captures that `inputs` name and puts them in the order of their first frame, then
     /// name.
     /// What is of no use is among the `damages`.
-    pub fn open(inputs: &[String], filter: Option<Filter>) -> Self {
-        let bytes_read = Arc::default();
-        let Listing { entries, damages, passed_over, .. } = Listing::new(inputs, &bytes_read);
+    pub fn open(inputs: &[impl AsRef<OsStr>], filter: Option<Filter>) -> Self {
+        let (bytes_read, stop) = (Arc::default(), Arc::default());
+        let Listing { entries, damages, repeated, ids, .. } =
+            Listing::new(inputs, &bytes_read, &stop);
         Self {
             names: entries.iter().map(|entry| entry.name.clone()).collect(),
             bytes_total: entries
@@ -65,8 +72,10 @@ impl Files {
             current: None,
             next: 0,
             damages,
-            passed_over,
+            repeated,
+            ids,
             bytes_read,
+            stop,
             counters: Counters::default(),
             filter,
             last: FrameId::default(),
@@ -105,9 +114,20 @@ impl Files {
         &self.counters
     }
 
-    /// Returns how many files in directories are no captures.
-    pub fn passed_over(&self) -> u64 {
-        self.passed_over
+    /// Returns what ends the reading when it is set: pipes at once, files at the next block.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Returns names that lead to a file that has another name among the inputs, too; it is read
+    /// once.
+    pub fn repeated(&self) -> &[String] {
+        &self.repeated
+    }
+
+    /// Returns the files that are read.
+    pub fn ids(&self) -> &BTreeSet<FileId> {
+        &self.ids
     }
 
     /// Opens the next input that can be opened.
@@ -155,7 +175,9 @@ impl Files {
 impl Source for Files {
     fn fill(&mut self, block: &mut Block) -> State {
         loop {
-            let Some(mut current) = self.current.take().or_else(|| self.advance()) else {
+            let stopped = self.stop.load(Ordering::Relaxed);
+            let next = if stopped { None } else { self.current.take().or_else(|| self.advance()) };
+            let Some(mut current) = next else {
                 block.last = self.last;
                 return State::Ended;
             };

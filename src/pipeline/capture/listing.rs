@@ -1,11 +1,17 @@
 //! What the inputs of a replay name: every capture among them, with the time of its first frame.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
+use std::fs::Metadata;
 use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 
 use crate::model::block::Block;
@@ -15,11 +21,23 @@ use crate::pipeline::capture::damage::Damage;
 use crate::pipeline::capture::damage::Trouble;
 use crate::pipeline::capture::damage::words;
 use crate::pipeline::capture::gauge::Gauged;
+use crate::pipeline::capture::patient::Patient;
 use crate::pipeline::capture::reading::Filled;
 use crate::pipeline::capture::reading::Reading;
 
 /// Bytes read at once while only the first frame is wanted.
 const FIRST_READ_BYTES: usize = 4_096;
+
+/// A file, whatever name leads to it: its device and number there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct FileId(u64, u64);
+
+impl FileId {
+    /// Returns the id of a file.
+    pub fn of(about: &Metadata) -> Self {
+        Self(about.dev(), about.ino())
+    }
+}
 
 /// One capture.
 pub(super) struct Entry {
@@ -52,41 +70,62 @@ pub(super) struct Opened {
 pub(super) struct Listing {
     pub(super) entries: Vec<Entry>,
     pub(super) damages: Vec<Damage>,
-    /// Files in directories that are no captures.
-    pub(super) passed_over: u64,
+    /// Names of files that have another name among the inputs; each file is read once.
+    pub(super) repeated: Vec<String>,
+    /// The files.
+    pub(super) ids: BTreeSet<FileId>,
     gauge: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
     scratch: Block,
 }
 
 impl Listing {
     /// Finds the captures that `inputs` name, in the order of their first frame, then name; those
     /// without come last.
-    /// `gauge` counts what is read of inputs that are read only once.
-    pub(super) fn new(inputs: &[String], gauge: &Arc<AtomicU64>) -> Self {
+    /// `gauge` counts what is read of inputs that are read only once; `stop` ends those.
+    pub(super) fn new(
+        inputs: &[impl AsRef<OsStr>],
+        gauge: &Arc<AtomicU64>,
+        stop: &Arc<AtomicBool>,
+    ) -> Self {
         let mut listing = Self {
             entries: Vec::new(),
             damages: Vec::new(),
-            passed_over: 0,
+            repeated: Vec::new(),
+            ids: BTreeSet::new(),
             gauge: Arc::clone(gauge),
+            stop: Arc::clone(stop),
             scratch: Block::new(0),
         };
-        inputs.iter().for_each(|input| listing.add(input));
+        inputs.iter().for_each(|input| listing.add(input.as_ref()));
         let key = |entry: &Entry| (entry.first.is_none(), entry.first);
         listing.entries.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name)));
         listing
     }
 
-    fn add(&mut self, input: &str) {
+    fn add(&mut self, input: &OsStr) {
+        let name = input.to_string_lossy();
         if input == "-" {
-            let opened = self.once(input, Box::new(io::stdin()));
-            return self.note(input, opened);
+            return self.add_standard_input();
         }
         let path = Path::new(input);
         match fs::metadata(path) {
-            Ok(_) => self.add_path(input, path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.add_pattern(input),
-            Err(error) => self.note(input, Err(Trouble::Unreadable(words(&error)))),
+            Ok(_) => self.add_path(&name, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.add_pattern(&name),
+            Err(error) => self.note(&name, Err(Trouble::Unreadable(words(&error)))),
         }
+    }
+
+    fn add_standard_input(&mut self) {
+        if self.entries.iter().any(|entry| entry.name == "-") {
+            return self.repeated.push(String::from("-"));
+        }
+        let stdin = io::stdin().as_fd().try_clone_to_owned();
+        let opened = match stdin {
+            Ok(stdin) => self.once("-", File::from(stdin)),
+            Err(error) => Err(Trouble::Unreadable(words(&error))),
+        };
+        self.note("-", opened);
     }
 
     fn add_pattern(&mut self, pattern: &str) {
@@ -113,8 +152,13 @@ impl Listing {
     fn add_path(&mut self, name: &str, path: &Path) {
         let outcome = match fs::metadata(path) {
             Ok(about) if about.is_dir() => return self.add_directory(name, path),
-            Ok(about) if about.is_file() => self.file(name, path, about.len()),
-            Ok(_) => open(path).and_then(|file| self.once(name, Box::new(file))),
+            Ok(about) if about.is_file() => {
+                if !self.ids.insert(FileId::of(&about)) {
+                    return self.repeated.push(String::from(name));
+                }
+                self.file(name, path, about.len())
+            }
+            Ok(_) => open(path).and_then(|file| self.once(name, file)),
             Err(error) => Err(Trouble::Unreadable(words(&error))),
         };
         self.note(name, outcome);
@@ -135,13 +179,17 @@ impl Listing {
                 }
             };
             directories.append(&mut paths.directories);
-            for (path, bytes) in paths.files {
+            for (path, about) in paths.files {
                 files = files.saturating_add(1);
                 let name = path.to_string_lossy();
-                match self.file(&name, &path, bytes) {
-                    Err(Trouble::Alien(_) | Trouble::Empty) => {
-                        self.passed_over = self.passed_over.saturating_add(1);
-                    }
+                if !self.ids.insert(FileId::of(&about)) {
+                    captures = captures.saturating_add(1);
+                    self.repeated.push(name.into_owned());
+                    continue;
+                }
+                match self.file(&name, &path, about.len()) {
+                    // whatever else lies beside captures
+                    Err(Trouble::Alien(_) | Trouble::Empty) => {}
                     outcome => {
                         captures = captures.saturating_add(1);
                         self.note(&name, outcome);
@@ -163,8 +211,9 @@ impl Listing {
     }
 
     /// Looks for the first frame of something that is read only once, and keeps it open.
-    fn once(&mut self, name: &str, input: Input) -> Result<Entry, Trouble> {
-        let gauged = Gauged { inner: input, gauge: Arc::clone(&self.gauge) };
+    fn once(&mut self, name: &str, inner: File) -> Result<Entry, Trouble> {
+        let patient: Input = Box::new(Patient { inner, stop: Arc::clone(&self.stop) });
+        let gauged = Gauged { inner: patient, gauge: Arc::clone(&self.gauge) };
         let mut reading = Reading::open(Box::new(gauged))?;
         let (first, filled) = self.first(&mut reading)?;
         let held = std::mem::replace(&mut self.scratch, Block::new(0));
@@ -195,20 +244,23 @@ impl Listing {
 #[derive(Default)]
 struct Children {
     directories: Vec<PathBuf>,
-    files: Vec<(PathBuf, u64)>,
+    files: Vec<(PathBuf, Metadata)>,
 }
 
 fn children(directory: &Path) -> io::Result<Children> {
     let mut children = Children::default();
-    for child in fs::read_dir(directory)? {
-        let child = child?;
+    let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+    // of several names of one file the first counts, a link last
+    let is_link = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
+    entries.sort_by_cached_key(|entry| (is_link(entry), entry.file_name()));
+    for child in entries {
         let path = child.path();
         if child.file_type()?.is_dir() {
             children.directories.push(path);
         } else if let Ok(about) = fs::metadata(&path)
             && about.is_file()
         {
-            children.files.push((path, about.len()));
+            children.files.push((path, about));
         }
     }
     Ok(children)

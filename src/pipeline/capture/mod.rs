@@ -14,6 +14,7 @@ mod compressed;
 mod gauge;
 mod listing;
 mod order;
+mod patient;
 mod pcap;
 mod pcapng;
 mod reading;

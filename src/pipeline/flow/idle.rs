@@ -28,6 +28,11 @@ impl Limits {
         clock_secs.saturating_sub(slot.last_clock) > self.idle_secs(slot)
     }
 
+    /// Returns the first second at which the flow is over, if no packet comes.
+    pub(super) fn over_secs(self, slot: &FlowSlot) -> u32 {
+        slot.last_clock.saturating_add(self.idle_secs(slot)).saturating_add(1)
+    }
+
     /// Tells whether the flow is over for `packet`.
     pub(super) fn is_over(self, slot: &FlowSlot, packet: &Packet) -> bool {
         let idle_nanos = u64::from(self.idle_secs(slot)).saturating_mul(SEC_NANOS);

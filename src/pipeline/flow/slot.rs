@@ -127,7 +127,7 @@ impl FlowSlot {
     }
 
     /// Returns what is told of this flow when it is over.
-    pub(super) fn end(&self, reason: EndReason) -> FlowEnd {
+    pub(super) fn end(&self, reason: EndReason, over_secs: u32) -> FlowEnd {
         let turn = |[up, down]: [u64; 2]| match self.marks.opener() {
             Heading::Up => [up, down],
             Heading::Down => [down, up],
@@ -138,6 +138,7 @@ impl FlowSlot {
             bytes: turn(self.bytes),
             last: self.last,
             frame: self.frame,
+            over_secs,
             reason,
             reading: self.reading(),
             told: self.told,
@@ -183,6 +184,9 @@ pub struct FlowEnd {
     pub last: Timestamp,
     /// The last packet.
     pub frame: FrameId,
+    /// Second of the packet clock at which it was over, however much later that was found out;
+    /// `u32::MAX` where the input ended first.
+    pub over_secs: u32,
     /// Why.
     pub reason: EndReason,
     /// The stream to release, if one is open.

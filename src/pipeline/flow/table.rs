@@ -119,7 +119,8 @@ impl FlowTable {
         Some(Entry { slot, side, event })
     }
 
-    /// Ends flows that are idle too long at `clock_secs`; looks at `visits_max` at most.
+    /// Ends flows that are idle too long at `clock_secs`; looks at `visits_max` at most. Tells
+    /// whether that was enough: no flow is left that was over by then.
     /// Two visits a packet and a few a call keep up: a packet opens one flow at most.
     pub fn sweep(
         &mut self,
@@ -127,7 +128,7 @@ impl FlowTable {
         visits_max: u32,
         counters: &mut Counters,
         ended: &mut impl FnMut(FlowEnd),
-    ) {
+    ) -> bool {
         let mut left = visits_max;
         while left > 0 {
             let mut due = [NONE; SWEEP_MAX];
@@ -138,8 +139,12 @@ impl FlowTable {
                 found = found.saturating_add(1);
             }
             self.visit(&due, clock_secs, counters, ended);
-            left = if found == 0 { 0 } else { left.saturating_sub(found) };
+            if found == 0 {
+                return true;
+            }
+            left = left.saturating_sub(found);
         }
+        false
     }
 
     /// Ends all flows, in the order in which they were opened (time of the first packet, then key)
@@ -159,10 +164,14 @@ impl FlowTable {
             order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| by_key(key(a.1), key(b.1))));
         }
         for slot in order.iter().filter_map(|(_, id)| self.slots.get(index(*id))) {
-            let is_idle = self.limits.is_idle(slot, clock_secs);
-            let reason = slot.reason(if is_idle { EndReason::Idle } else { EndReason::End });
+            let (reason, over_secs) = if self.limits.is_idle(slot, clock_secs) {
+                (EndReason::Idle, self.limits.over_secs(slot))
+            } else {
+                (EndReason::End, u32::MAX)
+            };
+            let reason = slot.reason(reason);
             count(reason, counters);
-            ended(slot.end(reason));
+            ended(slot.end(reason, over_secs));
         }
         *self = Self::new(self.flows_max, self.limits.tcp_idle_secs, self.limits.other_idle_secs);
     }
@@ -195,7 +204,7 @@ impl FlowTable {
             return Event::Known;
         };
         count(reason, counters);
-        ended(slot.end(reason));
+        ended(slot.end(reason, self.limits.over_secs(slot).min(packet.clock_secs)));
         *slot = FlowSlot::new(packet);
         Event::Reopened
     }
@@ -247,9 +256,9 @@ impl FlowTable {
             if idlest.is_none_or(|(_, idlest)| id != idlest) {
                 self.wheel.put(id, self.limits.due_secs(slot, clock_secs));
             } else if self.limits.is_idle(slot, clock_secs) {
-                self.end(id, slot.reason(EndReason::Idle), counters, ended);
+                self.end(id, (slot.reason(EndReason::Idle), clock_secs), counters, ended);
             } else {
-                self.end(id, EndReason::Evicted, counters, ended);
+                self.end(id, (EndReason::Evicted, clock_secs), counters, ended);
             }
         }
     }
@@ -271,7 +280,7 @@ impl FlowTable {
         for id in due.iter().copied() {
             let Some(slot) = self.slots.get(index(id)) else { return };
             if self.limits.is_idle(slot, clock_secs) {
-                self.end(id, slot.reason(EndReason::Idle), counters, ended);
+                self.end(id, (slot.reason(EndReason::Idle), clock_secs), counters, ended);
             } else {
                 self.wheel.put(id, self.limits.due_secs(slot, clock_secs));
             }
@@ -282,13 +291,13 @@ impl FlowTable {
     fn end(
         &mut self,
         id: u32,
-        reason: EndReason,
+        (reason, clock_secs): (EndReason, u32),
         counters: &mut Counters,
         ended: &mut impl FnMut(FlowEnd),
     ) {
         let Some(slot) = self.slots.get_mut(index(id)) else { return };
         count(reason, counters);
-        ended(slot.end(reason));
+        ended(slot.end(reason, self.limits.over_secs(slot).min(clock_secs)));
         slot.marks.clear(Mark::Live);
         self.free.push(id);
         self.index.remove(slot.tag, id);

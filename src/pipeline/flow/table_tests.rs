@@ -76,9 +76,9 @@ impl Bed {
         (entry.event, entry.side)
     }
 
-    fn sweep(&mut self, clock_secs: u32, visits_max: u32) {
+    fn sweep(&mut self, clock_secs: u32, visits_max: u32) -> bool {
         let Self { table, counters, ends } = self;
-        table.sweep(clock_secs, visits_max, counters, &mut |end| ends.push(end));
+        table.sweep(clock_secs, visits_max, counters, &mut |end| ends.push(end))
     }
 
     fn drain(&mut self, clock_secs: u32) {
@@ -218,11 +218,12 @@ fn model(packets: &[Packet], limits: Limits) -> Vec<FlowEnd> {
     let mut ends = Vec::new();
     for packet in packets {
         let slot = flows.entry(packet.key).or_insert_with(|| FlowSlot::new(packet));
+        let over_secs = limits.over_secs(slot).min(packet.clock_secs);
         if limits.is_over(slot, packet) {
-            ends.push(slot.end(slot.reason(EndReason::Idle)));
+            ends.push(slot.end(slot.reason(EndReason::Idle), over_secs));
             *slot = FlowSlot::new(packet);
         } else if handshake::begins_anew(slot, packet) {
-            ends.push(slot.end(EndReason::Closed));
+            ends.push(slot.end(EndReason::Closed, over_secs));
             *slot = FlowSlot::new(packet);
         }
         handshake::note(slot, packet);
@@ -230,8 +231,10 @@ fn model(packets: &[Packet], limits: Limits) -> Vec<FlowEnd> {
     }
     let clock_secs = packets.last().map_or(0, |packet| packet.clock_secs);
     for slot in flows.values() {
-        let is_idle = limits.is_idle(slot, clock_secs);
-        ends.push(slot.end(slot.reason(if is_idle { EndReason::Idle } else { EndReason::End })));
+        ends.push(match limits.is_idle(slot, clock_secs) {
+            true => slot.end(slot.reason(EndReason::Idle), limits.over_secs(slot)),
+            false => slot.end(slot.reason(EndReason::End), u32::MAX),
+        });
     }
     ends
 }
@@ -245,12 +248,18 @@ proptest! {
     ) {
         let mut bed = Bed::new(30);
         let mut hints = Hints::default();
+        let mut settled = (0, 0);
         for gathered in packets.chunks(batch) {
             bed.table.gather(gathered, &mut hints);
             for (packet, hint) in gathered.iter().zip(hints.iter()) {
                 bed.enter(packet, hint);
             }
-            bed.sweep(gathered[gathered.len() - 1].clock_secs, visits_max);
+            let clock_secs = gathered[gathered.len() - 1].clock_secs;
+            if bed.sweep(clock_secs, visits_max) {
+                settled = (bed.ends.len(), clock_secs);
+            }
+            let (told, settled_secs) = settled;
+            prop_assert!(bed.ends[told..].iter().all(|end| end.over_secs >= settled_secs));
         }
         let clock_secs = packets[packets.len() - 1].clock_secs;
         bed.drain(clock_secs);

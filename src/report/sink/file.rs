@@ -2,6 +2,7 @@
 
 use crate::report::sink::Sink;
 use crate::report::sink::SinkError;
+use serde::de::IgnoredAny;
 use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
@@ -17,6 +18,9 @@ use std::path::PathBuf;
 
 /// How far back a torn last line is looked for: longer than any alert.
 const TORN_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// What every alert begins with.
+const ALERT_START: &[u8] = b"{\"@timestamp\":";
 
 /// A file of lines. Every write is whole lines, so a crash leaves whole lines.
 #[derive(Debug)]
@@ -55,12 +59,13 @@ impl FileSink {
         Ok(Self { path: target, out })
     }
 
-    /// Opens a file that is appended to, mending a line that a crash left half-written: it is cut
-    /// off. Returns the sink and how many bytes were cut.
+    /// Opens a file of alerts that is appended to, mending a line that a crash left half-written:
+    /// it is cut off, or ended where only its end is missing. Returns the sink and how many bytes
+    /// were cut.
     ///
     /// # Errors
     ///
-    /// `Broken` when it cannot be opened or read.
+    /// `Broken` when it cannot be opened or read, or when its last line is no alert.
     pub fn append(path: &Path) -> Result<(Self, u64), SinkError> {
         let open = || -> io::Result<(File, u64)> {
             let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
@@ -113,9 +118,12 @@ impl Part {
         let path = target.with_file_name(name);
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
         if file.try_lock().is_err() {
-            return Err(io::Error::new(ErrorKind::WouldBlock, "another replay is writing it"));
+            return Err(io::Error::new(ErrorKind::WouldBlock, "another run is writing it"));
         }
         file.set_len(0)?;
+        if let Ok(old) = fs::metadata(target) {
+            file.set_permissions(old.permissions())?;
+        }
         Ok(Self { path, file })
     }
 
@@ -132,7 +140,7 @@ impl Drop for Part {
     }
 }
 
-/// Cuts a last line without its end off; returns how many bytes that were.
+/// Ends a last line that is whole, cuts one that is not; returns how many bytes were cut.
 fn mend(file: &mut File) -> io::Result<u64> {
     let len = file.metadata()?.len();
     let from = len.saturating_sub(TORN_BYTES_MAX);
@@ -140,11 +148,19 @@ fn mend(file: &mut File) -> io::Result<u64> {
     let mut tail = Vec::new();
     file.take(TORN_BYTES_MAX).read_to_end(&mut tail)?;
     let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let torn = (tail.len() - whole) as u64;
-    if torn > 0 {
-        file.set_len(len - torn)?;
+    let torn = tail.get(whole..).unwrap_or_default();
+    if torn.is_empty() {
+        return Ok(0);
     }
-    Ok(torn)
+    if !torn.starts_with(ALERT_START) && !ALERT_START.starts_with(torn) {
+        return Err(io::Error::new(ErrorKind::InvalidData, "its last line is no alert"));
+    }
+    if serde_json::from_slice::<IgnoredAny>(torn).is_ok() {
+        file.write_all(b"\n")?;
+        return Ok(0);
+    }
+    file.set_len(len - torn.len() as u64)?;
+    Ok(torn.len() as u64)
 }
 
 fn broken(path: &Path, source: io::Error) -> SinkError {
@@ -153,6 +169,8 @@ fn broken(path: &Path, source: io::Error) -> SinkError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -172,14 +190,41 @@ mod tests {
     fn a_torn_line_is_mended() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("alerts.jsonl");
-        for (before, cut, after) in
-            [("", 0, "x\n"), ("a\n", 0, "a\nx\n"), ("a\nb", 1, "a\nx\n"), ("abc", 3, "x\n")]
-        {
+        for (before, cut, after) in [
+            ("", 0, "x\n"),
+            ("a\n", 0, "a\nx\n"),
+            ("a\n{", 1, "a\nx\n"),
+            (r#"{"@timestamp":"2"#, 16, "x\n"),
+            (r#"{"@timestamp":2}"#, 0, "{\"@timestamp\":2}\nx\n"),
+        ] {
             fs::write(&path, before).expect("write");
             let (mut sink, was) = FileSink::append(&path).expect("append");
             sink.deliver(b"x\n").expect("deliver");
             assert_eq!((was, fs::read_to_string(&path).expect("read").as_str()), (cut, after));
         }
+    }
+
+    #[test]
+    fn what_is_no_file_of_alerts_is_left_alone() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("notes.txt");
+        for text in ["notes", "{\"a\":1}", "a\nb"] {
+            fs::write(&path, text).expect("write");
+            let error = FileSink::append(&path).expect_err("refused").to_string();
+            assert!(error.ends_with("its last line is no alert"), "{error}");
+            assert_eq!(fs::read_to_string(&path).expect("read"), text);
+        }
+    }
+
+    #[test]
+    fn a_file_written_anew_keeps_its_mode() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts.jsonl");
+        fs::write(&path, "old\n").expect("write");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("mode");
+        FileSink::create(&path).expect("create").finish().expect("finish");
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

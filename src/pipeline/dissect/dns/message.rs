@@ -95,6 +95,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Tells whether every entry was read.
+    pub(super) fn has_ended(self) -> bool {
+        self.ended
+    }
+
     /// Tells whether every entry was read, sound, and nothing was left.
     pub(super) fn is_flawless(self) -> bool {
         self.ended && self.rest_bytes == 0 && self.oddities == 0

@@ -28,22 +28,31 @@ const NETBIOS_PORT: u16 = 137;
 /// Reads one datagram of a flow between `ports`, in any order.
 ///
 /// On the ports of DNS everything before the damage counts; elsewhere only a message without a
-/// fault is one. `More`: it was a message, the next one may be as well. `Alien`: this datagram was
-/// none.
-pub fn datagram(bytes: &[u8], ports: [u16; 2], seen: &mut impl Seen) -> Verdict {
+/// fault is one.
+pub fn datagram(bytes: &[u8], ports: [u16; 2], seen: &mut impl Seen) -> Datagram {
     if !ports.iter().any(|port| PORTS.contains(port)) {
         let whole = !ports.contains(&NETBIOS_PORT)
             && Header::parse(bytes).is_some_and(Header::is_plausible)
             && message::read(bytes, &mut Unseen).is_flawless();
         if !whole {
-            return Verdict::Alien;
+            return Datagram::Alien;
         }
     }
     if bytes.len() < HEADER_BYTES {
-        return Verdict::Alien;
+        return Datagram::Alien;
     }
-    message::read(bytes, seen);
-    Verdict::More
+    if message::read(bytes, seen).has_ended() { Datagram::Whole } else { Datagram::Partial }
+}
+
+/// What a datagram was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Datagram {
+    /// A message.
+    Whole,
+    /// A message, on a port of DNS, that could not be read to its end.
+    Partial,
+    /// No message.
+    Alien,
 }
 
 /// Both sides of a DNS stream.
