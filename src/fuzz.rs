@@ -2,11 +2,12 @@
 //! their seeds and the inputs that once broke something lie in `tests/fuzz/` and are replayed here
 //! by every test run, with the stable compiler.
 
+use std::sync::OnceLock;
+
 use crate::control::intel;
 use crate::pipeline::capture;
 use crate::pipeline::decode;
 use crate::pipeline::dissect;
-use std::sync::OnceLock;
 
 /// A fuzz entry: any bytes, no panic.
 type Entry = fn(&[u8]);
@@ -46,11 +47,12 @@ pub fn feed(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::ENTRIES;
     use super::Entry;
     use crate::pipeline::dissect;
-    use std::fs;
-    use std::path::Path;
 
     fn entries() -> Vec<(String, Entry)> {
         let named = |(name, entry): &(&str, Entry)| (String::from(*name), *entry);

@@ -1,7 +1,8 @@
 //! The command line: exit codes, and the one place where errors are printed.
 
-use clap::Parser;
 use std::process::ExitCode;
+
+use clap::Parser;
 use tapsieve::control::cli::Command;
 use tapsieve::control::cli::Failure;
 

@@ -4,10 +4,11 @@
 //! that every pass opens new flows of the same shapes. Apart from the other tests, because the
 //! counting allocator is the whole binary's.
 
-use allocation_counter::measure;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+
+use allocation_counter::measure;
 use tapsieve::control::intel::IntelOptions;
 use tapsieve::control::intel::compile::Compiled;
 use tapsieve::control::intel::compile::compile;
@@ -37,11 +38,6 @@ const COUNTED_PASSES: u64 = 3;
 
 /// Packet time between passes: longer than any flow's idle limit.
 const PASS_NANOS: u64 = 7_200 * 1_000_000_000;
-
-/// Heap calls for one certificate: x509-parser builds lists of its extensions and names.
-/// Certificates are sent in the clear up to TLS 1.2 and once in a connection, so this is no cost
-/// per packet.
-const CALLS_PER_CERTIFICATE_MAX: u64 = 64;
 
 /// Ethernet, which `Files` is given as one file.
 const ETHERNET: u16 = 1;
@@ -146,13 +142,9 @@ fn packets_cost_no_heap_call() {
         let passes = WARM_UP_PASSES + COUNTED_PASSES;
         let (calls, counters) = run(source, &compiled, passes, WARM_UP_PASSES);
         let certificates = counters.observations[ObservationKind::CertSha1.position()];
-        let allowed = certificates * COUNTED_PASSES / passes * CALLS_PER_CERTIFICATE_MAX;
-        if calls > allowed {
+        if calls > 0 {
             let packets = counters.packets * COUNTED_PASSES / passes;
-            wrong.push(format!(
-                "{}: {calls} heap calls in {packets} packets, {allowed} allowed for certificates",
-                path.display()
-            ));
+            wrong.push(format!("{}: {calls} heap calls in {packets} packets", path.display()));
         }
         read += counters.packets;
         certificates_read += certificates;

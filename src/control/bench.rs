@@ -1,5 +1,11 @@
 //! `tapsieve bench`: what each stage costs on a capture, in numbers anyone can reproduce.
 
+use std::time::Instant;
+
+use clap::Args;
+use clap::Subcommand;
+use clap::ValueEnum;
+
 use crate::control::cli::DAMAGED;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
@@ -19,10 +25,6 @@ use crate::report::render::Context;
 use crate::report::reporter::Sinks;
 use crate::report::sink::Sink;
 use crate::report::sink::stdout::Stdout;
-use clap::Args;
-use clap::Subcommand;
-use clap::ValueEnum;
-use std::time::Instant;
 
 /// What can be measured.
 #[derive(Subcommand, Debug)]
@@ -146,7 +148,7 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
 fn tell(what: &str, secs: f64, frames: u64, bytes: u64, files: &Files) -> Result<u8, Failure> {
     output::say_all(files.damages());
     if frames == 0 {
-        return Err(Failure::Usage("the capture has no frame to measure with".to_owned()));
+        return Err(Failure::NoInput("the capture has no frame to measure with".to_owned()));
     }
     let per_frame = secs * 1e9 / (frames.max(1)) as f64;
     let mpps = frames as f64 / secs / 1e6;

@@ -1,5 +1,10 @@
 //! The commands and their exit codes (contract §2).
 
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
 use crate::control::bench;
 use crate::control::explain;
 use crate::control::explain::ExplainArguments;
@@ -9,9 +14,6 @@ use crate::control::observe;
 use crate::control::output;
 use crate::control::replay;
 use crate::report::sink::SinkError;
-use clap::Subcommand;
-use std::io::ErrorKind;
-use std::process::ExitCode;
 
 /// What tapsieve can do.
 #[derive(Subcommand, Debug)]
@@ -80,6 +82,9 @@ pub enum Failure {
     /// An option that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// Metrics that break Prometheus' rules.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// Signals that cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(std::io::Error),
@@ -102,7 +107,8 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             quiet if quiet.is_quiet() => DONE,
-            Self::Usage(_) => USAGE,
+            Self::Usage(_) | Self::Intel(IntelError::NoInput) => USAGE,
+            Self::Explain(ExplainError::Intel(IntelError::NoInput)) => USAGE,
             _ => FAILED,
         }
     }

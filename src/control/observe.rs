@@ -1,5 +1,9 @@
 //! `tapsieve observe`: every observation as JSON lines; no indicators needed.
 
+use std::path::Path;
+
+use clap::Args;
+
 use crate::control::cli::DAMAGED;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
@@ -17,8 +21,6 @@ use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::render::Context;
 use crate::report::reporter::Sinks;
-use clap::Args;
-use std::path::Path;
 
 /// What can be said to `observe`.
 #[derive(Args, Debug)]

@@ -1,5 +1,10 @@
 //! What commands say and write: lines for people on standard error, files through a temporary name.
 
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::path::Path;
+use std::path::PathBuf;
+
 use crate::control::cli::Failure;
 use crate::control::intel;
 use crate::control::replay::InputArguments;
@@ -11,10 +16,6 @@ use crate::report::sink::Sink;
 use crate::report::sink::SinkError;
 use crate::report::sink::file::FileSink;
 use crate::report::sink::stdout::Stdout;
-use std::collections::BTreeSet;
-use std::fmt::Display;
-use std::path::Path;
-use std::path::PathBuf;
 
 /// Prints text for people.
 #[allow(clippy::print_stderr, reason = "standard error is where people read")]
@@ -56,8 +57,8 @@ pub fn open(arguments: &InputArguments) -> Result<Files, Failure> {
     }
 }
 
-/// Refuses outputs that would overwrite an input or each other; `-` and what is no plain file may
-/// be given to several.
+/// Refuses outputs that would overwrite an input or each other, or share standard output; devices
+/// may be given to several.
 ///
 /// # Errors
 ///
@@ -75,7 +76,8 @@ pub fn distinct(
     for output in outputs {
         let new = match id(output) {
             Some(id) => taken.insert(id),
-            None => output.as_os_str() == "-" || names.insert(full_name(output)),
+            None if std::fs::metadata(output).is_ok() => true,
+            None => names.insert(full_name(output)),
         };
         if !new {
             let name = output.display();

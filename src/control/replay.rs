@@ -1,5 +1,14 @@
 //! `tapsieve replay`: captures against indicators, alerts out.
 
+use std::ffi::OsString;
+use std::iter;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use clap::ValueEnum;
+
 use crate::control::cli::DAMAGED;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
@@ -11,6 +20,8 @@ use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
 use crate::control::supervisor::Outcome;
 use crate::control::supervisor::Plan;
+use crate::model::limits::OTHER_IDLE_SECS;
+use crate::model::limits::TCP_IDLE_SECS;
 use crate::model::observation::ObservationKind;
 use crate::pipeline::capture::file::Files;
 use crate::pipeline::capturer::Depth;
@@ -23,16 +34,12 @@ use crate::report::reporter::Sinks;
 use crate::report::sink::Sink;
 use crate::report::summary;
 use crate::report::summary::Run;
-use clap::Args;
-use clap::ValueEnum;
-use std::ffi::OsString;
-use std::iter;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Instant;
 
 /// Matcher threads at most: more cores than any machine gives to one capture.
 const WORKERS_MAX: i64 = 128;
+
+/// Idle limits at most: a week.
+const IDLE_SECS_MAX: i64 = 7 * 86_400;
 
 /// What can be said to `replay`.
 #[derive(Args, Debug)]
@@ -73,10 +80,12 @@ pub struct InputArguments {
     #[arg(long, value_name = "EXPRESSION")]
     pub filter: Option<String>,
     /// Seconds after which an established TCP flow without packets is over
-    #[arg(long, value_name = "SECS", default_value_t = crate::model::limits::TCP_IDLE_SECS)]
+    #[arg(long, value_name = "SECS", default_value_t = TCP_IDLE_SECS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=IDLE_SECS_MAX))]
     pub tcp_idle_secs: u32,
     /// Seconds after which any other flow without packets is over
-    #[arg(long, value_name = "SECS", default_value_t = crate::model::limits::OTHER_IDLE_SECS)]
+    #[arg(long, value_name = "SECS", default_value_t = OTHER_IDLE_SECS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=IDLE_SECS_MAX))]
     pub other_idle_secs: u32,
     /// Captures: files, directories, patterns, `-` for standard input; pcap or pcapng, plain or in
     /// gzip, zstd or lz4
@@ -211,7 +220,7 @@ fn finish(
             intel_secs,
             packet_secs,
         });
-        out.deliver(&text.map_err(|error| Failure::Usage(error.to_string()))?)?;
+        out.deliver(&text?)?;
         out.finish()?;
     }
     let whole = outcome.files.damages().is_empty() && stopped.by().is_none();

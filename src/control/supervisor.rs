@@ -3,6 +3,18 @@
 //! Stopping is an order: the capturer ends with its source, which closes the workers' channels;
 //! they drain and close the reporter's; it drains and closes the sinks.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::thread::Builder;
+use std::thread::Scope;
+use std::thread::ScopedJoinHandle;
+
+use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
+use crossbeam_channel::bounded;
+
 use crate::control::cli::Failure;
 use crate::model::batch::Batch;
 use crate::model::block::Block;
@@ -22,16 +34,6 @@ use crate::report::reporter::Reporter;
 use crate::report::reporter::Signals;
 use crate::report::reporter::Sinks;
 use crate::report::reporter::Told;
-use crossbeam_channel::Receiver;
-use crossbeam_channel::Sender;
-use crossbeam_channel::bounded;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::thread::Builder;
-use std::thread::Scope;
-use std::thread::ScopedJoinHandle;
 
 /// Blocks in circulation beside two for each worker: one is being filled, one is on its way.
 const BLOCKS_SPARE: usize = 2;

@@ -1,5 +1,7 @@
 //! A batch: what one worker tells the reporter of one block; the memory is reused.
 
+use std::io::Write;
+
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::flow::FlowView;
@@ -10,7 +12,6 @@ use crate::model::observation::Place;
 use crate::model::observation::Value;
 use crate::model::packet::FrameId;
 use crate::model::time::Timestamp;
-use std::io::Write;
 
 /// Hits and sightings in the order found, and the bytes of their values.
 #[derive(Debug, Default)]

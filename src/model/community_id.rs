@@ -3,7 +3,7 @@
 //! Spec:   Community ID specification v1 (seed 0)
 //! Reads:  a flow's key; the text of an indicator
 //! Yields: 20 bytes; text `1:` and base 64 (RFC 4648 §4)
-//! Leaves: ICMP, whose type and code a flow's key does not hold: it is named by its addresses alone
+//! Leaves: ICMP, whose type and code a flow's key does not hold: it has no id
 
 use std::fmt;
 
@@ -14,7 +14,6 @@ use crate::model::address::Address;
 use crate::model::flow::FlowKey;
 use crate::model::packet::protocol;
 
-const SCTP: u8 = 132;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const TEXT_BYTES: usize = 28;
 
@@ -23,8 +22,11 @@ const TEXT_BYTES: usize = 28;
 pub struct CommunityId(pub [u8; 20]);
 
 impl CommunityId {
-    /// Returns the id of a flow, seed 0.
-    pub fn of(key: &FlowKey) -> Self {
+    /// Returns the id of a flow, seed 0; `None` for ICMP.
+    pub fn of(key: &FlowKey) -> Option<Self> {
+        if matches!(key.protocol, protocol::ICMP | protocol::ICMPV6) {
+            return None;
+        }
         let mut sha1 = Sha1::new();
         sha1.update([0, 0]);
         for end in [key.low, key.high] {
@@ -34,11 +36,11 @@ impl CommunityId {
             }
         }
         sha1.update([key.protocol, 0]);
-        if matches!(key.protocol, protocol::TCP | protocol::UDP | SCTP) {
+        if matches!(key.protocol, protocol::TCP | protocol::UDP | protocol::SCTP) {
             sha1.update(key.low_port.to_be_bytes());
             sha1.update(key.high_port.to_be_bytes());
         }
-        Self(sha1.finalize().into())
+        Some(Self(sha1.finalize().into()))
     }
 
     /// Reads the text `1:` and 28 characters of base 64.
@@ -112,6 +114,7 @@ mod tests {
         for (one, two) in [(src, dst), (dst, src)] {
             let (key, _) = FlowKey::new(end(one), end(two), protocol, Vlans::default());
             let id = CommunityId::of(&key);
+            let id = id.expect("a protocol with an id");
             assert_eq!(format!("{id}"), expected);
             assert_eq!(CommunityId::from_text(expected), Some(id));
         }

@@ -108,6 +108,8 @@ counters! {
     datagrams_truncated = "dissected_datagrams_total" { outcome = "truncated" },
     datagrams_malformed = "dissected_datagrams_total" { outcome = "malformed" },
     datagrams_alien = "dissected_datagrams_total" { outcome = "alien" },
+    readings_cut = "dissect_bounds_total" {},
+    hits_repeated = "alerts_suppressed_total" {},
     observations_refused = "observations_refused_total" {},
     values_forgotten = "observation_values_forgotten_total" {},
 }

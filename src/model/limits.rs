@@ -30,9 +30,6 @@ pub const COMPRESSION_DEPTH_MAX: usize = 2;
 /// VLAN tags that tell flows apart; IEEE 802.1ad stacks two, three are seen in the wild.
 pub const VLAN_TAGS_MAX: usize = 3;
 
-/// Tunnels and other re-entries of the header walk.
-pub const TUNNEL_DEPTH_MAX: usize = 4;
-
 /// Flows held by all workers together; at the bound the flow that was idle longest goes.
 pub const FLOWS_MAX: u32 = 2_000_000;
 
@@ -138,6 +135,9 @@ pub const FLOW_HITS_MAX: usize = 256;
 /// Other values of the same message that an alert tells.
 pub const RELATED_MAX: usize = 16;
 
-/// Halves of `domain|ip` pairs remembered for one flow; at the bound the oldest is forgotten.
-pub const FLOW_HALVES_MAX: usize = 16;
-const _: () = assert!(FLOW_HALVES_MAX.is_power_of_two());
+/// Chunks of five told values for each flow that a worker may hold: most flows need one; at the
+/// bound a value may be told twice (with `FLOWS_MAX` flows 256 MB in all).
+pub const TOLD_CHUNKS_PER_FLOW: u32 = 4;
+
+/// Flows of a worker whose hits are remembered, so that none is told twice; beyond, one may be.
+pub const FLOWS_WITH_HITS_MAX: usize = 65_536;

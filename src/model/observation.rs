@@ -146,6 +146,9 @@ pub struct Observation<'a> {
 pub trait Seen {
     /// Takes one observation; its value is copied.
     fn note(&mut self, observation: Observation<'_>);
+
+    /// Takes that a message went over a bound: not all of it was read.
+    fn cut(&mut self) {}
 }
 
 /// The observations of one packet or one reassembled stretch, in memory taken once.
@@ -154,6 +157,7 @@ pub struct Notes {
     notes: Vec<Note>,
     bytes: Vec<u8>,
     refused: u64,
+    cut: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -179,6 +183,7 @@ impl Notes {
             notes: Vec::with_capacity(NOTES_MAX),
             bytes: Vec::with_capacity(NOTES_BYTES_MAX),
             refused: 0,
+            cut: 0,
         }
     }
 
@@ -196,6 +201,11 @@ impl Notes {
     /// Returns how many observations did not fit, ever.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Returns how many messages went over a bound, ever.
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 
     /// Returns the observations in the order seen.
@@ -220,6 +230,10 @@ impl Default for Notes {
 }
 
 impl Seen for Notes {
+    fn cut(&mut self) {
+        self.cut = self.cut.saturating_add(1);
+    }
+
     fn note(&mut self, observation: Observation<'_>) {
         let (form, value) = match &observation.value {
             Value::Text(text) => (Form::Text, *text),

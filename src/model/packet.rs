@@ -111,6 +111,17 @@ pub mod protocol {
     pub const TCP: u8 = 6;
     /// User Datagram.
     pub const UDP: u8 = 17;
+    /// Datagram Congestion Control.
+    pub const DCCP: u8 = 33;
     /// ICMP for IPv6.
     pub const ICMPV6: u8 = 58;
+    /// Stream Control Transmission.
+    pub const SCTP: u8 = 132;
+    /// Lightweight User Datagram.
+    pub const UDP_LITE: u8 = 136;
+
+    /// Tells whether a protocol has ports, in its first four bytes.
+    pub fn has_ports(number: u8) -> bool {
+        matches!(number, TCP | UDP | DCCP | SCTP | UDP_LITE)
+    }
 }

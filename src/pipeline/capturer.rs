@@ -4,6 +4,13 @@
 //! list of its shard, the block goes to all workers at once, and comes back when the last of them
 //! is done. A replay waits for a free block: nothing is lost.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
+
 use crate::model::block::Block;
 use crate::model::bytes::index;
 use crate::model::counters::Counters;
@@ -12,11 +19,6 @@ use crate::pipeline::capture::Source;
 use crate::pipeline::capture::State;
 use crate::pipeline::decode::FlowHasher;
 use crate::pipeline::decode::decode;
-use crossbeam_channel::Receiver;
-use crossbeam_channel::Sender;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 
 /// How deep frames go; the rest of the pipeline is cut off, so that its cost can be seen (`bench
 /// replay --stop-after`).

@@ -4,6 +4,10 @@
 //! matched once, when a flow opens; values when they are first seen in their flow. Once a flow's
 //! reading is finished, its packets only count.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+
 use crate::model::batch::Batch;
 use crate::model::batch::FlowTotals;
 use crate::model::batch::Sighting;
@@ -14,6 +18,7 @@ use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
 use crate::model::flow::Side;
 use crate::model::limits::FLOWS_MAX;
+use crate::model::limits::TOLD_CHUNKS_PER_FLOW;
 use crate::model::observation::Notes;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
@@ -41,8 +46,6 @@ use crate::pipeline::flow::told::Told;
 use crate::pipeline::matcher::Index;
 use crate::pipeline::matcher::sift::Context;
 use crate::pipeline::matcher::sift::Sift;
-use foldhash::fast::FixedState;
-use std::hash::BuildHasher;
 
 /// Slots that the sweep looks at for each packet read: as many as flows can open.
 const VISITS_PER_PACKET: u32 = 2;
@@ -128,7 +131,7 @@ impl<'a> Worker<'a> {
             desk: Desk {
                 settings,
                 streams: Streams::new(flows_max),
-                told: Told::default(),
+                told: Told::new(flows_max.saturating_mul(TOLD_CHUNKS_PER_FLOW)),
                 notes: Notes::new(),
                 sift: Sift::new(settings.index),
                 hasher: FixedState::with_seed(TOLD_SEED),
@@ -185,6 +188,7 @@ impl<'a> Worker<'a> {
         });
         counters.add(&self.desk.counters);
         counters.observations_refused = self.desk.notes.refused();
+        counters.readings_cut = self.desk.notes.cut();
         counters.add(self.desk.sift.counters());
         counters
     }

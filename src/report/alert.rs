@@ -104,7 +104,8 @@ pub struct Network {
     #[serde(rename = "type")]
     pub family: &'static str,
     /// Community ID, version 1.
-    pub community_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub community_id: Option<String>,
     /// Outermost VLAN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan: Option<Vlan>,

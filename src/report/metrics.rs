@@ -1,15 +1,17 @@
 //! Metrics in Prometheus' exposition format (contract §5). Labels come from small fixed sets only.
 
-use crate::model::counters::Counters;
-use crate::model::indicator::IndicatorType;
-use crate::model::observation::ObservationKind;
+use std::collections::BTreeMap;
+
 use prometheus::Encoder;
 use prometheus::GaugeVec;
 use prometheus::IntCounterVec;
 use prometheus::Opts;
 use prometheus::Registry;
 use prometheus::TextEncoder;
-use std::collections::BTreeMap;
+
+use crate::model::counters::Counters;
+use crate::model::indicator::IndicatorType;
+use crate::model::observation::ObservationKind;
 
 /// Everything that a run can tell.
 #[derive(Clone, Copy, Debug)]
@@ -82,12 +84,6 @@ impl Page<'_> {
         self.counter("hits_total", "Values that an indicator names.", &["kind"], hits)?;
         let alerts = by_type(totals.alerts);
         self.counter("alerts_total", "Alerts.", &["kind"], alerts)?;
-        self.counter(
-            "alerts_suppressed_total",
-            "Alerts left out as repetitions.",
-            &[],
-            [(vec![], 0)],
-        )?;
         let sent = totals.alerts.values().sum::<u64>().saturating_sub(totals.alerts_lost);
         let outcomes = [("delivered", sent), ("lost", totals.alerts_lost)];
         let outcomes = outcomes.map(|(outcome, n)| (vec![totals.sink, outcome], n));
@@ -159,6 +155,9 @@ fn help(metric: &str) -> &'static str {
         "reassembly_refused_total" => "Sides whose reading ended at a bound.",
         "dissected_streams_total" => "TCP streams by how their reading ended.",
         "dissected_datagrams_total" => "Datagrams by what they were.",
+        "dissect_bounds_total" => "Messages of which not all was read, as they go over a bound.",
+        "alerts_suppressed_total" => "Hits left out as repetitions in their flow and place.",
+        "inputs_damaged_total" => "Inputs that were cut, damaged or of no use.",
         "observations_refused_total" => "Observations too many or too long for their memory.",
         "observation_values_forgotten_total" => "Values that may be told twice of one flow.",
         _ => "Count.",

@@ -1,16 +1,18 @@
 //! The JSON line of an observation (contract §3).
 
+use std::net::IpAddr;
+
+use serde::Serialize;
+
 use crate::model::batch::Batch;
 use crate::model::batch::Sighting;
 use crate::model::community_id::CommunityId;
 use crate::model::flow::FlowView;
 use crate::model::flow::Side;
-use crate::report::render::has_ports;
+use crate::model::packet::protocol;
 use crate::report::render::rfc3339;
 use crate::report::render::text;
 use crate::report::render::transport_name;
-use serde::Serialize;
-use std::net::IpAddr;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -25,7 +27,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     dport: Option<u16>,
     proto: String,
-    community_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    community_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     vlan: Vec<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +47,7 @@ pub fn write_line(out: &mut Vec<u8>, sighting: &Sighting, batch: &Batch, files: 
     let flow = &sighting.flow;
     let (src, sport) = flow.end(sighting.side);
     let (dst, dport) = flow.end(sighting.side.opposite());
-    let ports = has_ports(flow.key.protocol);
+    let ports = protocol::has_ports(flow.key.protocol);
     let file = usize::try_from(sighting.frame.file()).ok().and_then(|index| files.get(index));
     let number = flow.key.protocol;
     let line = Line {
@@ -60,7 +63,7 @@ pub fn write_line(out: &mut Vec<u8>, sighting: &Sighting, batch: &Batch, files: 
         dst: dst.to_string(),
         dport: ports.then_some(dport),
         proto: transport_name(number).map_or_else(|| number.to_string(), str::to_owned),
-        community_id: CommunityId::of(&flow.key).to_string(),
+        community_id: CommunityId::of(&flow.key).map(|id| id.to_string()),
         vlan: flow.key.vlans.ids().collect(),
         file: file.map(String::as_str),
         packet: sighting.frame.number(),

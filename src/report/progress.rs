@@ -1,13 +1,15 @@
 //! The progress bar of a replay, on a terminal only.
 
-use crate::report::reporter::Signals;
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
 use std::io::IsTerminal;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+
+use crate::report::reporter::Signals;
 
 const TURN: Duration = Duration::from_millis(100);
 

@@ -1,5 +1,12 @@
 //! From a hit and its indicator's stories to an alert.
 
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+
+use sha2::Digest;
+use sha2::Sha256;
+
 use crate::model::batch::Batch;
 use crate::model::community_id::CommunityId;
 use crate::model::flow::FlowView;
@@ -14,9 +21,6 @@ use crate::model::story::Source;
 use crate::model::time::Timestamp;
 use crate::report::alert::*;
 use crate::report::observation::flow_value;
-use sha2::Digest;
-use sha2::Sha256;
-use std::fmt::Write;
 
 /// What an alert needs beside its hit.
 pub struct Context<'a> {
@@ -30,6 +34,7 @@ pub struct Context<'a> {
 pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
     let id = hit.found.indicator;
     let (ty, misp_value) = context.catalog.indicator(id)?;
+    let canonical = context.catalog.canonical(id)?;
     let sources = context.catalog.sources(id);
     let value = match hit.kind {
         ObservationKind::Flow => flow_value(&hit.flow),
@@ -42,7 +47,7 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
     Some(Alert {
         timestamp: rfc3339(hit.time),
         ecs: Ecs { version: ECS_VERSION },
-        event: event(hit, ty, &context.catalog.canonical(id)?),
+        event: event(hit, ty, &canonical),
         message: message(hit, ty, misp_value, first, &value),
         source: end(&hit.flow, Side::Orig),
         destination: end(&hit.flow, Side::Resp),
@@ -52,7 +57,7 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
         url: url(&values),
         user_agent: one(&values, ObservationKind::HttpUserAgent)
             .map(|original| UserAgent { original }),
-        threat: Threat { indicator: threat(ty, misp_value, first) },
+        threat: Threat { indicator: threat(ty, (misp_value, &canonical), first) },
         observer: Observer {
             kind: "sensor",
             vendor: "tapsieve",
@@ -191,12 +196,7 @@ fn place_words(place: Place) -> &'static str {
 
 fn end(flow: &FlowView, side: Side) -> End {
     let (address, port) = flow.end(side);
-    End { ip: address.to_string(), port: has_ports(flow.key.protocol).then_some(port) }
-}
-
-/// Tells whether a transport protocol has ports that we read.
-pub fn has_ports(number: u8) -> bool {
-    matches!(number, protocol::TCP | protocol::UDP)
+    End { ip: address.to_string(), port: protocol::has_ports(flow.key.protocol).then_some(port) }
 }
 
 /// Returns the name of a transport protocol.
@@ -228,7 +228,7 @@ fn network(flow: &FlowView, place: Place) -> Network {
         } else {
             "ipv6"
         },
-        community_id: CommunityId::of(&flow.key).to_string(),
+        community_id: CommunityId::of(&flow.key).map(|id| id.to_string()),
         vlan: ids.next(),
         inner: ids.next().map(|vlan| Inner { vlan }),
     }
@@ -274,20 +274,17 @@ fn url(values: &Values) -> Option<Url> {
     (full.is_some() || domain.is_some()).then_some(Url { full, domain })
 }
 
-fn threat(ty: IndicatorType, value: &str, first: Option<&Source>) -> ThreatIndicator {
+fn threat(
+    ty: IndicatorType,
+    (value, canonical): (&str, &str),
+    first: Option<&Source>,
+) -> ThreatIndicator {
     let of = |field: fn(&Source) -> &Option<String>| first.and_then(|s| field(s).clone());
-    let address = value.split(['|', '/']).next().and_then(|text| text.trim().parse().ok());
-    let is_address = matches!(
-        ty,
-        IndicatorType::IpSrc
-            | IndicatorType::IpDst
-            | IndicatorType::IpSrcPort
-            | IndicatorType::IpDstPort
-    );
-    let ip: Option<std::net::IpAddr> = address.filter(|_| is_address);
+    let ip = canonical.split('|').find_map(|half| half.parse::<IpAddr>().ok());
+    let is_v6 = canonical.split(['|', '/']).any(|part| part.parse::<Ipv6Addr>().is_ok());
     let tags = first.map(|source| source.tags.as_slice()).unwrap_or_default();
     ThreatIndicator {
-        kind: stix_type(ty, ip.is_some_and(|ip| ip.is_ipv6()) || value.contains("::")),
+        kind: stix_type(ty, is_v6),
         name: value.to_owned(),
         ip: ip.map(|ip| ip.to_string()),
         provider: of(|s| &s.provider),

@@ -9,6 +9,17 @@
 //! blocks. Observations come in the order of the clock at their frame, then frame; a flow has its
 //! place where it was over.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
+
 use crate::model::batch::Batch;
 use crate::model::hit::Hit;
 use crate::model::indicator::IndicatorId;
@@ -25,15 +36,6 @@ use crate::report::render;
 use crate::report::render::Context;
 use crate::report::sink::Sink;
 use crate::report::sink::SinkError;
-use crossbeam_channel::Receiver;
-use crossbeam_channel::Sender;
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::collections::BinaryHeap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 
 /// What one worker tells: a batch; empty ones tell the watermark alone.
 #[derive(Debug)]
@@ -116,6 +118,17 @@ struct Line {
     frame: FrameId,
     kind: ObservationKind,
     text: Box<[u8]>,
+}
+
+/// Delivers lines to a sink that still stands; one that fails is dropped, so that nothing follows a
+/// torn line and no half-written file gets its name. Tells whether the lines were taken.
+fn deliver(sink: &mut Option<Box<dyn Sink>>, lines: &[u8]) -> Result<bool, SinkError> {
+    let Some(standing) = sink else { return Ok(false) };
+    let delivered = standing.deliver(lines);
+    if delivered.is_err() {
+        *sink = None;
+    }
+    delivered.map(|()| true)
 }
 
 impl<'a> Reporter<'a> {
@@ -250,8 +263,8 @@ impl<'a> Reporter<'a> {
             self.reported.observations += 1;
         }
         if !text.is_empty() {
-            let delivered = self.sinks.observations.as_mut().map(|sink| sink.deliver(&text));
-            self.note(delivered);
+            let taken = deliver(&mut self.sinks.observations, &text);
+            self.note(taken);
         }
     }
 
@@ -265,19 +278,66 @@ impl<'a> Reporter<'a> {
         if self.lines.is_empty() {
             return;
         }
-        let delivered = self.sinks.alerts.as_mut().map(|sink| sink.deliver(&self.lines));
-        if self.reported.failure.is_some() || matches!(delivered, Some(Err(_))) {
+        let taken = deliver(&mut self.sinks.alerts, &self.lines);
+        if self.note(taken) {
             let lines = self.lines.iter().filter(|byte| **byte == b'\n').count();
             self.reported.lost += lines as u64;
         }
         self.lines.clear();
-        self.note(delivered);
     }
 
-    fn note(&mut self, delivered: Option<Result<(), SinkError>>) {
-        if let Some(Err(error)) = delivered {
-            self.signals.stop.store(true, Ordering::Relaxed);
-            self.reported.failure.get_or_insert(error);
+    /// Notes why lines were not taken, if they were not.
+    fn note(&mut self, taken: Result<bool, SinkError>) -> bool {
+        let error = match taken {
+            Ok(taken) => return !taken,
+            Err(error) => error,
+        };
+        self.signals.stop.store(true, Ordering::Relaxed);
+        self.reported.failure.get_or_insert(error);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Takes so many deliveries, then fails; what it took, and whether it was finished.
+    struct Failing {
+        left: usize,
+        told: Arc<Mutex<(usize, bool)>>,
+    }
+
+    impl Sink for Failing {
+        fn deliver(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+            let Some(left) = self.left.checked_sub(1) else {
+                let source = io::Error::from(io::ErrorKind::StorageFull);
+                return Err(SinkError::Broken { path: PathBuf::from("x"), source });
+            };
+            self.left = left;
+            self.told.lock().expect("no panic").0 += lines.len();
+            Ok(())
         }
+
+        fn finish(&mut self) -> Result<(), SinkError> {
+            self.told.lock().expect("no panic").1 = true;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sink_that_fails_gets_no_more_and_is_not_finished() {
+        let told = Arc::new(Mutex::new((0, false)));
+        let mut sink: Option<Box<dyn Sink>> =
+            Some(Box::new(Failing { left: 1, told: Arc::clone(&told) }));
+        assert!(deliver(&mut sink, b"one\n").expect("taken"));
+        assert!(deliver(&mut sink, b"two\n").is_err());
+        assert!(!deliver(&mut sink, b"three\n").expect("no more is tried"));
+        assert!(sink.is_none(), "finish() would give a half-written file its name");
+        assert_eq!(*told.lock().expect("no panic"), (4, false));
     }
 }

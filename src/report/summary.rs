@@ -1,10 +1,11 @@
 //! The table at the end of a replay, for people: what was read, seen, found and lost.
 
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
 use crate::model::counters::Counters;
 use crate::model::counters::Row;
 use crate::model::observation::ObservationKind;
-use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// What the table tells beside the counters.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +122,7 @@ fn is_loss(row: &Row) -> bool {
         "reassembly_gaps_total",
         "reassembly_refused_total",
         "observations_refused_total",
+        "dissect_bounds_total",
     ];
     // frames that hold no IP (ARP, spanning tree ...) and datagrams of other protocols are no loss:
     // there is nothing to look for
@@ -146,6 +148,7 @@ fn loss_name(row: &Row) -> &'static str {
         ("flows_evicted_total", _) => "flows evicted",
         ("reassembly_gaps_total", _) => "streams with lost bytes",
         ("reassembly_refused_total", _) => "streams over a bound",
+        ("dissect_bounds_total", _) => "messages over a bound",
         ("observations_refused_total", _) => "observations over a bound",
         (other, _) => other,
     }

@@ -1,14 +1,17 @@
 //! The command line as users meet it: exit codes, errors of one line, outputs that are whole or not
 //! there.
 
-use crate::run::root;
-use crate::run::run;
-use crate::run::tapsieve;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
+
+use crate::run::ran;
+use crate::run::root;
+use crate::run::run;
+use crate::run::tapsieve;
 
 fn demo() -> (PathBuf, PathBuf) {
     let fixtures = root().join("fixtures/demo");
@@ -154,11 +157,16 @@ fn a_killed_replay_leaves_whole_lines() {
         .expect("starts");
     let mut pipe = child.stdin.take().expect("pipe");
     std::io::Write::write_all(&mut pipe, &fs::read(&capture).expect("capture")).expect("written");
+    let alerts = folder.path().join("alerts");
+    let quoted = |path: &str| format!("\"file\":\"{path}\"");
+    let piped = whole.text().replace(&quoted(&text(&capture)), &quoted("-"));
+    let left = wait_for_line(&alerts);
     child.kill().expect("killed");
     child.wait().expect("gone");
     drop(pipe);
-    let left = fs::read_to_string(folder.path().join("alerts")).unwrap_or_default();
-    assert!(left.is_empty() || left.ends_with('\n'));
+    assert!(left.ends_with('\n') && piped.starts_with(&left), "{} bytes", left.len());
+    let left = fs::read_to_string(&alerts).expect("alerts");
+    assert!(left.ends_with('\n') && piped.starts_with(&left), "{} bytes", left.len());
     fs::write(folder.path().join("alerts"), format!("{left}{{\"@timestamp\":\"half"))
         .expect("write");
     let again = run(
@@ -176,6 +184,95 @@ fn a_killed_replay_leaves_whole_lines() {
     assert_eq!(again.code, 0, "{}", again.stderr);
     let after = fs::read_to_string(folder.path().join("alerts")).expect("alerts");
     assert_eq!(after, format!("{left}{}", whole.text()));
+}
+
+/// Returns what a file holds once it holds something.
+fn wait_for_line(path: &Path) -> String {
+    for _ in 0..500 {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        if !text.is_empty() {
+            return text;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{}: nothing was written", path.display());
+}
+
+#[test]
+fn a_signal_ends_a_replay_in_order() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (feed, capture) = demo();
+    let arguments = ["replay", "--alerts", "alerts", "--metrics", "metrics", "--intel"];
+    let mut child = tapsieve(folder.path())
+        .args(arguments)
+        .arg(&feed)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut pipe = child.stdin.take().expect("pipe");
+    std::io::Write::write_all(&mut pipe, &fs::read(&capture).expect("capture")).expect("written");
+    // alerts of a file written anew are under its temporary name until the end
+    wait_for_line(&folder.path().join(".alerts.part"));
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-INT", &pid]).status().expect("kill");
+    assert!(sent.success());
+    let ended = ran(&child.wait_with_output().expect("ends"));
+    drop(pipe);
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    assert!(ended.stderr.contains("stopped by SIGINT"), "{}", ended.stderr);
+    let plain = run(folder.path(), &["replay", "--intel", &text(&feed), &text(&capture)]);
+    let alerts = fs::read_to_string(folder.path().join("alerts")).expect("alerts");
+    assert_eq!(alerts.lines().count(), plain.text().lines().count());
+    assert!(folder.path().join("metrics").exists());
+}
+
+#[test]
+fn outputs_never_overwrite_inputs() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (feed, capture) = demo();
+    let copy = |from: &Path, to: &str| fs::copy(from, folder.path().join(to)).expect("copied");
+    copy(&capture, "a.pcap");
+    fs::create_dir(folder.path().join("feed")).expect("folder");
+    for file in fs::read_dir(&feed).expect("feed").map(|entry| entry.expect("entry").path()) {
+        copy(&file, &format!("feed/{}", file.file_name().expect("name").to_string_lossy()));
+    }
+    std::os::unix::fs::symlink("a.pcap", folder.path().join("link")).expect("link");
+    let size = || fs::metadata(folder.path().join("a.pcap")).expect("there").len();
+    let before = size();
+    for outputs in [
+        &["--alerts", "a.pcap"][..],
+        &["--alerts", "./link"],
+        &["--metrics", "a.pcap"],
+        &["--observations", "a.pcap"],
+        &["--alerts", "feed/manifest.json"],
+        &["--alerts", "x", "--metrics", "./x"],
+        &["--observations", "-"],
+    ] {
+        let refused =
+            run(folder.path(), &[&["replay", "--intel", "feed", "a.pcap"], outputs].concat());
+        assert_eq!((refused.code, size()), (2, before), "{outputs:?}: {}", refused.stderr);
+        assert!(refused.stdout.is_empty(), "{outputs:?}");
+    }
+}
+
+#[test]
+fn a_file_is_read_once_whatever_its_names() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (_, capture) = demo();
+    fs::copy(&capture, folder.path().join("a.pcap")).expect("copied");
+    let once = run(folder.path(), &["observe", "a.pcap"]);
+    std::os::unix::fs::symlink("a.pcap", folder.path().join("link.pcap")).expect("link");
+    for inputs in [&["a.pcap", "a.pcap"][..], &["a.pcap", "link.pcap"], &["a.pcap", "."]] {
+        let run = run(folder.path(), &[&["observe"], inputs].concat());
+        assert_eq!((run.code, run.text()), (0, once.text()), "{inputs:?}: {}", run.stderr);
+        assert!(run.stderr.contains("given twice"), "{}", run.stderr);
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Against the world: what independent tools saw in others' captures, where that corpus lies beside
 //! the repository.
 
+use std::process::Command;
+
 use crate::run::corpus;
 use crate::run::has_program;
 use crate::run::root;
 use crate::run::skip;
-use std::process::Command;
 
 const KINDS: &str =
     "dns_query,dns_answer,tls_sni,ja3,ja3s,ja4,cert_sha1,http_host,http_url,http_user_agent";

@@ -1,15 +1,17 @@
 //! Our fields against those of an independent dissector: the same captures through tshark and
 //! through `observe`.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use sha1::Digest;
+use sha1::Sha1;
+
 use crate::golden::Case;
 use crate::golden::cases;
 use crate::run::has_program;
 use crate::run::run;
-use sha1::Digest;
-use sha1::Sha1;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::process::Command;
 
 /// Values by kind.
 type Seen = BTreeMap<&'static str, BTreeSet<String>>;

@@ -1,12 +1,14 @@
 //! Every case of `fixtures/`: capture and indicators give exactly the expected alerts.
 
-use crate::run::root;
-use crate::run::run;
-use serde_json::Value;
-use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::run::root;
+use crate::run::run;
 
 /// A case is a folder with a capture, its indicators and the alerts expected.
 pub(crate) struct Case {
@@ -78,6 +80,22 @@ fn captures_give_the_expected_alerts() {
         }
     }
     assert!(wrong.is_empty(), "BLESS=1 rewrites them:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_demo_gives_whole_alerts() {
+    let case =
+        cases().into_iter().find(|case| case.folder.ends_with("demo/site")).expect("the demo");
+    let expected = case.folder.join("alerts.jsonl");
+    let run = run(&case.folder, &strs(&case.arguments(&[&case.input])));
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&expected, run.text()).expect("write");
+    }
+    let known = fs::read_to_string(&expected).expect("recorded alerts");
+    for (known, seen) in known.lines().zip(run.text().lines()) {
+        assert_eq!(known, seen, "BLESS=1 rewrites them");
+    }
+    assert_eq!(known, run.text());
 }
 
 #[test]

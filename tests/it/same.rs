@@ -1,15 +1,16 @@
 //! The same capture gives the same alerts, byte for byte, however it is read.
 
-use crate::golden::Case;
-use crate::golden::cases;
-use crate::golden::strs;
-use crate::run::run;
-use crate::run::tapsieve;
 use std::fs;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
+
+use crate::golden::Case;
+use crate::golden::cases;
+use crate::golden::strs;
+use crate::run::run;
+use crate::run::tapsieve;
 
 /// Every case once, plainly: what all others must equal.
 fn plain(case: &Case, folder: &Path, input: &str) -> Vec<u8> {
@@ -37,6 +38,29 @@ fn workers_and_batches_change_nothing() {
         }
     }
     assert!(all > 0, "no case alerts");
+}
+
+#[test]
+fn observations_are_the_same_whatever_the_workers() {
+    let mut all = 0;
+    let long_ones = crate::run::corpus().map(|corpus| corpus.join("ndpi/codm.pcap"));
+    let own = cases().into_iter().map(|case| case.folder.join(case.input));
+    for capture in own.chain(long_ones.filter(|path| path.exists())) {
+        let observed = |workers: &str, batch: &str| {
+            let capture = capture.display().to_string();
+            // short limits, so that flows end amid others
+            let arguments = ["observe", "--workers", workers, "--batch", batch];
+            let idle = ["--tcp-idle-secs", "3", "--other-idle-secs", "1", &capture];
+            text(&run(Path::new("."), &[&arguments[..], &idle[..]].concat()).stdout)
+        };
+        let expected = observed("1", "64");
+        all += expected.len();
+        for (workers, batch) in [("0", "64"), ("2", "1"), ("2", "64"), ("4", "256")] {
+            let seen = observed(workers, batch);
+            assert!(seen == expected, "{} {workers} {batch}", capture.display());
+        }
+    }
+    assert!(all > 0, "no case shows anything");
 }
 
 #[test]

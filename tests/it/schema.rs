@@ -1,11 +1,13 @@
 //! `docs/alert.schema.json` is what the types say, and every alert is valid against it.
 
+use std::fs;
+
+use tapsieve::report::alert::Alert;
+
 use crate::golden::cases;
 use crate::golden::strs;
 use crate::run::root;
 use crate::run::run;
-use std::fs;
-use tapsieve::report::alert::Alert;
 
 const PATH: &str = "docs/alert.schema.json";
 

@@ -1,7 +1,7 @@
 //! Bytes to packets: link layers, IP, transport.
 //!
-//! Spec:   each layer's file names its own; plain IPv4 and IPv6 with TCP and UDP in one go here (RFC
-//!         791 §3.1, RFC 8200 §3, RFC 9293 §3.1, RFC 768)
+//! Spec:   each layer's file names its own; plain IPv4 and IPv6 with TCP and UDP in one go here
+//!         (RFC 791 §3.1, RFC 8200 §3, RFC 9293 §3.1, RFC 768)
 //! Reads:  one frame, as the link layer of its capture says
 //! Yields: a packet, or why there is none
 //! Bounds: each header's own length field, checked against the bytes that are there

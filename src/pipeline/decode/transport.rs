@@ -18,10 +18,6 @@ use crate::pipeline::decode::DecodeError;
 use crate::pipeline::decode::ip::Extent;
 use crate::pipeline::decode::ip::Ip;
 
-const DCCP: u8 = 33;
-const SCTP: u8 = 132;
-const UDP_LITE: u8 = 136;
-
 const TCP_HEADER_BYTES: u32 = 20;
 const UDP_HEADER_BYTES: u32 = 8;
 
@@ -46,7 +42,7 @@ pub(super) fn read<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     match (ip.protocol, ip.extent) {
         (protocol::TCP, Extent::Whole) => read_tcp(ip),
         (protocol::UDP, Extent::Whole) => read_udp(ip),
-        (protocol::TCP | protocol::UDP | SCTP | DCCP | UDP_LITE, _) => read_ports(ip),
+        (number, _) if protocol::has_ports(number) => read_ports(ip),
         _ => Ok(opaque(ip, (0, 0))),
     }
 }

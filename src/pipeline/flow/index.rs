@@ -146,13 +146,15 @@ impl Word {
 
 #[cfg(test)]
 mod tests {
-    use super::Index;
-    use super::WORDS_MIN;
+    use std::collections::BTreeMap;
+
     use proptest::collection::vec;
     use proptest::prelude::any;
     use proptest::prop_assert_eq;
     use proptest::proptest;
-    use std::collections::BTreeMap;
+
+    use super::Index;
+    use super::WORDS_MIN;
 
     proptest! {
         #[test]

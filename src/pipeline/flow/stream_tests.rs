@@ -1,5 +1,12 @@
 //! Tests of reassembly: its words one by one, and any segmentation against the whole stream.
 
+use proptest::collection::vec;
+use proptest::prelude::Strategy;
+use proptest::prelude::any;
+use proptest::prop_assert;
+use proptest::prop_assert_eq;
+use proptest::proptest;
+
 use crate::model::counters::Counters;
 use crate::model::flow::Side;
 use crate::model::limits::SIDE_BYTES_MAX;
@@ -10,12 +17,6 @@ use crate::pipeline::flow::segment::Segment;
 use crate::pipeline::flow::stream::Outcome;
 use crate::pipeline::flow::stream::StreamId;
 use crate::pipeline::flow::stream::Streams;
-use proptest::collection::vec;
-use proptest::prelude::Strategy;
-use proptest::prelude::any;
-use proptest::prop_assert;
-use proptest::prop_assert_eq;
-use proptest::proptest;
 
 /// Close under the wrap, so that every test passes it.
 const ISN: u32 = u32::MAX - 2;

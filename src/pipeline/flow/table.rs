@@ -5,6 +5,9 @@
 //! memory only, by the first of the two: as `clock_secs` never goes back, what it ends is over for
 //! every later packet, so results do not depend on when it runs.
 
+use std::cmp::Ordering;
+use std::hint::black_box;
+
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
@@ -24,8 +27,6 @@ use crate::pipeline::flow::slot::EndReason;
 use crate::pipeline::flow::slot::FlowEnd;
 use crate::pipeline::flow::slot::FlowSlot;
 use crate::pipeline::flow::wheel::Wheel;
-use std::cmp::Ordering;
-use std::hint::black_box;
 
 /// Slots looked at together by the sweep, for the same reason.
 const SWEEP_MAX: usize = 32;

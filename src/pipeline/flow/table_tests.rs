@@ -1,5 +1,14 @@
 //! Tests of the flow table: its words one by one, and a map with the same rules.
 
+use std::collections::HashMap;
+
+use proptest::collection::vec;
+use proptest::prelude::Strategy;
+use proptest::prelude::any;
+use proptest::prop_assert;
+use proptest::prop_assert_eq;
+use proptest::proptest;
+
 use crate::model::address::Address;
 use crate::model::counters::Counters;
 use crate::model::flow::FlowKey;
@@ -19,13 +28,6 @@ use crate::pipeline::flow::slot::FlowEnd;
 use crate::pipeline::flow::slot::FlowSlot;
 use crate::pipeline::flow::table::Event;
 use crate::pipeline::flow::table::FlowTable;
-use proptest::collection::vec;
-use proptest::prelude::Strategy;
-use proptest::prelude::any;
-use proptest::prop_assert;
-use proptest::prop_assert_eq;
-use proptest::proptest;
-use std::collections::HashMap;
 
 const TCP_IDLE_SECS: u32 = 50;
 const OTHER_IDLE_SECS: u32 = 10;

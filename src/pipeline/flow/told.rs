@@ -21,17 +21,18 @@ type Trace = [u8; 5];
 pub struct Told {
     chunks: Vec<Chunk>,
     free: u32,
-}
-
-impl Default for Told {
-    fn default() -> Self {
-        Self { chunks: Vec::new(), free: NONE }
-    }
+    chunks_max: u32,
 }
 
 impl Told {
+    /// Returns memory for at most `chunks_max` chunks of five values.
+    pub fn new(chunks_max: u32) -> Self {
+        Self { chunks: Vec::new(), free: NONE, chunks_max }
+    }
+
     /// Notes `value` (a hash of kind, place and value) and tells whether it is new to the flow.
-    /// Past `FLOW_VALUES_MAX` the flow's oldest chunk of values is forgotten, and they are counted.
+    /// Past `FLOW_VALUES_MAX` the flow's oldest chunk of values is forgotten, and they are counted;
+    /// so is a value for which no chunk is left.
     pub fn is_new(&mut self, list: &mut ToldList, value: u64, counters: &mut Counters) -> bool {
         let [a, b, c, d, e, ..] = value.to_le_bytes();
         let trace = [a, b, c, d, e];
@@ -49,7 +50,11 @@ impl Told {
             counters.values_forgotten = counters.values_forgotten.saturating_add(forgotten);
         }
         if self.is_full(list.0) {
-            list.0 = self.take(list.0);
+            let Some(chunk) = self.take(list.0) else {
+                counters.values_forgotten = counters.values_forgotten.saturating_add(1);
+                return true;
+            };
+            list.0 = chunk;
         }
         if let Some(chunk) = self.chunks.get_mut(index(list.0)) {
             chunk.push(trace);
@@ -75,17 +80,17 @@ impl Told {
         chunk.is_none_or(|chunk| chunk.values().len() == CHUNK_VALUES)
     }
 
-    /// Returns an empty chunk that stands before `next`.
-    fn take(&mut self, next: u32) -> u32 {
+    /// Returns an empty chunk that stands before `next`, if one is left.
+    fn take(&mut self, next: u32) -> Option<u32> {
         let empty = Chunk { next, count: 0, values: [Trace::default(); CHUNK_VALUES] };
         let id = self.free;
         if let Some(chunk) = self.chunks.get_mut(index(id)) {
             self.free = chunk.next;
             *chunk = empty;
-            return id;
+            return Some(id);
         }
-        self.chunks.push(empty);
-        narrow(self.chunks.len()).saturating_sub(1)
+        let id = narrow(self.chunks.len());
+        (id < self.chunks_max).then(|| self.chunks.push(empty)).map(|()| id)
     }
 
     /// Takes the last chunk off the list and returns how many values it held.
@@ -151,7 +156,7 @@ mod tests {
 
     #[test]
     fn each_value_is_new_once_in_each_flow() {
-        let (mut told, mut counters) = (Told::default(), Counters::default());
+        let (mut told, mut counters) = (Told::new(1_000), Counters::default());
         let (mut a, mut b) = (ToldList::default(), ToldList::default());
         for value in 0..100 {
             assert!(told.is_new(&mut a, value, &mut counters));
@@ -167,7 +172,7 @@ mod tests {
     fn the_oldest_are_forgotten_beyond_the_bound() {
         let max = u64::try_from(FLOW_VALUES_MAX).unwrap();
         for (values, forgotten) in [(max - 1, 0), (max, 0), (max + 1, CHUNK_VALUES)] {
-            let (mut told, mut counters) = (Told::default(), Counters::default());
+            let (mut told, mut counters) = (Told::new(1_000), Counters::default());
             let mut list = ToldList::default();
             for value in 0..values {
                 assert!(told.is_new(&mut list, value, &mut counters));
@@ -182,7 +187,7 @@ mod tests {
 
     #[test]
     fn released_chunks_are_used_again() {
-        let (mut told, mut counters) = (Told::default(), Counters::default());
+        let (mut told, mut counters) = (Told::new(1_000), Counters::default());
         for _ in 0..10 {
             let mut list = ToldList::default();
             for value in 0..1_000 {

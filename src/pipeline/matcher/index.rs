@@ -85,8 +85,9 @@ impl Index {
                 out.extend(self.ports.find(&port.to_be_bytes()).map(exact));
             }
         }
-        if self.flow_ids {
-            let CommunityId(key) = CommunityId::of(&flow.key);
+        if self.flow_ids
+            && let Some(CommunityId(key)) = CommunityId::of(&flow.key)
+        {
             let exact = |(id, _)| (Side::Orig, Found { indicator: id, grade: Match::Exact });
             out.extend(self.community_ids.find(&key).map(exact));
         }

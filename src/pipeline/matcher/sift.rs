@@ -3,10 +3,14 @@
 //!
 //! Memory is kept only for flows that had a hit which a later one may repeat or complete.
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use crate::model::batch::Batch;
 use crate::model::batch::Span;
 use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
+use crate::model::flow::FlowKey;
 use crate::model::flow::FlowView;
 use crate::model::flow::Side;
 use crate::model::hit::Found;
@@ -14,16 +18,16 @@ use crate::model::hit::Hit;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::Match;
 use crate::model::limits::FLOW_HITS_MAX;
+use crate::model::limits::FLOWS_WITH_HITS_MAX;
 use crate::model::limits::RELATED_MAX;
 use crate::model::observation::Notes;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
 use crate::model::observation::Place;
 use crate::model::packet::Packet;
+use crate::model::time::Timestamp;
 use crate::model::url::UrlBuffer;
 use crate::pipeline::matcher::Index;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 
 /// Seed of the memory's hash; its keys come from flows that an indicator names.
 const SEED: u64 = 0x6869_7473_6f66_666c;
@@ -46,12 +50,15 @@ pub struct Sift<'a> {
     buffer: Box<UrlBuffer>,
     found: Vec<Found>,
     ends: Vec<(Side, Found)>,
-    memory: HashMap<FlowView, Vec<Past>, FixedState>,
+    memory: HashMap<FlowName, Vec<Past>, FixedState>,
     /// Emptied memory of flows that are over.
     spare: Vec<Vec<Past>>,
     related: Option<Span>,
     counters: Counters,
 }
+
+/// What a flow is called for as long as it lives; who opened it may turn out later.
+type FlowName = (FlowKey, Timestamp);
 
 /// A hit that a flow had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -149,7 +156,7 @@ impl<'a> Sift<'a> {
         if self.memory.is_empty() {
             return;
         }
-        if let Some(mut past) = self.memory.remove(flow) {
+        if let Some(mut past) = self.memory.remove(&(flow.key, flow.first)) {
             past.clear();
             self.spare.push(past);
         }
@@ -178,18 +185,33 @@ impl<'a> Sift<'a> {
         if place == Place::Flow && half.is_none() {
             return Some(found);
         }
-        let past =
-            self.memory.entry(context.flow).or_insert_with(|| self.spare.pop().unwrap_or_default());
+        let name = (context.flow.key, context.flow.first);
+        if self.memory.len() >= FLOWS_WITH_HITS_MAX && !self.memory.contains_key(&name) {
+            self.forgot();
+            return Some(found);
+        }
+        let past = self.memory.entry(name).or_insert_with(|| self.spare.pop().unwrap_or_default());
         let of_indicator = || past.iter().filter(|past| past.indicator == found.indicator);
         let other = half.map(Half::other);
         let both = other.is_some() && of_indicator().any(|past| past.half == other);
         let is_news = !of_indicator().any(|past| past.place == place);
         let is_known = of_indicator().any(|past| past.place == place && past.half == half);
-        if !is_known && past.len() < FLOW_HITS_MAX {
+        let has_room = past.len() < FLOW_HITS_MAX;
+        if !is_known && has_room {
             past.push(Past { indicator: found.indicator, place, half });
+        } else if !is_known {
+            self.forgot();
+        }
+        if !is_news {
+            self.counters.hits_repeated = self.counters.hits_repeated.saturating_add(1);
         }
         let grade = if both { Match::BothHalves } else { found.grade };
         is_news.then_some(Found { grade, ..found })
+    }
+
+    /// Counts a hit that may be told twice.
+    fn forgot(&mut self) {
+        self.counters.values_forgotten = self.counters.values_forgotten.saturating_add(1);
     }
 }
 

@@ -1,8 +1,5 @@
 //! Files: written anew beside their name and renamed when whole (replay), or appended to (sensor).
 
-use crate::report::sink::Sink;
-use crate::report::sink::SinkError;
-use serde::de::IgnoredAny;
 use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
@@ -15,6 +12,11 @@ use std::io::SeekFrom;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
+
+use serde::de::IgnoredAny;
+
+use crate::report::sink::Sink;
+use crate::report::sink::SinkError;
 
 /// How far back a torn last line is looked for: longer than any alert.
 const TORN_BYTES_MAX: u64 = 4 * 1024 * 1024;

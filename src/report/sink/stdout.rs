@@ -1,11 +1,12 @@
 //! Standard output: data for the next program of a pipe.
 
-use crate::report::sink::Sink;
-use crate::report::sink::SinkError;
 use std::io;
 use std::io::ErrorKind;
 use std::io::Write;
 use std::path::PathBuf;
+
+use crate::report::sink::Sink;
+use crate::report::sink::SinkError;
 
 /// Writes to standard output, whole lines at a time.
 #[derive(Debug, Default)]

@@ -150,6 +150,9 @@ impl<'a> Walk<'a> {
     fn entries(&mut self, seen: &mut impl Seen) -> Option<()> {
         let header = Header::parse(self.message)?;
         self.c.take(HEADER_BYTES)?;
+        if header.records > DNS_RECORDS_MAX {
+            seen.cut();
+        }
         for _ in 0..usize::from(header.questions).min(DNS_RECORDS_MAX) {
             self.question(seen)?;
         }

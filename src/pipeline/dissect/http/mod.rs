@@ -141,6 +141,7 @@ impl Reader {
             if let Some(request) = Request::parse(cut) {
                 request.tell(seen);
             }
+            seen.cut();
             return Turn::End(0, Verdict::SideDone);
         };
         let head = unread.get(..end).unwrap_or(unread);

@@ -7,11 +7,12 @@
 //! Bounds: the certificate's length; nothing is copied but names in UTF-16
 //! Leaves: signatures, validity, names of other kinds than DNS, names of the issuer
 
-use crate::model::limits::NAME_TEXT_BYTES_MAX;
 use x509_parser::asn1_rs::Any;
 use x509_parser::asn1_rs::Class;
 use x509_parser::asn1_rs::FromDer;
 use x509_parser::asn1_rs::Tag;
+
+use crate::model::limits::NAME_TEXT_BYTES_MAX;
 
 /// `id-at-commonName`, 2.5.4.3.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
@@ -111,11 +112,12 @@ fn utf16(value: &[u8], each: &mut impl FnMut(&[u8])) {
 
 #[cfg(test)]
 mod tests {
-    use super::names;
-    use crate::pipeline::dissect::tls::samples;
     use x509_parser::prelude::FromDer;
     use x509_parser::prelude::GeneralName;
     use x509_parser::prelude::X509Certificate;
+
+    use super::names;
+    use crate::pipeline::dissect::tls::samples;
 
     /// The server's certificate of the recorded connection: behind record, message and list
     /// headers.

@@ -6,11 +6,12 @@
 //! Bounds: the hello's length; the text is hashed as it is written
 //! Leaves: nothing
 
+use md5::Md5;
+
 use crate::pipeline::dissect::tls::hello::ClientHello;
 use crate::pipeline::dissect::tls::hello::ServerHello;
 use crate::pipeline::dissect::tls::hello::is_grease;
 use crate::pipeline::dissect::tls::pen::Pen;
-use md5::Md5;
 
 /// Returns JA3: `version,ciphers,extensions,groups,point formats`, in decimal, lists with `-`,
 /// hashed.

@@ -9,13 +9,14 @@
 //!         longest list
 //! Leaves: the raw and the unsorted forms, DTLS
 
+use sha2::Sha256;
+
 use crate::pipeline::dissect::tls::hello::ALPN;
 use crate::pipeline::dissect::tls::hello::ClientHello;
 use crate::pipeline::dissect::tls::hello::SERVER_NAME;
 use crate::pipeline::dissect::tls::hello::is_grease;
 use crate::pipeline::dissect::tls::pen::Pen;
 use crate::pipeline::dissect::tls::pen::hex_digit;
-use sha2::Sha256;
 
 /// Bytes of a fingerprint: `t13d1516h2_8daaf6152771_e5627efa2ab1`.
 pub const JA4_BYTES: usize = 36;

@@ -24,6 +24,11 @@ mod record;
 mod samples;
 mod ssl2;
 
+use md5::Digest;
+use md5::Md5;
+use sha1::Sha1;
+use sha2::Sha256;
+
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::domain::Domain;
@@ -47,10 +52,6 @@ use crate::pipeline::dissect::tls::record::HEADER_BYTES;
 use crate::pipeline::dissect::tls::record::Lack;
 use crate::pipeline::dissect::tls::record::Payload;
 use crate::pipeline::dissect::tls::record::Record;
-use md5::Digest;
-use md5::Md5;
-use sha1::Sha1;
-use sha2::Sha256;
 
 /// Bytes before a handshake message's body: kind and a 24-bit length.
 const MESSAGE_HEADER_BYTES: usize = 4;
@@ -265,6 +266,9 @@ impl Half {
         let len = u32::from_be_bytes([0, a, b, c]);
         let taken = len.saturating_add(CERTIFICATE_HEADER_BYTES);
         let more = usize::from(self.certificates) < CERTIFICATES_MAX;
+        if !more {
+            seen.cut();
+        }
         if !more || len == 0 || taken > self.list_left {
             self.skip = std::mem::take(&mut self.list_left);
             return Ok(0);
@@ -272,7 +276,10 @@ impl Half {
         let mut body = payload;
         match body.show(index(len), |der| tell_certificate(der, seen)) {
             Ok(()) => payload = body,
-            Err(lack) => self.skip = skippable(rest, len, lack)?,
+            Err(lack) => {
+                self.skip = skippable(rest, len, lack)?;
+                seen.cut();
+            }
         }
         self.list_left = self.list_left.saturating_sub(taken);
         self.certificates = self.certificates.saturating_add(1);

@@ -80,9 +80,10 @@ pub(super) fn hex_digit(nibble: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::Pen;
     use md5::Digest;
     use md5::Md5;
+
+    use super::Pen;
 
     fn check(write: impl Fn(&mut Pen<Md5>), text: &str) {
         let mut pen = Pen::new();

@@ -1,6 +1,9 @@
 //! Whole connections through the dissector: recorded ones, and the same cut, split and filled in
 //! every way.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use crate::model::flow::Side;
 use crate::model::limits::CERTIFICATES_MAX;
 use crate::model::limits::TLS_MESSAGE_BYTES_MAX;
@@ -12,8 +15,6 @@ use crate::pipeline::dissect::tls::Tls;
 use crate::pipeline::dissect::tls::fuzz;
 use crate::pipeline::dissect::tls::hello::tests::client;
 use crate::pipeline::dissect::tls::samples;
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 const SAMPLES: [&str; 4] =
     [samples::CLIENT_13, samples::SERVER_13, samples::CLIENT_12, samples::SERVER_12];
