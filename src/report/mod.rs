@@ -1,4 +1,4 @@
-//! Per hit: may allocate and wait; can never hold the pipeline up.
+//! Per hit: may allocate and wait. A replay waits for it, so that nothing is lost.
 
 pub mod alert;
 pub mod observation;
