@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use allocation_counter::measure;
 use tapsieve::control::intel::IntelOptions;
@@ -17,6 +18,7 @@ use tapsieve::model::block::Block;
 use tapsieve::model::counters::Counters;
 use tapsieve::model::limits::OTHER_IDLE_SECS;
 use tapsieve::model::limits::TCP_IDLE_SECS;
+use tapsieve::model::observation::Kinds;
 use tapsieve::model::observation::ObservationKind;
 use tapsieve::model::packet::Frame;
 use tapsieve::model::packet::FrameId;
@@ -98,11 +100,10 @@ fn indicators() -> Compiled {
     compile(&[root().join("fixtures/demo/feed")], &IntelOptions::default()).expect("a feed")
 }
 
-fn settings(compiled: &Compiled) -> WorkerSettings<'_> {
+fn settings() -> WorkerSettings {
     WorkerSettings {
         depth: Depth::Match,
-        index: Some(compiled.set.index()),
-        observed: ObservationKind::ALL,
+        observed: Kinds::ALL,
         flows: FlowSettings {
             tcp_idle_secs: TCP_IDLE_SECS,
             other_idle_secs: OTHER_IDLE_SECS,
@@ -115,7 +116,7 @@ fn settings(compiled: &Compiled) -> WorkerSettings<'_> {
 /// make them.
 fn run(source: impl Source, compiled: &Compiled, turns: u64, warm_up: u64) -> (u64, Counters) {
     let mut capturer = Capturer::new(source, Depth::Match, 1);
-    let mut worker = Worker::new(0, 1, settings(compiled));
+    let mut worker = Worker::new(0, 1, settings(), Arc::new(compiled.set.in_force()));
     let (mut block, mut batch) = (Block::new(1), Batch::default());
     let mut calls = 0;
     for turn in 0..turns {

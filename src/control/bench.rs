@@ -1,5 +1,6 @@
 //! `tapsieve bench`: what each stage costs on a capture, in numbers anyone can reproduce.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -10,12 +11,13 @@ use crate::control::cli::DAMAGED;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::intel::IntelArguments;
-use crate::control::observe::NoCatalog;
+use crate::control::observe::nothing_in_force;
 use crate::control::output;
 use crate::control::replay::InputArguments;
 use crate::control::supervisor;
 use crate::control::supervisor::Plan;
 use crate::model::block::Block;
+use crate::model::observation::Kinds;
 use crate::pipeline::capture::Source;
 use crate::pipeline::capture::State;
 use crate::pipeline::capture::file::Files;
@@ -123,18 +125,14 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
     let names = files.names();
     let depth = arguments.stop_after.depth();
     let started = Instant::now();
-    let catalog = compiled.as_ref().map(|compiled| &compiled.set);
+    let current = compiled.as_ref().map_or_else(nothing_in_force, |c| c.set.in_force());
     let outcome = supervisor::run(Plan {
         files,
         depth,
         workers: arguments.input.workers(),
-        settings: WorkerSettings {
-            depth,
-            index: catalog.map(|set| set.index()),
-            observed: &[],
-            flows: arguments.input.flows(),
-        },
-        context: Context { catalog: catalog.map_or(&NoCatalog, |set| set), files: &names },
+        settings: WorkerSettings { depth, observed: Kinds::NONE, flows: arguments.input.flows() },
+        current: Arc::new(current),
+        context: Context { files: &names },
         sinks: Sinks { alerts: None, observations: None },
     })?;
     let secs = started.elapsed().as_secs_f64();

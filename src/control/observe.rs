@@ -1,6 +1,7 @@
 //! `tapsieve observe`: every observation as JSON lines; no indicators needed.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -14,10 +15,12 @@ use crate::control::supervisor;
 use crate::control::supervisor::Plan;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
+use crate::model::observation::Kinds;
 use crate::model::observation::ObservationKind;
 use crate::model::story::Catalog;
 use crate::model::story::Source;
 use crate::pipeline::capturer::Depth;
+use crate::pipeline::matcher::current::Current;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::render::Context;
 use crate::report::reporter::Sinks;
@@ -41,20 +44,18 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let files = output::open(&arguments.input)?;
     let names = files.names();
-    let observed =
-        if arguments.kinds.is_empty() { ObservationKind::ALL } else { &arguments.kinds[..] };
+    let observed = match arguments.kinds.as_slice() {
+        [] => Kinds::ALL,
+        kinds => kinds.iter().copied().collect(),
+    };
     let stopped = stop_on_signals(&files.stop()).map_err(Failure::Signals)?;
     let outcome = supervisor::run(Plan {
         files,
         depth: Depth::Match,
         workers: arguments.input.workers(),
-        settings: WorkerSettings {
-            depth: Depth::Match,
-            index: None,
-            observed,
-            flows: arguments.input.flows(),
-        },
-        context: Context { catalog: &NoCatalog, files: &names },
+        settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
+        current: Arc::new(nothing_in_force()),
+        context: Context { files: &names },
         sinks: Sinks { alerts: None, observations: Some(output::sink(Path::new("-"), false)?) },
     })?;
     output::say_all(outcome.files.damages());
@@ -75,8 +76,13 @@ fn kind(name: &str) -> Result<ObservationKind, String> {
     })
 }
 
+/// Returns a set that nothing is in.
+pub fn nothing_in_force() -> Current {
+    Current::new(Arc::default(), Arc::new(NoCatalog))
+}
+
 /// The stories of no indicator at all.
-pub struct NoCatalog;
+struct NoCatalog;
 
 impl Catalog for NoCatalog {
     fn version(&self) -> &str {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::iter;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -22,7 +23,7 @@ use crate::control::supervisor::Outcome;
 use crate::control::supervisor::Plan;
 use crate::model::limits::OTHER_IDLE_SECS;
 use crate::model::limits::TCP_IDLE_SECS;
-use crate::model::observation::ObservationKind;
+use crate::model::observation::Kinds;
 use crate::pipeline::capture::file::Files;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::FlowSettings;
@@ -137,19 +138,14 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
 
     let started = Instant::now();
     let stopped = stop_on_signals(&files.stop()).map_err(Failure::Signals)?;
-    let observed: &[ObservationKind] =
-        if arguments.observations.is_some() { ObservationKind::ALL } else { &[] };
+    let observed = if arguments.observations.is_some() { Kinds::ALL } else { Kinds::NONE };
     let outcome = supervisor::run(Plan {
         files,
         depth: Depth::Match,
         workers: arguments.input.workers(),
-        settings: WorkerSettings {
-            depth: Depth::Match,
-            index: Some(compiled.set.index()),
-            observed,
-            flows: arguments.input.flows(),
-        },
-        context: Context { catalog: &compiled.set, files: &names },
+        settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
+        current: Arc::new(compiled.set.in_force()),
+        context: Context { files: &names },
         sinks,
     })?;
     let secs = [intel_secs, started.elapsed().as_secs_f64()];

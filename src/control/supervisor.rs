@@ -25,6 +25,7 @@ use crate::pipeline::capturer::Captured;
 use crate::pipeline::capturer::Capturer;
 use crate::pipeline::capturer::Circuit;
 use crate::pipeline::capturer::Depth;
+use crate::pipeline::matcher::current::Current;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::progress;
@@ -57,7 +58,9 @@ pub struct Plan<'a> {
     /// Matcher threads; 0: everything on one thread.
     pub workers: usize,
     /// What each worker needs.
-    pub settings: WorkerSettings<'a>,
+    pub settings: WorkerSettings,
+    /// What is looked for.
+    pub current: Arc<Current>,
     /// What alerts need.
     pub context: Context<'a>,
     /// Where lines go.
@@ -91,7 +94,7 @@ pub fn run(plan: Plan<'_>) -> Result<Outcome, Failure> {
 #[inline(never)]
 fn run_inline(plan: Plan<'_>, signals: &Signals) -> Outcome {
     let mut capturer = Capturer::new(plan.files, plan.depth, HASH_SEED);
-    let mut worker = Worker::new(0, 1, plan.settings);
+    let mut worker = Worker::new(0, 1, plan.settings, plan.current);
     let mut reporter = Reporter::new(plan.context, plan.sinks, signals, 1);
     let mut block = Block::new(1);
     let mut batch = Batch::default();
@@ -157,7 +160,7 @@ fn start<'s, 'a: 's>(
             tell: tell.clone(),
             spare: spare.clone(),
         };
-        let worker = Worker::new(number, count, plan.settings);
+        let worker = Worker::new(number, count, plan.settings, Arc::clone(&plan.current));
         let thread = Builder::new().name(format!("worker-{number}"));
         workers
             .push(thread.spawn_scoped(scope, move || post.serve(worker)).map_err(Failure::Thread)?);
@@ -204,7 +207,7 @@ struct Post {
 
 impl Post {
     /// Serves blocks until the capturer has hung up.
-    fn serve(self, mut worker: Worker<'_>) -> Counters {
+    fn serve(self, mut worker: Worker) -> Counters {
         let mut batch = self.spare.recv().unwrap_or_default();
         for block in &self.blocks {
             worker.read(&block, &mut batch);

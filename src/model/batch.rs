@@ -1,6 +1,8 @@
 //! A batch: what one worker tells the reporter of one block; the memory is reused.
 
+use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
@@ -11,10 +13,11 @@ use crate::model::observation::ObservationKind;
 use crate::model::observation::Place;
 use crate::model::observation::Value;
 use crate::model::packet::FrameId;
+use crate::model::story::Catalog;
 use crate::model::time::Timestamp;
 
 /// Hits and sightings in the order found, and the bytes of their values.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Batch {
     /// Observations that an indicator names.
     pub hits: Vec<Hit>,
@@ -27,6 +30,8 @@ pub struct Batch {
     /// Seconds of the packet clock before which nothing more comes, hits or sightings; those of a
     /// flow's end too, where someone asked for flows.
     pub settled_secs: u64,
+    /// The stories of the set that the hits are of.
+    pub catalog: Option<Arc<dyn Catalog>>,
     bytes: Vec<u8>,
 }
 
@@ -73,12 +78,20 @@ pub struct Span {
     pub len: u32,
 }
 
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hits, sightings, watermark, .. } = self;
+        write!(f, "{} hits, {} sightings up to {watermark:?}", hits.len(), sightings.len())
+    }
+}
+
 impl Batch {
     /// Forgets everything; keeps the memory.
     pub fn clear(&mut self) {
         self.hits.clear();
         self.related.clear();
         self.sightings.clear();
+        self.catalog = None;
         self.bytes.clear();
     }
 

@@ -142,6 +142,34 @@ pub struct Observation<'a> {
     pub value: Value<'a>,
 }
 
+/// Some kinds of observation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Kinds(u32);
+
+const _: () = assert!(ObservationKind::ALL.len() <= 32);
+
+impl Kinds {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Every kind.
+    pub const ALL: Self = Self(u32::MAX);
+
+    /// Tells whether a kind is among them.
+    pub fn has(self, kind: ObservationKind) -> bool {
+        self.0 & Self::bit(kind) != 0
+    }
+
+    fn bit(kind: ObservationKind) -> u32 {
+        u32::try_from(kind.position()).ok().and_then(|n| 1_u32.checked_shl(n)).unwrap_or(0)
+    }
+}
+
+impl FromIterator<ObservationKind> for Kinds {
+    fn from_iter<I: IntoIterator<Item = ObservationKind>>(kinds: I) -> Self {
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | Self::bit(kind)))
+    }
+}
+
 /// Takes observations from a dissector.
 pub trait Seen {
     /// Takes one observation; its value is copied.

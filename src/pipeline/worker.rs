@@ -5,6 +5,7 @@
 //! reading is finished, its packets only count.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
@@ -19,6 +20,7 @@ use crate::model::counters::Counters;
 use crate::model::flow::Side;
 use crate::model::limits::FLOWS_MAX;
 use crate::model::limits::TOLD_CHUNKS_PER_FLOW;
+use crate::model::observation::Kinds;
 use crate::model::observation::Notes;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
@@ -44,6 +46,7 @@ use crate::pipeline::flow::table::Hint;
 use crate::pipeline::flow::table::Hints;
 use crate::pipeline::flow::told::Told;
 use crate::pipeline::matcher::Index;
+use crate::pipeline::matcher::current::Current;
 use crate::pipeline::matcher::sift::Context;
 use crate::pipeline::matcher::sift::Sift;
 
@@ -65,13 +68,11 @@ const TOLD_SEED: u64 = 0x7369_6768_7465_6421;
 
 /// What a worker needs to know.
 #[derive(Clone, Copy, Debug)]
-pub struct WorkerSettings<'a> {
+pub struct WorkerSettings {
     /// How deep frames go.
     pub depth: Depth,
-    /// The indicators; `None`: nothing is matched.
-    pub index: Option<&'a Index>,
     /// Kinds of observation that someone wants to see.
-    pub observed: &'a [ObservationKind],
+    pub observed: Kinds,
     /// How flows are kept.
     pub flows: FlowSettings,
 }
@@ -90,7 +91,7 @@ pub struct FlowSettings {
 
 /// One worker: the packets of one shard, to the end.
 #[derive(Debug)]
-pub struct Worker<'a> {
+pub struct Worker {
     shard: usize,
     table: FlowTable,
     hints: Hints,
@@ -98,25 +99,32 @@ pub struct Worker<'a> {
     clock_secs: u32,
     settled_secs: u64,
     batch: usize,
-    desk: Desk<'a>,
+    current: Arc<Current>,
+    desk: Desk,
 }
 
 /// Everything behind the flow table.
 #[derive(Debug)]
-struct Desk<'a> {
-    settings: WorkerSettings<'a>,
+struct Desk {
+    settings: WorkerSettings,
     streams: Streams<Reader>,
     told: Told,
     notes: Notes,
-    sift: Sift<'a>,
+    sift: Sift,
     hasher: FixedState,
     counters: Counters,
 }
 
-impl<'a> Worker<'a> {
+impl Worker {
     /// Returns the worker of one of `shards` shards; together their tables hold `limits::FLOWS_MAX`
     /// flows.
-    pub fn new(shard: usize, shards: usize, settings: WorkerSettings<'a>) -> Self {
+    /// What they look for is what is in force at each block's edge.
+    pub fn new(
+        shard: usize,
+        shards: usize,
+        settings: WorkerSettings,
+        current: Arc<Current>,
+    ) -> Self {
         let share = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
         let flows_max = FLOWS_MAX.checked_div(share).unwrap_or(FLOWS_MAX).max(1);
         let FlowSettings { tcp_idle_secs, other_idle_secs, batch } = settings.flows;
@@ -128,12 +136,13 @@ impl<'a> Worker<'a> {
             clock_secs: 0,
             settled_secs: 0,
             batch: index(batch).max(1),
+            current,
             desk: Desk {
                 settings,
                 streams: Streams::new(flows_max),
                 told: Told::new(flows_max.saturating_mul(TOLD_CHUNKS_PER_FLOW)),
                 notes: Notes::new(),
-                sift: Sift::new(settings.index),
+                sift: Sift::default(),
                 hasher: FixedState::with_seed(TOLD_SEED),
                 counters: Counters::default(),
             },
@@ -149,11 +158,15 @@ impl<'a> Worker<'a> {
         if self.desk.settings.depth < Depth::Flow {
             return;
         }
+        let set = self.current.load();
+        batch.catalog = Some(Arc::clone(&set.catalog));
+        let index = Arc::clone(&set.index);
+        drop(set);
         for gathered in packets.chunks(self.batch) {
             let mut hints = std::mem::take(&mut self.hints);
             self.table.gather(gathered, &mut hints);
             for (packet, hint) in gathered.iter().zip(hints.iter()) {
-                self.packet(packet, hint, &block.bytes, batch);
+                self.packet(packet, hint, (&block.bytes, &index), batch);
             }
             self.hints = hints;
             // not the block's clock: a flow that is over by that may have packets in between
@@ -169,7 +182,7 @@ impl<'a> Worker<'a> {
     }
 
     fn tells_flows(&self) -> bool {
-        self.desk.settings.observed.contains(&ObservationKind::Flow)
+        self.desk.settings.observed.has(ObservationKind::Flow)
     }
 
     /// Ends all flows and returns the counts; `hand_over` takes a full batch and leaves an empty
@@ -194,18 +207,25 @@ impl<'a> Worker<'a> {
     }
 
     /// One packet: its flow; the flow's ends if it is new; its payload while it is read.
-    fn packet(&mut self, packet: &Packet, hint: Hint, bytes: &[u8], batch: &mut Batch) {
+    fn packet(
+        &mut self,
+        packet: &Packet,
+        hint: Hint,
+        (bytes, index): (&[u8], &Index),
+        batch: &mut Batch,
+    ) {
         let ended = &mut self.ended;
         let take = &mut |end| ended.push(end);
         let counters = &mut self.desk.counters;
         let Some(entry) = self.table.enter(packet, hint, counters, take) else { return };
         let Entry { slot, side, event } = entry;
         if event != Event::Known {
-            self.desk.open(packet, slot, side, batch);
+            let context = Context { packet, flow: slot.view(), side, index };
+            self.desk.open(&context, batch);
         }
         if slot.reading() != Reading::Finished {
             self.desk.read(packet, slot, side, bytes);
-            self.desk.tell(packet, slot, side, batch);
+            self.desk.tell((packet, index), slot, side, batch);
         }
         if !self.ended.is_empty() {
             self.desk.forget(&mut self.ended, batch);
@@ -224,13 +244,12 @@ impl<'a> Worker<'a> {
     }
 }
 
-impl Desk<'_> {
+impl Desk {
     /// A flow opened: its ends are matched, once.
-    fn open(&mut self, packet: &Packet, slot: &FlowSlot, side: Side, batch: &mut Batch) {
+    fn open(&mut self, opened: &Context<'_>, batch: &mut Batch) {
         self.counters.count_observation(ObservationKind::Flow);
         if self.settings.depth >= Depth::Match {
-            let seen = Context { packet, flow: slot.view(), side };
-            self.sift.flow(&seen, batch);
+            self.sift.flow(opened, batch);
         }
     }
 
@@ -306,11 +325,17 @@ impl Desk<'_> {
 
     /// Tells each value that is new to its flow: to those who want to see it, and to the
     /// indicators.
-    fn tell(&mut self, packet: &Packet, slot: &mut FlowSlot, side: Side, batch: &mut Batch) {
+    fn tell(
+        &mut self,
+        (packet, index): (&Packet, &Index),
+        slot: &mut FlowSlot,
+        side: Side,
+        batch: &mut Batch,
+    ) {
         if self.notes.is_empty() {
             return;
         }
-        let context = Context { packet, flow: slot.view(), side };
+        let context = Context { packet, flow: slot.view(), side, index };
         self.sift.begin();
         for observation in self.notes.iter() {
             let hash = self.hasher.hash_one(observation);
@@ -318,7 +343,7 @@ impl Desk<'_> {
                 continue;
             }
             self.counters.count_observation(observation.kind);
-            if self.settings.observed.contains(&observation.kind) {
+            if self.settings.observed.has(observation.kind) {
                 let sighting = sighting(&observation, &context, batch);
                 batch.sightings.push(sighting);
             }
@@ -342,7 +367,7 @@ impl Desk<'_> {
             self.release(&end);
             self.told.release(end.told);
             self.sift.forget(&end.view);
-            if self.settings.observed.contains(&ObservationKind::Flow) {
+            if self.settings.observed.has(ObservationKind::Flow) {
                 batch.sightings.push(flow_sighting(&end));
             }
         }

@@ -16,7 +16,6 @@ use crate::model::indicator::IndicatorType;
 use crate::model::observation::ObservationKind;
 use crate::model::observation::Place;
 use crate::model::packet::protocol;
-use crate::model::story::Catalog;
 use crate::model::story::Source;
 use crate::model::time::Timestamp;
 use crate::report::alert::*;
@@ -24,8 +23,6 @@ use crate::report::observation::flow_value;
 
 /// What an alert needs beside its hit.
 pub struct Context<'a> {
-    /// The stories of the set that matched.
-    pub catalog: &'a dyn Catalog,
     /// Names of the inputs, in the order of their index.
     pub files: &'a [String],
 }
@@ -33,9 +30,10 @@ pub struct Context<'a> {
 /// Returns the alert of a hit; `None` when the hit is of another set.
 pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
     let id = hit.found.indicator;
-    let (ty, misp_value) = context.catalog.indicator(id)?;
-    let canonical = context.catalog.canonical(id)?;
-    let sources = context.catalog.sources(id);
+    let catalog = batch.catalog.as_ref()?;
+    let (ty, misp_value) = catalog.indicator(id)?;
+    let canonical = catalog.canonical(id)?;
+    let sources = catalog.sources(id);
     let value = match hit.kind {
         ObservationKind::Flow => flow_value(&hit.flow),
         _ => text(batch.bytes(hit.value)),
@@ -77,7 +75,7 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
                 packet: Some(hit.frame.number()),
             },
             grade: hit.found.grade.name(),
-            set: Set { version: context.catalog.version().to_owned() },
+            set: Set { version: catalog.version().to_owned() },
         },
     })
 }

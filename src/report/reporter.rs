@@ -191,7 +191,8 @@ impl<'a> Reporter<'a> {
 
     fn queue(&mut self, hit: &Hit, batch: &Batch) {
         let Some(alert) = render::alert(hit, batch, &self.context) else { return };
-        let Some((ty, _)) = self.context.catalog.indicator(hit.found.indicator) else { return };
+        let ty = batch.catalog.as_ref().and_then(|catalog| catalog.indicator(hit.found.indicator));
+        let Some((ty, _)) = ty else { return };
         let mut line = Vec::with_capacity(1024);
         // an alert has no map and no number that JSON lacks
         let _cannot_fail = serde_json::to_writer(&mut line, &alert);

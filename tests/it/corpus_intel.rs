@@ -153,7 +153,7 @@ fn quirks_are_treated_as_explained() {
 fn spellings_of_one_name_are_one_indicator() {
     let Some(corpus) = corpus() else { return };
     let quirks = corpus.join("misp/synthetic/quirks_event.json");
-    let catalog = compile(&[quirks], &lenient()).expect("usable").set.catalog;
+    let catalog = &compile(&[quirks], &lenient()).expect("usable").set.catalog;
     for (ty, canonical, attributes) in [
         (IndicatorType::Domain, "xn--bcher-malware-wob.example", 2),
         (IndicatorType::Domain, "evil.example", 3),

@@ -2,6 +2,7 @@
 //! versioned.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::control::intel::catalog::Catalog;
 use crate::model::indicator::IndicatorId;
@@ -9,12 +10,13 @@ use crate::model::indicator::IndicatorType;
 use crate::model::story;
 use crate::model::story::Source;
 use crate::pipeline::matcher::Index;
+use crate::pipeline::matcher::current::Current;
 
 /// Everything that is looked for, and the stories behind it.
 #[derive(Debug)]
 pub struct IndicatorSet {
     /// For look-up.
-    pub index: Index,
+    pub index: Arc<Index>,
     /// For enrichment.
     pub catalog: Catalog,
     /// Hash of the canonical contents, 32 hex digits.
@@ -22,9 +24,9 @@ pub struct IndicatorSet {
 }
 
 impl IndicatorSet {
-    /// Returns the index.
-    pub fn index(&self) -> &Index {
-        &self.index
+    /// Returns what workers read, as the first set in force.
+    pub fn in_force(self: &Arc<Self>) -> Current {
+        Current::new(Arc::clone(&self.index), Arc::<Self>::clone(self))
     }
 
     /// Returns the version.

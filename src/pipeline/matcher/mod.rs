@@ -4,6 +4,7 @@
 //! indicator has; shapes without an indicator cost nothing. What is found comes sorted by
 //! indicator, each once.
 
+pub mod current;
 mod exact;
 mod filter;
 mod index;

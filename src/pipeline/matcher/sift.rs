@@ -41,12 +41,13 @@ pub struct Context<'p> {
     pub flow: FlowView,
     /// Who sent the packet.
     pub side: Side,
+    /// The indicators in force.
+    pub index: &'p Index,
 }
 
 /// Matches observations and remembers what a flow has alerted on.
 #[derive(Debug)]
-pub struct Sift<'a> {
-    index: Option<&'a Index>,
+pub struct Sift {
     buffer: Box<UrlBuffer>,
     found: Vec<Found>,
     ends: Vec<(Side, Found)>,
@@ -93,11 +94,9 @@ impl Half {
     }
 }
 
-impl<'a> Sift<'a> {
-    /// Returns a sift for the indicators of `index`.
-    pub fn new(index: Option<&'a Index>) -> Self {
+impl Default for Sift {
+    fn default() -> Self {
         Self {
-            index,
             buffer: Box::new(UrlBuffer::new()),
             found: Vec::with_capacity(64),
             ends: Vec::with_capacity(64),
@@ -107,7 +106,9 @@ impl<'a> Sift<'a> {
             counters: Counters::default(),
         }
     }
+}
 
+impl Sift {
     /// Begins the observations of another packet.
     pub fn begin(&mut self) {
         self.related = None;
@@ -115,9 +116,8 @@ impl<'a> Sift<'a> {
 
     /// Matches the ends of a flow that opened.
     pub fn flow(&mut self, context: &Context<'_>, batch: &mut Batch) {
-        let Some(index) = self.index else { return };
         let mut ends = std::mem::take(&mut self.ends);
-        index.flow(&context.flow, &mut ends);
+        context.index.flow(&context.flow, &mut ends);
         let kind = ObservationKind::Flow;
         for (side, found) in ends.iter().copied() {
             let what = (kind, Place::Flow);
@@ -136,9 +136,8 @@ impl<'a> Sift<'a> {
         context: &Context<'_>,
         batch: &mut Batch,
     ) {
-        let Some(index) = self.index else { return };
         let mut list = std::mem::take(&mut self.found);
-        index.observe(observation, &context.flow, &mut self.buffer, &mut list);
+        context.index.observe(observation, &context.flow, &mut self.buffer, &mut list);
         let what = (observation.kind, observation.place);
         let mut value = None;
         for found in list.iter().copied() {

@@ -8,6 +8,7 @@ mod merge;
 mod version;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -41,7 +42,7 @@ const INDICATORS_MAX: usize = 1 << 29;
 #[derive(Debug)]
 pub struct Compiled {
     /// The set.
-    pub set: IndicatorSet,
+    pub set: Arc<IndicatorSet>,
     /// What became of every attribute.
     pub ledger: Ledger,
     /// What could not be read; the rest is in the set.
@@ -78,7 +79,11 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
     }
     let version = version::of(&catalog);
     let damages = std::mem::take(&mut ledger.damage);
-    Ok(Compiled { set: IndicatorSet { index, catalog, version }, ledger, damages })
+    Ok(Compiled {
+        set: Arc::new(IndicatorSet { index: Arc::new(index), catalog, version }),
+        ledger,
+        damages,
+    })
 }
 
 fn index(catalog: &Catalog, policy: &Policy) -> Result<Index, IntelError> {
