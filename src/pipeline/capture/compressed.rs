@@ -35,7 +35,7 @@ pub(super) const LZ4: Compression = Compression {
 
 /// Bytes asked of a decompressor at once: when it meets damage, it may lose what it was asked for
 /// last.
-const PIECE_BYTES: usize = 16 * 1024;
+const PIECE_BYTES: usize = 1_024;
 
 /// Fills whatever it is given, so blocks of a compressed capture are as full as others.
 struct Whole<R> {
