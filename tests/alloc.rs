@@ -48,9 +48,14 @@ const ETHERNET: u16 = 1;
 struct Passes {
     frames: Vec<(Frame, Vec<u8>)>,
     pass: u64,
+    counters: Counters,
 }
 
 impl Source for Passes {
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     fn fill(&mut self, block: &mut Block) -> State {
         let mut at = 0;
         for (frame, bytes) in &self.frames {
@@ -115,7 +120,7 @@ fn settings() -> WorkerSettings {
 /// Reads a source turn by turn; returns heap calls and counts of the turns `counted`, as both loops
 /// make them.
 fn run(source: impl Source, compiled: &Compiled, turns: u64, warm_up: u64) -> (u64, Counters) {
-    let mut capturer = Capturer::new(source, Depth::Match, 1);
+    let mut capturer = Capturer::new(0, source, Depth::Match, 1);
     let mut worker = Worker::new(0, 1, settings(), Arc::new(compiled.set.in_force()));
     let (mut block, mut batch) = (Block::new(1), Batch::default());
     let mut calls = 0;
@@ -139,7 +144,7 @@ fn packets_cost_no_heap_call() {
     let mut wrong = Vec::new();
     for path in captures() {
         let frames = frames(&path);
-        let source = Passes { frames, pass: 0 };
+        let source = Passes { frames, pass: 0, counters: Counters::default() };
         let passes = WARM_UP_PASSES + COUNTED_PASSES;
         let (calls, counters) = run(source, &compiled, passes, WARM_UP_PASSES);
         let certificates = counters.observations[ObservationKind::CertSha1.position()];
@@ -164,7 +169,7 @@ fn reading_a_file_costs_no_heap_call() {
     let path = folder.path().join("long.pcap");
     fs::write(&path, long_capture()).expect("write");
     let mut capturer =
-        Capturer::new(Files::open(&[path.display().to_string()], None), Depth::Decode, 1);
+        Capturer::new(0, Files::open(&[path.display().to_string()], None), Depth::Decode, 1);
     let mut block = Block::new(1);
     let mut turns = Vec::new();
     loop {

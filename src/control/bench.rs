@@ -15,12 +15,13 @@ use crate::control::observe::nothing_in_force;
 use crate::control::output;
 use crate::control::replay::InputArguments;
 use crate::control::supervisor;
+use crate::control::supervisor::HASH_SEED;
 use crate::control::supervisor::Plan;
 use crate::model::block::Block;
 use crate::model::observation::Kinds;
 use crate::pipeline::capture::Source;
 use crate::pipeline::capture::State;
-use crate::pipeline::capture::file::Files;
+use crate::pipeline::capture::damage::Damage;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::render::Context;
@@ -115,7 +116,7 @@ fn floor(arguments: &FloorArguments) -> Result<u8, Failure> {
     }
     let secs = started.elapsed().as_secs_f64();
     std::hint::black_box(touched);
-    tell("floor", secs, frames, bytes, &files)
+    tell("floor", secs, frames, bytes, files.damages())
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
@@ -126,8 +127,9 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
     let depth = arguments.stop_after.depth();
     let started = Instant::now();
     let current = compiled.as_ref().map_or_else(nothing_in_force, |c| c.set.in_force());
-    let outcome = supervisor::run(Plan {
-        files,
+    let outcome = supervisor::replay(Plan {
+        sources: vec![files],
+        seed: HASH_SEED,
         depth,
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth, observed: Kinds::NONE, flows: arguments.input.flows() },
@@ -139,12 +141,12 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
     let counters = &outcome.counters;
     let name = arguments.stop_after.to_possible_value();
     let name = name.as_ref().map_or("replay", |value| value.get_name());
-    tell(name, secs, counters.captured_packets, counters.captured_bytes, &outcome.files)
+    tell(name, secs, counters.captured_packets, counters.captured_bytes, outcome.damages())
 }
 
 /// Prints the numbers; the exit code says whether they are of whole captures.
-fn tell(what: &str, secs: f64, frames: u64, bytes: u64, files: &Files) -> Result<u8, Failure> {
-    output::say_all(files.damages());
+fn tell(what: &str, secs: f64, frames: u64, bytes: u64, damages: &[Damage]) -> Result<u8, Failure> {
+    output::say_all(damages);
     if frames == 0 {
         return Err(Failure::NoInput("the capture has no frame to measure with".to_owned()));
     }
@@ -157,5 +159,5 @@ fn tell(what: &str, secs: f64, frames: u64, bytes: u64, files: &Files) -> Result
     );
     let mut out = Stdout;
     out.deliver(line.as_bytes())?;
-    Ok(if files.damages().is_empty() { DONE } else { DAMAGED })
+    Ok(if damages.is_empty() { DONE } else { DAMAGED })
 }

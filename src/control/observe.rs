@@ -12,6 +12,7 @@ use crate::control::output;
 use crate::control::replay::InputArguments;
 use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
+use crate::control::supervisor::HASH_SEED;
 use crate::control::supervisor::Plan;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
@@ -49,8 +50,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         kinds => kinds.iter().copied().collect(),
     };
     let stopped = stop_on_signals(&files.stop()).map_err(Failure::Signals)?;
-    let outcome = supervisor::run(Plan {
-        files,
+    let outcome = supervisor::replay(Plan {
+        sources: vec![files],
+        seed: HASH_SEED,
         depth: Depth::Match,
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
@@ -58,14 +60,14 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         context: Context { files: &names },
         sinks: Sinks { alerts: None, observations: Some(output::sink(Path::new("-"), false)?) },
     })?;
-    output::say_all(outcome.files.damages());
+    output::say_all(outcome.damages());
     if let Some(signal) = stopped.by() {
         output::say(&format!("tapsieve: stopped by {signal}: the rest was not read\n"));
     }
+    let whole = outcome.damages().is_empty() && stopped.by().is_none();
     if let Some(failure) = output::failure(outcome.reported) {
         return Err(failure);
     }
-    let whole = outcome.files.damages().is_empty() && stopped.by().is_none();
     Ok(if whole { DONE } else { DAMAGED })
 }
 

@@ -19,6 +19,7 @@ use crate::control::output;
 use crate::control::signals::Stopped;
 use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
+use crate::control::supervisor::HASH_SEED;
 use crate::control::supervisor::Outcome;
 use crate::control::supervisor::Plan;
 use crate::model::limits::OTHER_IDLE_SECS;
@@ -139,8 +140,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let started = Instant::now();
     let stopped = stop_on_signals(&files.stop()).map_err(Failure::Signals)?;
     let observed = if arguments.observations.is_some() { Kinds::ALL } else { Kinds::NONE };
-    let outcome = supervisor::run(Plan {
-        files,
+    let outcome = supervisor::replay(Plan {
+        sources: vec![files],
+        seed: HASH_SEED,
         depth: Depth::Match,
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
@@ -180,10 +182,10 @@ struct Ending {
 fn finish(
     arguments: &Arguments,
     compiled: &Compiled,
-    mut outcome: Outcome,
+    mut outcome: Outcome<Files>,
     Ending { secs: [intel_secs, packet_secs], metrics, stopped }: Ending,
 ) -> Result<u8, Failure> {
-    output::say_all(outcome.files.damages());
+    output::say_all(outcome.damages());
     outcome.counters.intel_damaged = compiled.damages.len() as u64;
     if let Some(signal) = stopped.by() {
         output::say(&format!("tapsieve: stopped by {signal}: this tells what was read by then\n"));
@@ -219,7 +221,7 @@ fn finish(
         out.deliver(&text?)?;
         out.finish()?;
     }
-    let whole = outcome.files.damages().is_empty() && stopped.by().is_none();
+    let whole = outcome.damages().is_empty() && stopped.by().is_none();
     let clean = whole && compiled.damages.is_empty();
     match output::failure(outcome.reported) {
         Some(failure) => Err(failure),

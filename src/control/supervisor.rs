@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::thread::Scope;
@@ -19,7 +18,9 @@ use crate::control::cli::Failure;
 use crate::model::batch::Batch;
 use crate::model::block::Block;
 use crate::model::counters::Counters;
+use crate::pipeline::capture::Source;
 use crate::pipeline::capture::State;
+use crate::pipeline::capture::damage::Damage;
 use crate::pipeline::capture::file::Files;
 use crate::pipeline::capturer::Captured;
 use crate::pipeline::capturer::Capturer;
@@ -47,12 +48,14 @@ const BATCHES_PER_WORKER: usize = 4;
 
 /// Seed of the flow hash. Files cannot answer, so nobody can search for collisions with it; the
 /// live sensor draws its own.
-const HASH_SEED: u64 = 0x7461_7073_6965_7665;
+pub const HASH_SEED: u64 = 0x7461_7073_6965_7665;
 
 /// What is to be run.
-pub struct Plan<'a> {
-    /// The captures.
-    pub files: Files,
+pub struct Plan<'a, S> {
+    /// Where frames come from, one capturer each.
+    pub sources: Vec<S>,
+    /// Seed of the flow hash.
+    pub seed: u64,
     /// How deep frames go.
     pub depth: Depth,
     /// Matcher threads; 0: everything on one thread.
@@ -68,9 +71,9 @@ pub struct Plan<'a> {
 }
 
 /// What a run did.
-pub struct Outcome {
-    /// The captures, with their damages.
-    pub files: Files,
+pub struct Outcome<S> {
+    /// The sources, with what they have to tell.
+    pub sources: Vec<S>,
     /// Counts of all threads.
     pub counters: Counters,
     /// Bytes of all frames on the wire.
@@ -79,27 +82,72 @@ pub struct Outcome {
     pub reported: Reported,
 }
 
-/// Reads all captures to their end.
+impl Outcome<Files> {
+    /// Returns what was wrong with the captures.
+    pub fn damages(&self) -> &[Damage] {
+        self.sources.first().map(Files::damages).unwrap_or_default()
+    }
+}
+
+/// Reads captures to their end, with a progress bar.
 ///
 /// # Errors
 ///
 /// When a thread cannot be started.
-pub fn run(plan: Plan<'_>) -> Result<Outcome, Failure> {
-    let signals = Signals { alerts: AtomicU64::new(0), stop: plan.files.stop() };
-    if plan.workers == 0 { Ok(run_inline(plan, &signals)) } else { run_threads(plan, &signals) }
+pub fn replay(plan: Plan<'_, Files>) -> Result<Outcome<Files>, Failure> {
+    let files = plan.sources.first();
+    let signals =
+        Signals { stop: files.map(Files::stop).unwrap_or_default(), ..Signals::default() };
+    if plan.workers == 0 {
+        return Ok(run_inline(plan, &signals));
+    }
+    let bytes_total = files.and_then(Files::bytes_total);
+    let bytes_read = files.map(Files::bytes_read).unwrap_or_default();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let bar = Builder::new()
+            .name("progress".to_owned())
+            .spawn_scoped(scope, || progress::draw(&bytes_read, bytes_total, &signals, &ended))
+            .map_err(Failure::Thread)?;
+        let done = run(plan, &signals, || ());
+        ended.store(true, Ordering::Relaxed);
+        bar.thread().unpark();
+        done
+    })
+}
+
+/// Reads all sources to their end, on threads; `beside` runs on this one meanwhile.
+///
+/// # Errors
+///
+/// When a thread cannot be started; those that were are stopped.
+pub fn run<S: Source + Send>(
+    plan: Plan<'_, S>,
+    signals: &Signals,
+    beside: impl FnOnce(),
+) -> Result<Outcome<S>, Failure> {
+    std::thread::scope(|scope| {
+        let threads = start(scope, plan, signals);
+        match &threads {
+            Ok(_) => beside(),
+            Err(_) => signals.stop.store(true, Ordering::Relaxed),
+        }
+        threads.map(Threads::join)
+    })
 }
 
 /// Both loops and the reporter, turn by turn, on this thread. Not inlined: `make icount` counts
 /// what lies inside it.
 #[inline(never)]
-fn run_inline(plan: Plan<'_>, signals: &Signals) -> Outcome {
-    let mut capturer = Capturer::new(plan.files, plan.depth, HASH_SEED);
+fn run_inline(plan: Plan<'_, Files>, signals: &Signals) -> Outcome<Files> {
+    let source = plan.sources.into_iter().next().unwrap_or_else(|| Files::open(&[""; 0], None));
+    let mut capturer = Capturer::new(0, source, plan.depth, plan.seed);
     let mut worker = Worker::new(0, 1, plan.settings, plan.current);
     let mut reporter = Reporter::new(plan.context, plan.sinks, signals, 1);
     let mut block = Block::new(1);
     let mut batch = Batch::default();
     let mut state = State::More;
-    while state == State::More && !signals.stop.load(Ordering::Relaxed) {
+    while state == State::More {
         state = capturer.fill(&mut block);
         worker.read(&block, &mut batch);
         reporter.take(0, &batch);
@@ -111,38 +159,24 @@ fn run_inline(plan: Plan<'_>, signals: &Signals) -> Outcome {
     });
     batch.settle();
     reporter.take(0, &batch);
-    outcome(capturer.end(), &[counters], reporter.finish())
+    outcome(vec![capturer.end()], &[counters], reporter.finish())
 }
 
-fn run_threads(plan: Plan<'_>, signals: &Signals) -> Result<Outcome, Failure> {
-    let (bytes_read, bytes_total) = (plan.files.bytes_read(), plan.files.bytes_total());
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let bar = Builder::new()
-            .name("progress".to_owned())
-            .spawn_scoped(scope, || progress::draw(&bytes_read, bytes_total, signals, &ended))
-            .map_err(Failure::Thread)?;
-        let done = start(scope, plan, signals).map(Threads::join);
-        ended.store(true, Ordering::Relaxed);
-        bar.thread().unpark();
-        done
-    })
-}
-
-struct Threads<'s> {
-    capturer: ScopedJoinHandle<'s, Captured<Files>>,
+struct Threads<'s, S: Source> {
+    capturers: Vec<ScopedJoinHandle<'s, Captured<S>>>,
     workers: Vec<ScopedJoinHandle<'s, Counters>>,
     reporter: ScopedJoinHandle<'s, Reported>,
 }
 
-fn start<'s, 'a: 's>(
-    scope: &'s Scope<'s, 'a>,
-    plan: Plan<'a>,
+fn start<'s, 'a: 's, S: Source + Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    plan: Plan<'a, S>,
     signals: &'a Signals,
-) -> Result<Threads<'s>, Failure> {
-    let count = plan.workers;
+) -> Result<Threads<'s, S>, Failure> {
+    let (count, sources) = (plan.workers, plan.sources.len());
     let blocks = (2 * count + BLOCKS_SPARE).min(BLOCKS_MAX);
-    let (returned, returns) = bounded(2 * blocks * count);
+    let (returned, returns): (Vec<_>, Vec<_>) =
+        (0..sources).map(|_| bounded(2 * blocks * count)).unzip();
     let (tell, told) = bounded(BATCHES_PER_WORKER * count);
     let (give, spare) = bounded(BATCHES_PER_WORKER * count);
     for _ in 0..BATCHES_PER_WORKER * count {
@@ -151,7 +185,7 @@ fn start<'s, 'a: 's>(
     let mut workers = Vec::with_capacity(count);
     let mut inlets = Vec::with_capacity(count);
     for number in 0..count {
-        let (inlet, outlet) = bounded(blocks);
+        let (inlet, outlet) = bounded(blocks * sources);
         inlets.push(inlet);
         let post = Post {
             number,
@@ -161,31 +195,37 @@ fn start<'s, 'a: 's>(
             spare: spare.clone(),
         };
         let worker = Worker::new(number, count, plan.settings, Arc::clone(&plan.current));
-        let thread = Builder::new().name(format!("worker-{number}"));
-        workers
-            .push(thread.spawn_scoped(scope, move || post.serve(worker)).map_err(Failure::Thread)?);
+        let name = format!("worker-{number}");
+        workers.push(thread(scope, name, move || post.serve(worker))?);
     }
     drop(tell);
     let reporter = Reporter::new(plan.context, plan.sinks, signals, count);
-    let thread = Builder::new().name("reporter".to_owned());
-    let reporter =
-        thread.spawn_scoped(scope, move || reporter.run(&told, &give)).map_err(Failure::Thread)?;
-    let circuit = Circuit {
-        workers: inlets,
-        returns,
-        blocks: (0..blocks).map(|_| Arc::new(Block::new(count))).collect(),
-    };
-    let capturer = Capturer::new(plan.files, plan.depth, HASH_SEED);
-    let thread = Builder::new().name("capturer".to_owned());
-    let capturer = thread
-        .spawn_scoped(scope, move || capturer.run(circuit, &signals.stop))
-        .map_err(Failure::Thread)?;
-    Ok(Threads { capturer, workers, reporter })
+    let reporter = thread(scope, "reporter".to_owned(), move || reporter.run(&told, &give))?;
+    let mut capturers = Vec::with_capacity(sources);
+    for ((number, source), returns) in (0..).zip(plan.sources).zip(returns) {
+        let circuit = Circuit {
+            workers: inlets.clone(),
+            returns,
+            blocks: (0..blocks).map(|_| Arc::new(Block::new(count))).collect(),
+        };
+        let capturer = Capturer::new(number, source, plan.depth, plan.seed);
+        let name = format!("capturer-{number}");
+        capturers.push(thread(scope, name, move || capturer.run(circuit))?);
+    }
+    Ok(Threads { capturers, workers, reporter })
 }
 
-impl Threads<'_> {
-    fn join(self) -> Outcome {
-        let captured = joined(self.capturer);
+fn thread<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    name: String,
+    run: impl FnOnce() -> T + Send + 's,
+) -> Result<ScopedJoinHandle<'s, T>, Failure> {
+    Builder::new().name(name).spawn_scoped(scope, run).map_err(Failure::Thread)
+}
+
+impl<S: Source> Threads<'_, S> {
+    fn join(self) -> Outcome<S> {
+        let captured = self.capturers.into_iter().map(joined).collect();
         let counters: Vec<Counters> = self.workers.into_iter().map(joined).collect();
         outcome(captured, &counters, joined(self.reporter))
     }
@@ -200,7 +240,8 @@ fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 struct Post {
     number: usize,
     blocks: Receiver<Arc<Block>>,
-    returned: Sender<()>,
+    /// By source.
+    returned: Vec<Sender<()>>,
     tell: Sender<Told>,
     spare: Receiver<Batch>,
 }
@@ -211,9 +252,10 @@ impl Post {
         let mut batch = self.spare.recv().unwrap_or_default();
         for block in &self.blocks {
             worker.read(&block, &mut batch);
+            let source = block.source as usize;
             drop(block);
             // holds more than can be under way; the capturer may be gone
-            let _why = self.returned.try_send(());
+            let _why = self.returned.get(source).map(|returned| returned.try_send(()));
             batch = self.hand_over(batch);
         }
         let counters = worker.end(&mut batch, &mut |full| {
@@ -232,10 +274,20 @@ impl Post {
     }
 }
 
-fn outcome(captured: Captured<Files>, workers: &[Counters], reported: Reported) -> Outcome {
-    let mut counters = captured.counters;
-    counters.add(captured.source.counters());
-    counters.inputs_damaged = captured.source.damages().len() as u64;
+fn outcome<S: Source>(
+    captured: Vec<Captured<S>>,
+    workers: &[Counters],
+    reported: Reported,
+) -> Outcome<S> {
+    let mut counters = Counters::default();
     workers.iter().for_each(|worker| counters.add(worker));
-    Outcome { files: captured.source, counters, wire_bytes: captured.wire_bytes, reported }
+    let mut sources = Vec::with_capacity(captured.len());
+    let mut wire_bytes = 0_u64;
+    for Captured { source, counters: captured, wire_bytes: more } in captured {
+        counters.add(&captured);
+        counters.add(source.counters());
+        wire_bytes = wire_bytes.saturating_add(more);
+        sources.push(source);
+    }
+    Outcome { sources, counters, wire_bytes, reported }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
+use crate::model::counters::Counters;
 use crate::model::flow::FlowView;
 use crate::model::flow::Side;
 use crate::model::hit::Hit;
@@ -30,6 +31,10 @@ pub struct Batch {
     /// Seconds of the packet clock before which nothing more comes, hits or sightings; those of a
     /// flow's end too, where someone asked for flows.
     pub settled_secs: u64,
+    /// What the worker that tells has counted so far.
+    pub counted: Counters,
+    /// Which source the block was of, and what was counted there.
+    pub captured: (u32, Counters),
     /// The stories of the set that the hits are of.
     pub catalog: Option<Arc<dyn Catalog>>,
     bytes: Vec<u8>,

@@ -1,5 +1,6 @@
 //! A block: the memory of one hand-over, its frames, and each shard's packets.
 
+use crate::model::counters::Counters;
 use crate::model::limits::BLOCK_BYTES;
 use crate::model::limits::BLOCK_FRAMES_MAX;
 use crate::model::packet::Frame;
@@ -22,6 +23,13 @@ pub struct Block {
     pub last: FrameId,
     /// Whole seconds of the latest time seen up to the block's end.
     pub clock_secs: u32,
+    /// Whole seconds since 1970 by which a live source has handed over all there was; 0 where only
+    /// the frames say how late it is.
+    pub now_secs: u32,
+    /// Which source filled it.
+    pub source: u32,
+    /// What that source and its capturer have counted so far.
+    pub captured: Counters,
 }
 
 impl Block {
@@ -33,12 +41,16 @@ impl Block {
             shards: (0..shards).map(|_| Vec::with_capacity(BLOCK_FRAMES_MAX)).collect(),
             last: FrameId::default(),
             clock_secs: 0,
+            now_secs: 0,
+            source: 0,
+            captured: Counters::default(),
         }
     }
 
     /// Forgets frames and packets; keeps all memory.
     pub fn clear(&mut self) {
         self.frames.clear();
+        self.now_secs = 0;
         self.shards.iter_mut().for_each(Vec::clear);
     }
 }

@@ -5,8 +5,6 @@
 //! is done. A replay waits for a free block: nothing is lost.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Receiver;
 use crossbeam_channel::Sender;
@@ -39,6 +37,7 @@ pub enum Depth {
 /// Reads a source and hands its packets to the workers.
 #[derive(Debug)]
 pub struct Capturer<S> {
+    number: u32,
     source: S,
     hasher: FlowHasher,
     depth: Depth,
@@ -80,9 +79,10 @@ pub struct Circuit {
 }
 
 impl<S: Source> Capturer<S> {
-    /// Returns a capturer that hashes flows with `seed`.
-    pub fn new(source: S, depth: Depth, seed: u64) -> Self {
+    /// Returns capturer `number` of a run; all of them hash flows with one `seed`.
+    pub fn new(number: u32, source: S, depth: Depth, seed: u64) -> Self {
         Self {
+            number,
             source,
             hasher: FlowHasher::new(seed),
             depth,
@@ -92,12 +92,10 @@ impl<S: Source> Capturer<S> {
         }
     }
 
-    /// Fills and hands over blocks until the source has ended, `stop` is set, or the workers are
-    /// gone.
-    pub fn run(mut self, mut circuit: Circuit, stop: &AtomicBool) -> Captured<S> {
+    /// Fills and hands over blocks until the source has ended or the workers are gone.
+    pub fn run(mut self, mut circuit: Circuit) -> Captured<S> {
         let mut next = 0;
-        while !stop.load(Ordering::Relaxed) {
-            let Some(block) = free_block(&mut circuit, next) else { break };
+        while let Some(block) = free_block(&mut circuit, next) {
             let state = self.fill(block);
             let Some(block) = circuit.blocks.get(next) else { break };
             let gone = |worker: &Sender<Arc<Block>>| worker.send(Arc::clone(block)).is_err();
@@ -117,7 +115,13 @@ impl<S: Source> Capturer<S> {
         if self.depth >= Depth::Decode {
             self.decode(block);
         }
+        if block.now_secs > 0 {
+            self.clock.see(block.now_secs);
+        }
         block.clock_secs = self.clock.secs;
+        block.source = self.number;
+        block.captured.clone_from(&self.counters);
+        block.captured.add(self.source.counters());
         state
     }
 

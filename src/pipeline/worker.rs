@@ -160,6 +160,8 @@ impl Worker {
         }
         let set = self.current.load();
         batch.catalog = Some(Arc::clone(&set.catalog));
+        batch.captured.0 = block.source;
+        batch.captured.1.clone_from(&block.captured);
         let index = Arc::clone(&set.index);
         drop(set);
         for gathered in packets.chunks(self.batch) {
@@ -179,6 +181,17 @@ impl Worker {
             self.settled_secs = u64::from(block.clock_secs);
         }
         batch.settled_secs = self.settled_secs;
+        batch.counted = self.counted();
+    }
+
+    /// Returns what was counted so far.
+    fn counted(&self) -> Counters {
+        let mut counted = self.desk.counters.clone();
+        counted.observations_refused = self.desk.notes.refused();
+        counted.readings_cut = self.desk.notes.cut();
+        counted.add(self.desk.sift.counters());
+        counted.flows_active = u64::from(self.table.live());
+        counted
     }
 
     fn tells_flows(&self) -> bool {
@@ -199,10 +212,7 @@ impl Worker {
                 hand_over(batch);
             }
         });
-        counters.add(&self.desk.counters);
-        counters.observations_refused = self.desk.notes.refused();
-        counters.readings_cut = self.desk.notes.cut();
-        counters.add(self.desk.sift.counters());
+        counters.add(&self.counted());
         counters
     }
 

@@ -63,6 +63,8 @@ impl Files {
         let (bytes_read, stop) = (Arc::default(), Arc::default());
         let Listing { entries, damages, repeated, ids, .. } =
             Listing::new(inputs, &bytes_read, &stop);
+        let inputs_damaged = u64::try_from(damages.len()).unwrap_or(u64::MAX);
+        let counters = Counters { inputs_damaged, ..Counters::default() };
         Self {
             names: entries.iter().map(|entry| entry.name.clone()).collect(),
             bytes_total: entries
@@ -76,7 +78,7 @@ impl Files {
             ids,
             bytes_read,
             stop,
-            counters: Counters::default(),
+            counters,
             filter,
             last: FrameId::default(),
         }
@@ -107,11 +109,6 @@ impl Files {
     /// Returns the gauge of bytes read so far, of those of `bytes_total`.
     pub fn bytes_read(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.bytes_read)
-    }
-
-    /// Returns what capture counted: frames and bytes handed over, frames left out.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
     }
 
     /// Returns what ends the reading when it is set: pipes at once, files at the next block.
@@ -150,7 +147,10 @@ impl Files {
                     let bytes_read_after = bytes.map(|bytes| bytes_read.saturating_add(bytes));
                     return Some(Current { name, reading, held, bytes_read_after });
                 }
-                Err(trouble) => self.damages.push(Damage { name, trouble }),
+                Err(trouble) => {
+                    add(&mut self.counters.inputs_damaged, 1);
+                    self.damages.push(Damage { name, trouble });
+                }
             }
         }
     }
@@ -173,6 +173,10 @@ impl Files {
 }
 
 impl Source for Files {
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     fn fill(&mut self, block: &mut Block) -> State {
         loop {
             let stopped = self.stop.load(Ordering::Relaxed);
@@ -191,6 +195,7 @@ impl Source for Files {
                 Filled::Ended => None,
                 Filled::Damaged(trouble) => Some(trouble),
             };
+            add(&mut self.counters.inputs_damaged, u64::from(trouble.is_some()));
             current.close(trouble, &mut self.damages, &self.bytes_read);
             if !block.frames.is_empty() {
                 return State::More;

@@ -25,6 +25,7 @@ use std::io;
 use std::io::Read;
 
 use crate::model::block::Block;
+use crate::model::counters::Counters;
 use crate::model::packet::Frame;
 use crate::pipeline::capture::damage::Flaw;
 
@@ -34,6 +35,9 @@ pub trait Source {
     /// `clock_secs` is the caller's.
     /// A block may come back without frames when all of them were left out.
     fn fill(&mut self, block: &mut Block) -> State;
+
+    /// Returns what it has counted so far: frames and bytes handed over, frames left out or lost.
+    fn counters(&self) -> &Counters;
 }
 
 /// Whether a source has more.
