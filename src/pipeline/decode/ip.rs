@@ -14,7 +14,6 @@
 
 use etherparse::IpNumber;
 use etherparse::Ipv4HeaderSlice;
-use etherparse::Ipv6ExtensionSlice;
 use etherparse::Ipv6ExtensionsSlice;
 use etherparse::Ipv6HeaderSlice;
 use etherparse::LaxIpv4Slice;
@@ -201,10 +200,28 @@ fn extent(extensions: &Ipv6ExtensionsSlice<'_>) -> Result<Extent, DecodeError> {
     if !extensions.is_fragmenting_payload() {
         return Ok(Extent::Whole);
     }
-    let later = extensions.clone().into_iter().any(|extension| {
-        matches!(extension, Ipv6ExtensionSlice::Fragment(f) if f.fragment_offset().value() > 0)
-    });
-    if later { Err(DecodeError::IpFragment) } else { Ok(Extent::FirstFragment) }
+    // not etherparse's iterator: where the lax reading stopped amid the headers, it goes on
+    let mut rest = extensions.slice();
+    let mut kind = extensions.first_header();
+    while let (Some(header), Some([next, length, high, low, ..])) = (kind, rest.first_chunk::<8>())
+    {
+        let bytes = match header {
+            IpNumber::IPV6_FRAGMENTATION_HEADER => {
+                let offset = u16::from_be_bytes([*high, *low]) >> 3;
+                if offset > 0 {
+                    return Err(DecodeError::IpFragment);
+                }
+                8
+            }
+            IpNumber::AUTHENTICATION_HEADER => {
+                usize::from(*length).saturating_add(2).wrapping_mul(4)
+            }
+            _ => usize::from(*length).saturating_add(1).wrapping_mul(8),
+        };
+        kind = Some(IpNumber(*next));
+        rest = rest.get(bytes..).unwrap_or_default();
+    }
+    Ok(Extent::FirstFragment)
 }
 
 fn flawed(incomplete: bool) -> DecodeError {
