@@ -22,6 +22,7 @@ use crate::control::intel::ledger::Spot;
 use crate::control::intel::strings::ListTable;
 use crate::control::intel::strings::Strings;
 use crate::control::intel::uuid::Uuid;
+use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorType;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Usage;
@@ -64,7 +65,12 @@ impl<'a> Gather<'a> {
         let path = &self.file.path;
         let outcome = Stream::open(path).map_err(Fault::from).and_then(|stream| {
             let format = stream.format()?;
-            (format.read)(stream, self)
+            let as_format = |what: &str| format!("{what} (read as {})", format.name);
+            let read = (format.read)(stream, self);
+            read.map_err(|fault| match fault.spot {
+                Spot::File => fault,
+                _ => Fault { what: as_format(&fault.what), ..fault },
+            })
         });
         outcome.err().map(|fault| Damage::new(path, fault.spot, fault.what))
     }
@@ -367,10 +373,6 @@ impl<'a> Harvest<'a> {
 /// Returns the first bytes of a text, up to the end of a character.
 fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default()
-}
-
-fn narrow(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// Reads a time as MISP writes it; none of other forms or before 1970.

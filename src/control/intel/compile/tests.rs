@@ -271,7 +271,10 @@ fn a_feed_directory_with_faults_gives_the_rest() {
     assert_eq!(sources[0].modified.as_deref(), Some("2023-11-14T22:13:29Z"));
     let damage = compiled.damages.iter().map(|d| (d.spot, d.what.as_str())).collect::<Vec<_>>();
     let [(at, broken), (_, missing), (_, stranger)] = damage[..] else { panic!("{damage:?}") };
-    assert_eq!((at, broken), (Spot::Column(2, 3), "broken JSON: expected value"));
+    assert_eq!(
+        (at, broken),
+        (Spot::Column(2, 3), "broken JSON: expected value (read as MISP JSON)")
+    );
     assert!(missing.starts_with("the manifest names it"), "{missing}");
     assert!(stranger.starts_with("no UUID"), "{stranger}");
 }
