@@ -168,8 +168,28 @@ impl Stream {
 
     fn peek(mut rest: Box<dyn Read + Send>) -> io::Result<Self> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
-        rest.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-        Ok(Self { head, rest })
+        match rest.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head) {
+            Err(error) if head.is_empty() => Err(error),
+            Err(error) => Ok(Self { head, rest: Box::new(Broken::new(error)) }),
+            Ok(_) => Ok(Self { head, rest }),
+        }
+    }
+}
+
+/// The end of what could be read: an error, once; by default none.
+#[derive(Debug, Default)]
+pub struct Broken(Option<io::Error>);
+
+impl Broken {
+    /// Takes the error.
+    pub fn new(error: io::Error) -> Self {
+        Self(Some(error))
+    }
+}
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
     }
 }
 

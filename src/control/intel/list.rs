@@ -25,7 +25,7 @@ use crate::model::refang::refang;
 pub const FORMAT: Format = Format { name: "list", knows: |_| true, read };
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
-    each_block(stream, line_border, gather.parallel(), |block| {
+    each_block(stream, 1, line_border, gather.parallel(), |block| {
         let mut harvest = gather.begin();
         let event = harvest.event(&EventParts::default());
         for (line, number) in block.bytes.split(|&byte| byte == b'\n').zip(block.line..) {

@@ -341,9 +341,27 @@ fn a_quote_that_never_closes_costs_its_own_stretch_only() {
     let rows = "domain,d.example\n".repeat(200_000);
     let text = format!("type,value\n{rows}domain,\"open\n{rows}domain,last.example\n");
     let folder = Folder::new();
-    let compiled = compiled(&[folder.file("feed", text)]);
-    assert!(values(&compiled).contains(&("domain", "last.example")));
-    adds_up(&compiled.ledger);
+    let ends = format!("type,value\n{rows}domain,\"open\n{rows}domain,\"last.example");
+    for (text, line, rows) in [(text, 200_002, 400_001), (ends, 200_002, 400_000)] {
+        let compiled = compiled(&[folder.file("feed", text)]);
+        assert_eq!(compiled.ledger.accepted_total(), rows);
+        adds_up(&compiled.ledger);
+        let damage = compiled.damages.iter().map(|d| (d.spot, d.what.as_str())).collect::<Vec<_>>();
+        let [(at, what)] = damage[..] else { panic!("{damage:?}") };
+        assert_eq!(at, Spot::Line(line), "{what}");
+        assert!(what.contains("never close") && what.ends_with(" (read as CSV)"), "{what}");
+    }
+}
+
+#[test]
+fn a_record_of_several_lines_is_never_split() {
+    let comment = "a line of a comment\n".repeat(50);
+    let rows = (0..4_000).map(|n| format!("domain,d{n}.example,\"{comment}\",0\n"));
+    let text =
+        format!("type,value,comment,to_ids\n{}domain,last.example,,1\n", rows.collect::<String>());
+    let compiled = check(&text, &[("domain", "last.example")]);
+    assert_eq!(left_out(&compiled.ledger), [("not_for_ids", 4_000)]);
+    assert_eq!(compiled.damages, []);
 }
 
 #[test]
