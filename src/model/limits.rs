@@ -141,3 +141,15 @@ pub const RELATED_MAX: usize = 16;
 /// Halves of `domain|ip` pairs remembered for one flow; at the bound the oldest is forgotten.
 pub const FLOW_HALVES_MAX: usize = 16;
 const _: () = assert!(FLOW_HALVES_MAX.is_power_of_two());
+
+/// Bytes of one string of a JSON feed: an attached sample of 50 MiB, MISP's usual upload limit, in
+/// base64. A longer one ends the file's reading.
+pub const JSON_STRING_BYTES_MAX: usize = 80 * 1024 * 1024;
+
+/// Bytes kept of one MISP object until it is whole, about 200,000 attributes; templates have tens.
+/// A larger one ends the file's reading.
+pub const JSON_OBJECT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of the tags of one event or attribute; galaxies give a hundred tags of a hundred bytes.
+/// More end the file's reading.
+pub const JSON_TAGS_BYTES_MAX: usize = 1024 * 1024;

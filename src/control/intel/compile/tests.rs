@@ -365,6 +365,69 @@ fn a_record_of_several_lines_is_never_split() {
 }
 
 #[test]
+fn what_came_before_the_cut_of_a_packed_file_counts() {
+    let folder = Folder::new();
+    let names = (0..20_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let names = names.map(|n| format!("d{n:x}.example")).collect::<Vec<_>>();
+    let rows = |name: &String| format!("domain,{name}\n");
+    let attribute = |name: &String| format!(r#"{{"type":"domain","value":"{name}"}}"#);
+    let attributes = names.iter().map(attribute).collect::<Vec<_>>().join(",");
+    for text in [
+        names.join("\n"),
+        format!("type,value\n{}", names.iter().map(rows).collect::<String>()),
+        format!(r#"{{"Event":{{"Attribute":[{attributes}]}}}}"#),
+    ] {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gz, text.as_bytes()).expect("memory");
+        let gz = gz.finish().expect("memory");
+        let zst = zstd::encode_all(text.as_bytes(), 1).expect("memory");
+        for packed in [gz, zst] {
+            let whole = &packed[..packed.len() - 64];
+            let compiled = compiled(&[folder.file("feed", whole)]);
+            let accepted = compiled.ledger.accepted_total();
+            assert!(accepted > 10_000, "{accepted}: {:?}", compiled.damages);
+            assert!(values(&compiled).iter().all(|(_, name)| names.iter().any(|n| n == name)));
+            assert_eq!(compiled.damages.len(), 1, "{:?}", compiled.damages);
+        }
+    }
+}
+
+#[test]
+fn json_that_would_fill_memory_ends_in_damage() {
+    use std::io::Read;
+    let folder = Folder::new();
+    let good = r#"{"type":"domain","value":"evil.example"}"#;
+    let endless = || std::io::repeat(b'x').take(200 << 20);
+    let event = format!(r#"{{"Event":{{"Attribute":[{good}],"info":""#);
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::copy(&mut event.as_bytes().chain(endless()), &mut gz).expect("memory");
+    let string = gz.finish().expect("memory");
+    let many = vec![good; 400_000].join(",");
+    let object = format!(
+        r#"{{"Event":{{"Attribute":[{good}],"Object":[{{"name":"x","Attribute":[{many}]}}]}}}}"#
+    );
+    for (bytes, why) in [(string, "a string of more"), (object.into(), "an object of more")] {
+        let compiled = compiled(&[folder.file("feed", bytes)]);
+        assert_eq!(compiled.ledger.seen, 1);
+        let [damage] = &compiled.damages[..] else { panic!("{:?}", compiled.damages) };
+        assert!(damage.what.starts_with(why), "{damage}");
+    }
+}
+
+#[test]
+fn flags_and_parts_of_any_shape_leave_the_rest() {
+    let good = r#"{"type":"domain","value":"evil.example","to_ids":null,"deleted":null}"#;
+    for odd in ["-1", "-1.5", "1e300", "true", "null", "\"x\"", "[-1]", "[]"] {
+        let text = format!(
+            r#"{{"Event":{{"Orgc":{odd},"Org":{odd},"Tag":{odd},"Galaxy":{odd},
+                "Attribute":[{good},{{"Tag":{odd},"Galaxy":{odd},"Object":{odd},"Event":{odd}}}]}}}}"#
+        );
+        let compiled = check(&text, &[("domain", "evil.example")]);
+        assert_eq!(compiled.damages, [], "{text}");
+    }
+}
+
+#[test]
 fn refusals_are_counted_by_reason_and_type() {
     let text =
         "type,value\nip-dst,0.0.0.0/0\ndomain,com\nip-dst|port,9.9.9.9|0\ndomain,ok.example\n";
