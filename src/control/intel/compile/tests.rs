@@ -428,6 +428,33 @@ fn flags_and_parts_of_any_shape_leave_the_rest() {
 }
 
 #[test]
+fn folders_within_folders() {
+    let folder = Folder::new();
+    let uuid = "a026bf22-4e30-5550-9e1b-2bcd36280001";
+    folder.file("all/feed/manifest.json", format!(r#"{{"{uuid}":{{"timestamp":"1700000009"}}}}"#));
+    folder.file("all/feed/hashes.csv", "744c07e886497f7b68f6f7fe57b7ab54,x\n");
+    let event = r#"{"Event":{"Attribute":[{"type":"domain","value":"one.example"}]}}"#;
+    folder.file(&format!("all/feed/{uuid}.json"), event);
+    folder.file("all/list", "two.example\n");
+    folder.file(&format!("all/{}list", "deep/".repeat(17)), "three.example\n");
+    let top = folder.0.path().join("all");
+    std::os::unix::fs::symlink(top.join("feed"), top.join("link")).expect("a link");
+    std::os::unix::fs::symlink(top.join("gone"), top.join("nothing")).expect("a link");
+    let compiled = compiled(&[top]);
+    assert_eq!(values(&compiled), [("domain", "one.example"), ("domain", "two.example")]);
+    assert_eq!(compiled.ledger.seen, 2);
+    let damage = compiled.damages.iter().map(|damage| damage.what.as_str()).collect::<Vec<_>>();
+    assert_eq!(
+        damage,
+        [
+            "too many folders deep: name it",
+            "a link to a folder is not followed: name it",
+            "neither a file nor a folder",
+        ]
+    );
+}
+
+#[test]
 fn refusals_are_counted_by_reason_and_type() {
     let text =
         "type,value\nip-dst,0.0.0.0/0\ndomain,com\nip-dst|port,9.9.9.9|0\ndomain,ok.example\n";
