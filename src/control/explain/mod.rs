@@ -70,10 +70,12 @@ pub fn run(
         }
         Some(value) => explain_value(args, value, &mut lines)?,
     };
-    match ledger.damage.as_slice() {
-        [only] if ledger.seen == 0 => Err(IntelError::Unreadable(only.to_string()).into()),
-        _ => Ok(ledger.damage),
-    }
+    let what = match ledger.damage.as_slice() {
+        [only] if ledger.seen == 0 => only.to_string(),
+        [first, rest @ ..] if ledger.seen == 0 => format!("{first}, and {} more", rest.len()),
+        _ => return Ok(ledger.damage),
+    };
+    Err(IntelError::Unreadable(what).into())
 }
 
 fn explain_value<W: Write + Send>(
@@ -121,14 +123,14 @@ fn list<W: Write + Send>(
         let give = |harvest: Harvest<'_>| lock().take(harvest);
         let gather = Gather { options: &options, file, purpose: Purpose::Explain, give: &give };
         let damage = gather.read();
-        lock().ledger.damage.extend(damage);
+        lock().ledger.add_damage(damage);
     }
     let Listing { mut ledger, written, .. } =
         listing.into_inner().unwrap_or_else(PoisonError::into_inner);
     written?;
     ledger.files = plan.files.len() as u64;
-    ledger.damage.extend(plan.damage);
-    ledger.damage.sort();
+    ledger.add_damage(plan.damage);
+    ledger.damage = ledger.take_damage();
     Ok(ledger)
 }
 
@@ -165,6 +167,21 @@ mod tests {
         let mut out = Vec::new();
         run(&args, &mut out).expect("a readable input");
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn inputs_that_give_nothing_are_an_error() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let missing = ["a", "b"].map(|name| folder.path().join(name));
+        for (missing, value) in [(1, None), (2, None), (1, Some("x")), (2, Some("x"))]
+            .map(|(n, value)| (missing.iter().take(n).cloned().collect::<Vec<_>>(), value))
+        {
+            let many = missing.len() > 1;
+            let intel = IntelArguments { intel: missing, ..IntelArguments::default() };
+            let args = ExplainArguments { intel, json: false, value: value.map(str::to_owned) };
+            let error = run(&args, &mut Vec::new()).expect_err("nothing was read").to_string();
+            assert_eq!(error.ends_with(", and 1 more"), many, "{error}");
+        }
     }
 
     fn feed(folder: &Path) -> PathBuf {

@@ -67,17 +67,16 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
     });
     let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (catalog, mut ledger) = merge.settle()?;
-    ledger.damage.extend(plan.damage);
-    ledger.damage.sort();
+    ledger.add_damage(plan.damage);
     if catalog.len() > INDICATORS_MAX {
         return Err(IntelError::TooMany { what: "over 500 million" });
     }
     let index = index(&catalog, &options.policy)?;
     if index.is_empty() {
-        return Err(nothing_usable(inputs, &ledger));
+        return Err(nothing_usable(inputs, &mut ledger));
     }
     let version = version::of(&catalog);
-    let damages = std::mem::take(&mut ledger.damage);
+    let damages = ledger.take_damage();
     Ok(Compiled { set: IndicatorSet { index, catalog, version }, ledger, damages })
 }
 
@@ -98,9 +97,10 @@ fn index(catalog: &Catalog, policy: &Policy) -> Result<Index, IntelError> {
     builder.build().map_err(IntelError::Index)
 }
 
-fn nothing_usable(inputs: &[PathBuf], ledger: &Ledger) -> IntelError {
+fn nothing_usable(inputs: &[PathBuf], ledger: &mut Ledger) -> IntelError {
     let names = inputs.iter().map(|input| input.display().to_string()).collect::<Vec<_>>();
-    let why = match (ledger.seen, ledger.damage.as_slice()) {
+    let damage = ledger.take_damage();
+    let why = match (ledger.seen, damage.as_slice()) {
         (0, [only]) => return IntelError::Unreadable(only.to_string()),
         (0, [first, rest @ ..]) => format!("{first}, and {} more", rest.len()),
         (_, []) => ledger.summary(),
