@@ -84,6 +84,9 @@ impl Pattern {
     /// Why the value gives no pattern.
     pub fn from_text(ty: IndicatorType, text: &str, policy: &Policy) -> Result<Self, Refusal> {
         use IndicatorType as T;
+        if text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+            return Err(Refusal::BadText);
+        }
         let plain = trim(text);
         let text = &*refang(plain);
         match plain.len() {
@@ -414,6 +417,36 @@ mod tests {
         check("ip-dst|port", "[2001:db8::22]|443", "2001:db8::22|443");
         check("ip-dst|port", "[2001:db8::22]:443", "2001:db8::22|443");
         check("ip-dst", "203.0.113.70|443", "203.0.113.70|443");
+    #[test]
+    fn a_pair_with_a_special_purpose_address_is_a_name() {
+        let strict = Policy::default();
+        let wide = Policy { allow_special: true, ..Policy::default() };
+        for (value, alone) in [
+            ("evil.example|203.0.113.40", true),
+            ("evil.example|0.0.0.0", true),
+            ("evil.example|::1", true),
+            ("evil.example|9.9.9.9", false),
+        ] {
+            let pair = Pattern::from_text(IndicatorType::DomainIp, value, &strict).expect(value);
+            assert_eq!(pair.to_string(), value);
+            assert_eq!(pair.is_name_alone(&strict), alone, "{value}");
+            assert!(!pair.is_name_alone(&wide), "{value}");
+        }
+    }
+
+    #[test]
+    fn control_characters_are_no_part_of_a_value() {
+        for odd in ["\0", "\u{1b}[2J", "\u{7f}", "\u{85}x\u{9c}"] {
+            for value in [format!("evil.example{odd}"), format!("{odd}evil.example")] {
+                check("domain", &value, "<bad_text>");
+            }
+            check("hostname", &format!("a{odd}.evil.example"), "<bad_text>");
+            check("url", &format!("http://evil.example/{odd}"), "<bad_text>");
+            check("user-agent", &format!("Mozilla{odd}/4.0"), "<bad_text>");
+        }
+        check("domain", "\tevil.example\r\n", "evil.example");
+    }
+
         check("ip-dst", "203.0.113.70:443", "203.0.113.70|443");
         check("ip-src|port", "203.0.113.23|0", "<bad_port>");
         check("ip-src|port", "203.0.113.23|", "<bad_port>");
@@ -453,6 +486,7 @@ mod tests {
         check("hostname|port", "c2.evil.example|8080", "c2.evil.example|8080");
         check("hostname|port", "c2.evil.example:8080", "c2.evil.example|8080");
         check("hostname|port", "c2.evil.example", "<bad_port>");
+        check("domain", "=evil.example", "=evil.example");
         check("domain|ip", "EVIL3.example|2001:db8::40", "evil3.example|2001:db8::40");
         check("domain|ip", "evil3.example", "<bad_address>");
     }
