@@ -49,7 +49,7 @@ pub enum Pattern {
     Domain(Box<str>),
     /// This name.
     Hostname(Box<str>),
-    /// This name and all under it, this address, or both.
+    /// This name and all under it, this address, or both; see [`Pattern::is_name_alone`].
     DomainIp(Box<str>, Address),
     /// This name with this port.
     HostnamePort(Box<str>, u16),
@@ -104,8 +104,8 @@ impl Pattern {
             T::Domain => domain(text).map(Self::Domain),
             T::Hostname => hostname(text).map(Self::Hostname),
             T::DomainIp => {
-                let (name, ip) = text.split_once('|').ok_or(Refusal::BadAddress)?;
-                Ok(Self::DomainIp(domain(trim(name))?, address(trim(ip), policy)?))
+                let (name, address) = text.split_once('|').ok_or(Refusal::BadAddress)?;
+                Ok(Self::DomainIp(domain(trim(name))?, Address::from(ip(trim(address))?)))
             }
             T::HostnamePort => {
                 let pair = text.split_once('|').or_else(|| text.rsplit_once(':'));
@@ -134,6 +134,15 @@ impl Pattern {
             T::As => autonomous_system(text).map(Self::As),
             T::Cookie => Ok(Self::Cookie(plain.into())),
             T::HttpMethod => http_method(text).map(Self::HttpMethod),
+        }
+    }
+
+    /// Tells whether only the name of a pair is looked for: names are parked at addresses of special
+    /// purpose, where everyone is.
+    pub fn is_name_alone(&self, policy: &Policy) -> bool {
+        match self {
+            Self::DomainIp(_, address) => !policy.allow_special && is_special(address.to_ip()),
+            _ => false,
         }
     }
 
@@ -399,7 +408,6 @@ mod tests {
             ("ip-src", "192.0.0.0/8"),
             ("ip-dst", "fe80::/10"),
             ("ip-dst|port", "203.0.113.20|4444"),
-            ("domain|ip", "evil.example|203.0.113.40"),
             ("url", "http://192.168.1.1/x"),
             ("url", "http://[fd00::1]:81/"),
         ] {
@@ -409,14 +417,6 @@ mod tests {
         assert_eq!(read("ip-dst", "9.9.9.0/24", false), "9.9.9.0/24");
     }
 
-    #[test]
-    fn addresses_with_ports() {
-        check("ip-dst|port", "203.0.113.20|4444", "203.0.113.20|4444");
-        check("ip-dst|port", "203.0.113.21:8443", "203.0.113.21|8443");
-        check("ip-dst|port", "2001:db8::21|443", "2001:db8::21|443");
-        check("ip-dst|port", "[2001:db8::22]|443", "2001:db8::22|443");
-        check("ip-dst|port", "[2001:db8::22]:443", "2001:db8::22|443");
-        check("ip-dst", "203.0.113.70|443", "203.0.113.70|443");
     #[test]
     fn a_pair_with_a_special_purpose_address_is_a_name() {
         let strict = Policy::default();
@@ -447,6 +447,14 @@ mod tests {
         check("domain", "\tevil.example\r\n", "evil.example");
     }
 
+    #[test]
+    fn addresses_with_ports() {
+        check("ip-dst|port", "203.0.113.20|4444", "203.0.113.20|4444");
+        check("ip-dst|port", "203.0.113.21:8443", "203.0.113.21|8443");
+        check("ip-dst|port", "2001:db8::21|443", "2001:db8::21|443");
+        check("ip-dst|port", "[2001:db8::22]|443", "2001:db8::22|443");
+        check("ip-dst|port", "[2001:db8::22]:443", "2001:db8::22|443");
+        check("ip-dst", "203.0.113.70|443", "203.0.113.70|443");
         check("ip-dst", "203.0.113.70:443", "203.0.113.70|443");
         check("ip-src|port", "203.0.113.23|0", "<bad_port>");
         check("ip-src|port", "203.0.113.23|", "<bad_port>");
@@ -478,6 +486,7 @@ mod tests {
         check("domain", "http://evil.example/path", "<url_in_name>");
         check("domain", "evil.example # comment", "<bad_name>");
         check("domain", "a..example", "<bad_name>");
+        check("domain", "=evil.example", "=evil.example");
         check("domain", "a.example,b.example", "<several_values>");
         check("domain", &format!("{}.example", "l".repeat(64)), "<bad_name>");
         check("hostname", "host.sub.Evil.example", "host.sub.evil.example");
@@ -486,7 +495,6 @@ mod tests {
         check("hostname|port", "c2.evil.example|8080", "c2.evil.example|8080");
         check("hostname|port", "c2.evil.example:8080", "c2.evil.example|8080");
         check("hostname|port", "c2.evil.example", "<bad_port>");
-        check("domain", "=evil.example", "=evil.example");
         check("domain|ip", "EVIL3.example|2001:db8::40", "evil3.example|2001:db8::40");
         check("domain|ip", "evil3.example", "<bad_address>");
     }

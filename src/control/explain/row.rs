@@ -197,6 +197,11 @@ impl EventLine<'_> {
 fn told(why: Remark) -> (&'static str, String) {
     match why {
         Remark::LeftOut(why) => (why.name(), why.words()),
+        Remark::NameAlone => {
+            let words = "only its name is looked for, as the address is of special purpose \
+                (RFC 6890): use --allow-special";
+            ("name_alone", words.to_owned())
+        }
         Remark::Idle(usage) => {
             let words = match usage {
                 Usage::Matched => "looked for",

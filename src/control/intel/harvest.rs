@@ -166,6 +166,8 @@ pub enum Remark {
     LeftOut(LeftOut),
     /// It is accepted but not looked for (yet).
     Idle(Usage),
+    /// It is a pair of which only the name is looked for.
+    NameAlone,
 }
 
 /// What a format knows of an event.
@@ -258,10 +260,10 @@ impl<'a> Harvest<'a> {
         let kept = meaning(attribute, self.options)
             .and_then(|meaning| Ok((meaning, self.keep(attribute, event, meaning)?)));
         match kept {
-            Ok((meaning, usage)) => {
+            Ok((meaning, (usage, remark))) => {
                 self.ledger.accept(meaning.first, usage);
-                if usage != Usage::Matched {
-                    self.list(attribute, event, Remark::Idle(usage));
+                if let Some(remark) = remark {
+                    self.list(attribute, event, remark);
                 }
             }
             Err(why) => {
@@ -276,7 +278,7 @@ impl<'a> Harvest<'a> {
         attribute: &Attribute<'_>,
         event: u32,
         meaning: Meaning,
-    ) -> Result<Usage, LeftOut> {
+    ) -> Result<(Usage, Option<Remark>), LeftOut> {
         let read = |ty| Pattern::from_text(ty, attribute.value, &self.options.policy);
         let pattern = read(meaning.first).map_err(LeftOut::Refused)?;
         let second = meaning.second.and_then(|ty| Some((ty, read(ty).ok()?)));
@@ -285,13 +287,19 @@ impl<'a> Harvest<'a> {
             return Err(LeftOut::Refused(Refusal::TooLong));
         }
         let usage = pattern.usage(&self.options.policy);
+        let remark = match usage {
+            Usage::Matched => {
+                pattern.is_name_alone(&self.options.policy).then_some(Remark::NameAlone)
+            }
+            usage => Some(Remark::Idle(usage)),
+        };
         if self.purpose == Purpose::Compile {
             let source = self.source(attribute, event);
             for (ty, pattern) in [(meaning.first, pattern)].into_iter().chain(second) {
                 self.enter(ty, &pattern, spelling, source);
             }
         }
-        Ok(usage)
+        Ok((usage, remark))
     }
 
     fn enter(&mut self, ty: IndicatorType, pattern: &Pattern, spelling: &str, source: u32) {

@@ -428,6 +428,16 @@ fn flags_and_parts_of_any_shape_leave_the_rest() {
 }
 
 #[test]
+fn a_pair_parked_at_a_special_address_matches_by_name() {
+    let compiled = check(
+        "type,value\ndomain|ip,evil.example|127.0.0.1\n",
+        &[("domain|ip", "evil.example|127.0.0.1")],
+    );
+    let catalog = &compiled.set.catalog;
+    assert_eq!(catalog.canonical(IndicatorId(0)).as_deref(), Some("evil.example|127.0.0.1"));
+}
+
+#[test]
 fn folders_within_folders() {
     let folder = Folder::new();
     let uuid = "a026bf22-4e30-5550-9e1b-2bcd36280001";
