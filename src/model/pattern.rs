@@ -137,8 +137,8 @@ impl Pattern {
         }
     }
 
-    /// Tells whether only the name of a pair is looked for: names are parked at addresses of special
-    /// purpose, where everyone is.
+    /// Tells whether only the name of a pair is looked for: names are parked at addresses of
+    /// special purpose, where everyone is.
     pub fn is_name_alone(&self, policy: &Policy) -> bool {
         match self {
             Self::DomainIp(_, address) => !policy.allow_special && is_special(address.to_ip()),

@@ -304,6 +304,20 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_numbered_whatever_ends_them() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("ends.csv");
+        for end in ["\n", "\r\n"] {
+            let rows = ["type,value", "", "md5,a", "md5,\"b\nc\"", "", "md5,d", ""].join(end);
+            std::fs::write(&path, rows).expect("a temporary file");
+            let text = explain(&path, false, None);
+            for want in ["csv:line 3\t", "csv:line 4\t", "csv:line 7\t"] {
+                assert!(text.contains(want), "{want:?} in {text:?}");
+            }
+        }
+    }
+
+    #[test]
     fn json_lines_are_json() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let feed = feed(folder.path());

@@ -1,7 +1,7 @@
 //! Big text files in blocks of whole records, so that all cores can read one file.
 //!
-//! A block ends where a record does: at a line end, for CSV at one outside quotes. A quote that never
-//! closes costs its line: the lines after it are read each on its own, and the end says so.
+//! A block ends where a record does: at a line end, for CSV at one outside quotes. A quote that
+//! never closes costs its line: the lines after it are read each on its own, and the end says so.
 
 use rayon::iter::ParallelBridge;
 use rayon::iter::ParallelIterator;
