@@ -141,3 +141,15 @@ pub const TOLD_CHUNKS_PER_FLOW: u32 = 4;
 
 /// Flows of a worker whose hits are remembered, so that none is told twice; beyond, one may be.
 pub const FLOWS_WITH_HITS_MAX: usize = 65_536;
+
+/// Bytes of one string of a JSON feed: an attached sample of 50 MiB, MISP's usual upload limit, in
+/// base64. A longer one ends the file's reading.
+pub const JSON_STRING_BYTES_MAX: usize = 80 * 1024 * 1024;
+
+/// Bytes kept of one MISP object until it is whole, about 200,000 attributes; templates have tens.
+/// A larger one ends the file's reading.
+pub const JSON_OBJECT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of the tags of one event or attribute; galaxies give a hundred tags of a hundred bytes.
+/// More end the file's reading.
+pub const JSON_TAGS_BYTES_MAX: usize = 1024 * 1024;

@@ -49,7 +49,7 @@ pub enum Pattern {
     Domain(Box<str>),
     /// This name.
     Hostname(Box<str>),
-    /// This name and all under it, this address, or both.
+    /// This name and all under it, this address, or both; see [`Pattern::is_name_alone`].
     DomainIp(Box<str>, Address),
     /// This name with this port.
     HostnamePort(Box<str>, u16),
@@ -84,6 +84,9 @@ impl Pattern {
     /// Why the value gives no pattern.
     pub fn from_text(ty: IndicatorType, text: &str, policy: &Policy) -> Result<Self, Refusal> {
         use IndicatorType as T;
+        if text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+            return Err(Refusal::BadText);
+        }
         let plain = trim(text);
         let text = &*refang(plain);
         match plain.len() {
@@ -101,8 +104,8 @@ impl Pattern {
             T::Domain => domain(text).map(Self::Domain),
             T::Hostname => hostname(text).map(Self::Hostname),
             T::DomainIp => {
-                let (name, ip) = text.split_once('|').ok_or(Refusal::BadAddress)?;
-                Ok(Self::DomainIp(domain(trim(name))?, address(trim(ip), policy)?))
+                let (name, address) = text.split_once('|').ok_or(Refusal::BadAddress)?;
+                Ok(Self::DomainIp(domain(trim(name))?, Address::from(ip(trim(address))?)))
             }
             T::HostnamePort => {
                 let pair = text.split_once('|').or_else(|| text.rsplit_once(':'));
@@ -131,6 +134,15 @@ impl Pattern {
             T::As => autonomous_system(text).map(Self::As),
             T::Cookie => Ok(Self::Cookie(plain.into())),
             T::HttpMethod => http_method(text).map(Self::HttpMethod),
+        }
+    }
+
+    /// Tells whether only the name of a pair is looked for: names are parked at addresses of
+    /// special purpose, where everyone is.
+    pub fn is_name_alone(&self, policy: &Policy) -> bool {
+        match self {
+            Self::DomainIp(_, address) => !policy.allow_special && is_special(address.to_ip()),
+            _ => false,
         }
     }
 
@@ -396,7 +408,6 @@ mod tests {
             ("ip-src", "192.0.0.0/8"),
             ("ip-dst", "fe80::/10"),
             ("ip-dst|port", "203.0.113.20|4444"),
-            ("domain|ip", "evil.example|203.0.113.40"),
             ("url", "http://192.168.1.1/x"),
             ("url", "http://[fd00::1]:81/"),
         ] {
@@ -404,6 +415,36 @@ mod tests {
             assert!(!read(ty, value, true).starts_with('<'), "{value}");
         }
         assert_eq!(read("ip-dst", "9.9.9.0/24", false), "9.9.9.0/24");
+    }
+
+    #[test]
+    fn a_pair_with_a_special_purpose_address_is_a_name() {
+        let strict = Policy::default();
+        let wide = Policy { allow_special: true, ..Policy::default() };
+        for (value, alone) in [
+            ("evil.example|203.0.113.40", true),
+            ("evil.example|0.0.0.0", true),
+            ("evil.example|::1", true),
+            ("evil.example|9.9.9.9", false),
+        ] {
+            let pair = Pattern::from_text(IndicatorType::DomainIp, value, &strict).expect(value);
+            assert_eq!(pair.to_string(), value);
+            assert_eq!(pair.is_name_alone(&strict), alone, "{value}");
+            assert!(!pair.is_name_alone(&wide), "{value}");
+        }
+    }
+
+    #[test]
+    fn control_characters_are_no_part_of_a_value() {
+        for odd in ["\0", "\u{1b}[2J", "\u{7f}", "\u{85}x\u{9c}"] {
+            for value in [format!("evil.example{odd}"), format!("{odd}evil.example")] {
+                check("domain", &value, "<bad_text>");
+            }
+            check("hostname", &format!("a{odd}.evil.example"), "<bad_text>");
+            check("url", &format!("http://evil.example/{odd}"), "<bad_text>");
+            check("user-agent", &format!("Mozilla{odd}/4.0"), "<bad_text>");
+        }
+        check("domain", "\tevil.example\r\n", "evil.example");
     }
 
     #[test]
@@ -445,6 +486,7 @@ mod tests {
         check("domain", "http://evil.example/path", "<url_in_name>");
         check("domain", "evil.example # comment", "<bad_name>");
         check("domain", "a..example", "<bad_name>");
+        check("domain", "=evil.example", "=evil.example");
         check("domain", "a.example,b.example", "<several_values>");
         check("domain", &format!("{}.example", "l".repeat(64)), "<bad_name>");
         check("hostname", "host.sub.Evil.example", "host.sub.evil.example");

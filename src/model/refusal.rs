@@ -24,7 +24,6 @@ refusals! {
     TooLong = "too_long", "the value is longer than any that is matched";
     TooShort = "too_short", "the value is so short that it would match nearly everything";
     SeveralValues = "several_values", "the value is a list: give each its own attribute";
-    UnsupportedType = "unsupported_type", "the type is not matched";
     BadAddress = "bad_address", "not an IPv4 or IPv6 address or prefix";
     AddressRange = "address_range", "a range of addresses: give prefixes";
     LeadingZero = "leading_zero", "an octet with a leading zero may be octal: write it in decimal";

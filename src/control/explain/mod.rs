@@ -8,10 +8,12 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use crate::control::explain::probe::COVERS;
 use crate::control::explain::probe::Probe;
 use crate::control::explain::row::Lines;
 use crate::control::intel::IntelArguments;
 use crate::control::intel::IntelError;
+use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::compile;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
@@ -20,6 +22,11 @@ use crate::control::intel::harvest::Row;
 use crate::control::intel::input::Plan;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
+use crate::model::indicator::IndicatorId;
+use crate::model::indicator::IndicatorType;
+use crate::model::pattern::Pattern;
+use crate::model::policy::Policy;
+use crate::model::policy::Usage;
 
 /// Explains what indicators do not match, or what a value would match.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -70,10 +77,12 @@ pub fn run(
         }
         Some(value) => explain_value(args, value, &mut lines)?,
     };
-    match ledger.damage.as_slice() {
-        [only] if ledger.seen == 0 => Err(IntelError::Unreadable(only.to_string()).into()),
-        _ => Ok(ledger.damage),
-    }
+    let what = match ledger.damage.as_slice() {
+        [only] if ledger.seen == 0 => only.to_string(),
+        [first, rest @ ..] if ledger.seen == 0 => format!("{first}, and {} more", rest.len()),
+        _ => return Ok(ledger.damage),
+    };
+    Err(IntelError::Unreadable(what).into())
 }
 
 fn explain_value<W: Write + Send>(
@@ -84,17 +93,18 @@ fn explain_value<W: Write + Send>(
     let options = args.intel.options();
     let probe = Probe::new(value);
     let mut named = 0;
-    match compile(&args.intel.intel, &options) {
+    let compiled = match compile(&args.intel.intel, &options) {
         Ok(compiled) => {
             let catalog = &compiled.set.catalog;
             for (found, seen_as) in probe.ask(&compiled.set, &options.policy) {
                 named += 1;
                 lines.match_of(catalog, found, seen_as)?;
             }
+            Some(compiled)
         }
-        Err(IntelError::NothingUsable { .. } | IntelError::Unreadable(_)) => {}
+        Err(IntelError::NothingUsable { .. } | IntelError::Unreadable(_)) => None,
         Err(error) => return Err(error.into()),
-    }
+    };
     let mut told = 0;
     let ledger = list(args, lines, |row| {
         let is_same = probe.is_same(&row.value);
@@ -103,8 +113,34 @@ fn explain_value<W: Write + Send>(
     })?;
     if named + told == 0 && (ledger.seen > 0 || ledger.damage.is_empty()) {
         lines.nothing(value, &ledger)?;
+        for catalog in compiled.iter().map(|compiled| &compiled.set.catalog) {
+            for (id, lacks) in nearby(catalog, &probe, &options.policy) {
+                lines.near(catalog, id, lacks)?;
+            }
+        }
+        let near = |row: &Row| {
+            let ty = IndicatorType::from_name(&row.kind);
+            ty.is_some_and(|ty| probe.near(ty, &row.value).is_some())
+        };
+        list(args, lines, near)?;
     }
     Ok(ledger)
+}
+
+/// Returns the indicators that concern the host of a value which nothing names; those that are not
+/// looked for are told as rows.
+fn nearby<'c>(
+    catalog: &'c Catalog,
+    probe: &'c Probe,
+    policy: &'c Policy,
+) -> impl Iterator<Item = (IndicatorId, &'static str)> {
+    let all = catalog.by_type().flat_map(|(ty, ids)| ids.map(move |id| (ty, IndicatorId(id))));
+    all.filter_map(move |(ty, id)| {
+        let value = catalog.value(id);
+        let lacks = probe.near(ty, value).filter(|lacks| *lacks != COVERS)?;
+        let pattern = Pattern::from_text(ty, value, policy).ok()?;
+        (pattern.usage(policy) == Usage::Matched).then_some((id, lacks))
+    })
 }
 
 /// Reads the inputs in order and writes the rows that are wanted.
@@ -121,14 +157,14 @@ fn list<W: Write + Send>(
         let give = |harvest: Harvest<'_>| lock().take(harvest);
         let gather = Gather { options: &options, file, purpose: Purpose::Explain, give: &give };
         let damage = gather.read();
-        lock().ledger.damage.extend(damage);
+        lock().ledger.add_damage(damage);
     }
     let Listing { mut ledger, written, .. } =
         listing.into_inner().unwrap_or_else(PoisonError::into_inner);
     written?;
     ledger.files = plan.files.len() as u64;
-    ledger.damage.extend(plan.damage);
-    ledger.damage.sort();
+    ledger.add_damage(plan.damage);
+    ledger.damage = ledger.take_damage();
     Ok(ledger)
 }
 
@@ -165,6 +201,21 @@ mod tests {
         let mut out = Vec::new();
         run(&args, &mut out).expect("a readable input");
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn inputs_that_give_nothing_are_an_error() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let missing = ["a", "b"].map(|name| folder.path().join(name));
+        for (missing, value) in [(1, None), (2, None), (1, Some("x")), (2, Some("x"))]
+            .map(|(n, value)| (missing.iter().take(n).cloned().collect::<Vec<_>>(), value))
+        {
+            let many = missing.len() > 1;
+            let intel = IntelArguments { intel: missing, ..IntelArguments::default() };
+            let args = ExplainArguments { intel, json: false, value: value.map(str::to_owned) };
+            let error = run(&args, &mut Vec::new()).expect_err("nothing was read").to_string();
+            assert_eq!(error.ends_with(", and 1 more"), many, "{error}");
+        }
     }
 
     fn feed(folder: &Path) -> PathBuf {
@@ -214,9 +265,55 @@ mod tests {
             ("ec7378c1a92f5a8dde7e8b7a1ddf33d1", "not_yet_observed\thassh-md5\t"),
             ("1:LQU9qZlK+B5F3KDmev6m5PMibrg=", "match\tcommunity-id\t"),
             ("other.example", "nothing in 8 attributes names other.example"),
+            ("8.8.5.1", "\tflow\t"),
+            ("evil.example", "\tdns_query, tls_sni, http_host or cert_name\t"),
         ] {
             let text = explain(&feed, false, Some(value));
             assert!(text.contains(want), "{value}: {want:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_near_is_told_where_nothing_names_the_value() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("near.csv");
+        let rows = "type,value,to_ids\nip-dst|port,9.9.9.9|53,1\nhostname,evil.example,1\n\
+            url,http://bad.example/x,1\nip-dst,10.0.0.0/8,1\ndomain,quiet.example,0\n\
+            url,https://safe.example/x,1\n";
+        std::fs::write(&path, rows).expect("a temporary file");
+        for (value, want) in [
+            ("9.9.9.9", "near\tip-dst|port\t9.9.9.9|53\tneeds_port\t"),
+            ("a.evil.example", "near\thostname\tevil.example\tneeds_name\t"),
+            ("bad.example", "near\turl\thttp://bad.example/x\tneeds_url\t"),
+            ("10.1.2.3", "special_purpose\tip-dst\t10.0.0.0/8\t"),
+            ("a.quiet.example", "not_for_ids\tdomain\tquiet.example\t"),
+            ("safe.example", "tls_only\turl\thttps://safe.example/x\t"),
+        ] {
+            let text = explain(&path, false, Some(value));
+            assert!(text.starts_with("nothing in 6 attributes names "), "{text}");
+            assert!(text.contains(want), "{value}: {want:?} in {text:?}");
+            assert_eq!(text.lines().count(), 2, "{text}");
+            let json = explain(&path, true, Some(value));
+            for line in json.lines() {
+                serde_json::from_str::<serde_json::Value>(line).expect(line);
+            }
+        }
+        let exact = explain(&path, false, Some("evil.example"));
+        assert_eq!(exact.lines().count(), 1, "{exact}");
+        assert_eq!(explain(&path, false, Some("9.9.9.8")).lines().count(), 1);
+    }
+
+    #[test]
+    fn lines_are_numbered_whatever_ends_them() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("ends.csv");
+        for end in ["\n", "\r\n"] {
+            let rows = ["type,value", "", "md5,a", "md5,\"b\nc\"", "", "md5,d", ""].join(end);
+            std::fs::write(&path, rows).expect("a temporary file");
+            let text = explain(&path, false, None);
+            for want in ["csv:line 3\t", "csv:line 4\t", "csv:line 7\t"] {
+                assert!(text.contains(want), "{want:?} in {text:?}");
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use crate::control::intel::harvest::Row;
 use crate::control::intel::ledger::Ledger;
 use crate::control::intel::ledger::Spot;
 use crate::model::hit::Found;
+use crate::model::indicator::IndicatorId;
 use crate::model::policy::Usage;
 use crate::model::story::Source;
 
@@ -39,13 +40,14 @@ struct RowLine<'r> {
     advice: &'r str,
 }
 
-/// An indicator that matches.
+/// An indicator that matches, or nearly does.
 #[derive(Serialize)]
 struct MatchLine<'r> {
-    reason: &'static str,
+    reason: &'r str,
     r#type: &'r str,
     value: &'r str,
     r#match: &'r str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     seen_as: &'r str,
     sources: Vec<EventLine<'r>>,
 }
@@ -108,19 +110,36 @@ impl<'o, W: Write> Lines<'o, W> {
         found: Found,
         seen_as: &str,
     ) -> io::Result<()> {
-        let id = found.indicator;
+        self.indicator(catalog, found.indicator, ["match", found.grade.name(), seen_as])
+    }
+
+    /// Writes an indicator that concerns the same host, and what it lacks to match.
+    pub(super) fn near(
+        &mut self,
+        catalog: &Catalog,
+        id: IndicatorId,
+        lacks: &str,
+    ) -> io::Result<()> {
+        self.indicator(catalog, id, ["near", lacks, ""])
+    }
+
+    fn indicator(
+        &mut self,
+        catalog: &Catalog,
+        id: IndicatorId,
+        [reason, r#match, seen_as]: [&str; 3],
+    ) -> io::Result<()> {
         let r#type = catalog.indicator_type(id).map_or("", |ty| ty.name());
-        let (value, r#match) = (catalog.value(id), found.grade.name());
+        let value = catalog.value(id);
         let told = catalog.sources(id);
         let sources = told.iter().map(source_line).collect::<Vec<_>>();
         if self.json {
-            let reason = "match";
             return self.json(&MatchLine { reason, r#type, value, r#match, seen_as, sources });
         }
         let mut events = sources.iter().map(EventLine::told).collect::<Vec<_>>();
         events.dedup();
         for event in &events {
-            self.tabs(&["match", r#type, value, r#match, seen_as, event])?;
+            self.tabs(&[reason, r#type, value, r#match, seen_as, event])?;
         }
         Ok(())
     }
@@ -197,6 +216,11 @@ impl EventLine<'_> {
 fn told(why: Remark) -> (&'static str, String) {
     match why {
         Remark::LeftOut(why) => (why.name(), why.words()),
+        Remark::NameAlone => {
+            let words = "only its name is looked for, as the address is of special purpose \
+                (RFC 6890): use --allow-special";
+            ("name_alone", words.to_owned())
+        }
         Remark::Idle(usage) => {
             let words = match usage {
                 Usage::Matched => "looked for",

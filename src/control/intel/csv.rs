@@ -4,7 +4,7 @@
 //!         4180 §2
 //! Reads:  a whole file, in blocks, on all cores
 //! Yields: attributes with event, tags and object names as far as the columns say
-//! Bounds: one record and one block, 1 MiB each (`lines`)
+//! Bounds: one record and one block, 1 MiB each; quotes that never close are left out (`lines`)
 //! Leaves: columns it does not know
 
 use csv::ByteRecord;
@@ -19,6 +19,7 @@ use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::lines::Block;
 use crate::control::intel::lines::each_block;
+use crate::control::intel::lines::line_border;
 use crate::control::intel::lines::lines_in;
 use crate::control::intel::uuid::Uuid;
 
@@ -138,12 +139,12 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
         b'\t' => border_tab,
         _ => border_comma,
     };
-    each_block(Stream { head: body, rest }, border, gather.parallel(), |block| {
+    let line = header.lines + 1;
+    each_block(Stream { head: body, rest }, line, border, gather.parallel(), |block| {
         let mut harvest = gather.begin();
         read_block(&block, &header, &mut harvest);
         gather.end(harvest);
-    })?;
-    Ok(())
+    })
 }
 
 fn read_block(block: &Block, header: &Header, harvest: &mut Harvest<'_>) {
@@ -155,8 +156,7 @@ fn read_block(block: &Block, header: &Header, harvest: &mut Harvest<'_>) {
         .from_reader(block.bytes.as_slice());
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).unwrap_or(false) {
-        let line = record.position().map_or(1, csv::Position::line);
-        let line = block.line + header.lines + line - 1;
+        let line = block.line + record.position().map_or(0, |at| lines_before(&block.bytes, at));
         if record.len() == 1
             && record.get(0).is_some_and(|only| only.trim_ascii().starts_with(b"#"))
         {
@@ -164,6 +164,15 @@ fn read_block(block: &Block, header: &Header, harvest: &mut Harvest<'_>) {
         }
         take(&record, header, line, harvest);
     }
+}
+
+/// Returns the lines before a record; its position is where the one before ended, perhaps before
+/// empty lines.
+fn lines_before(bytes: &[u8], at: &csv::Position) -> u64 {
+    let at_byte = usize::try_from(at.byte()).unwrap_or(usize::MAX);
+    let ends = bytes.get(at_byte..).unwrap_or_default().iter();
+    let ends = ends.take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    at.line() - 1 + ends.filter(|&&byte| byte == b'\n').count() as u64
 }
 
 fn take(record: &ByteRecord, header: &Header, line: u64, harvest: &mut Harvest<'_>) {
@@ -233,7 +242,7 @@ fn border_tab(bytes: &[u8]) -> Option<usize> {
 /// begins.
 fn border(bytes: &[u8], delimiter: u8) -> Option<usize> {
     if !bytes.contains(&b'"') {
-        return bytes.iter().rposition(|&byte| byte == b'\n').map(|at| at + 1);
+        return line_border(bytes);
     }
     let mut last = None;
     let mut begins = true;
@@ -241,7 +250,8 @@ fn border(bytes: &[u8], delimiter: u8) -> Option<usize> {
     while let Some(&byte) = bytes.get(at) {
         at += 1;
         if begins && byte == b'"' {
-            at += quoted_len(bytes.get(at..)?)?;
+            let Some(len) = quoted_len(bytes.get(at..).unwrap_or_default()) else { break };
+            at += len;
             begins = false;
             continue;
         }
@@ -262,5 +272,24 @@ fn quoted_len(bytes: &[u8]) -> Option<usize> {
             return Some(at);
         }
         at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::border_comma;
+
+    #[test]
+    fn a_record_ends_at_a_line_end_outside_quotes() {
+        for (text, want) in [
+            ("a,b\nc", Some(4)),
+            ("a,\"b\nc\"\nd,\"", Some(8)),
+            ("a,\"b\nc", None),
+            ("a,b\nc,\"d\ne\nf", Some(4)),
+            ("a,b\"\nc,\"\"\"\n\"\n", Some(13)),
+            ("a,\"b", None),
+        ] {
+            assert_eq!(border_comma(text.as_bytes()), want, "{text:?}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use serde::de::Visitor;
 
 use crate::control::intel::input::Plan;
 use crate::control::intel::json::Number;
+use crate::control::intel::json::StringsBounded;
 use crate::control::intel::json::fault;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
@@ -33,7 +34,8 @@ pub fn plan(folder: &Path, provider: &str, plan: &mut Plan) {
     match File::open(&path) {
         Err(error) => plan.damage.push(Damage::new(&path, Spot::File, error.to_string())),
         Ok(file) => {
-            let mut json = serde_json::Deserializer::from_reader(BufReader::new(file));
+            let read = BufReader::new(StringsBounded::new(file));
+            let mut json = serde_json::Deserializer::from_reader(read);
             if let Err(error) = Manifest(&mut events).deserialize(&mut json) {
                 let fault = fault(&error);
                 plan.damage.push(Damage::new(&path, fault.spot, fault.what));

@@ -22,6 +22,7 @@ use crate::control::intel::ledger::Spot;
 use crate::control::intel::strings::ListTable;
 use crate::control::intel::strings::Strings;
 use crate::control::intel::uuid::Uuid;
+use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorType;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Usage;
@@ -64,7 +65,12 @@ impl<'a> Gather<'a> {
         let path = &self.file.path;
         let outcome = Stream::open(path).map_err(Fault::from).and_then(|stream| {
             let format = stream.format()?;
-            (format.read)(stream, self)
+            let as_format = |what: &str| format!("{what} (read as {})", format.name);
+            let read = (format.read)(stream, self);
+            read.map_err(|fault| match fault.spot {
+                Spot::File => fault,
+                _ => Fault { what: as_format(&fault.what), ..fault },
+            })
         });
         outcome.err().map(|fault| Damage::new(path, fault.spot, fault.what))
     }
@@ -160,6 +166,8 @@ pub enum Remark {
     LeftOut(LeftOut),
     /// It is accepted but not looked for (yet).
     Idle(Usage),
+    /// It is a pair of which only the name is looked for.
+    NameAlone,
 }
 
 /// What a format knows of an event.
@@ -252,10 +260,10 @@ impl<'a> Harvest<'a> {
         let kept = meaning(attribute, self.options)
             .and_then(|meaning| Ok((meaning, self.keep(attribute, event, meaning)?)));
         match kept {
-            Ok((meaning, usage)) => {
+            Ok((meaning, (usage, remark))) => {
                 self.ledger.accept(meaning.first, usage);
-                if usage != Usage::Matched {
-                    self.list(attribute, event, Remark::Idle(usage));
+                if let Some(remark) = remark {
+                    self.list(attribute, event, remark);
                 }
             }
             Err(why) => {
@@ -270,7 +278,7 @@ impl<'a> Harvest<'a> {
         attribute: &Attribute<'_>,
         event: u32,
         meaning: Meaning,
-    ) -> Result<Usage, LeftOut> {
+    ) -> Result<(Usage, Option<Remark>), LeftOut> {
         let read = |ty| Pattern::from_text(ty, attribute.value, &self.options.policy);
         let pattern = read(meaning.first).map_err(LeftOut::Refused)?;
         let second = meaning.second.and_then(|ty| Some((ty, read(ty).ok()?)));
@@ -279,13 +287,19 @@ impl<'a> Harvest<'a> {
             return Err(LeftOut::Refused(Refusal::TooLong));
         }
         let usage = pattern.usage(&self.options.policy);
+        let remark = match usage {
+            Usage::Matched => {
+                pattern.is_name_alone(&self.options.policy).then_some(Remark::NameAlone)
+            }
+            usage => Some(Remark::Idle(usage)),
+        };
         if self.purpose == Purpose::Compile {
             let source = self.source(attribute, event);
             for (ty, pattern) in [(meaning.first, pattern)].into_iter().chain(second) {
                 self.enter(ty, &pattern, spelling, source);
             }
         }
-        Ok(usage)
+        Ok((usage, remark))
     }
 
     fn enter(&mut self, ty: IndicatorType, pattern: &Pattern, spelling: &str, source: u32) {
@@ -367,10 +381,6 @@ impl<'a> Harvest<'a> {
 /// Returns the first bytes of a text, up to the end of a character.
 fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default()
-}
-
-fn narrow(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// Reads a time as MISP writes it; none of other forms or before 1970.

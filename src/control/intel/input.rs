@@ -65,7 +65,6 @@ impl Plan {
         match fs::metadata(input) {
             Err(error) => self.damage.push(Damage::new(input, Spot::File, error.to_string())),
             Ok(meta) if !meta.is_dir() => self.list(input.to_owned(), &provider, 0),
-            Ok(_) if input.join(feed::MANIFEST).is_file() => feed::plan(input, &provider, self),
             Ok(_) => {
                 let before = self.files.len() + self.damage.len();
                 self.walk(input, &provider, 0);
@@ -83,6 +82,9 @@ impl Plan {
     }
 
     fn walk(&mut self, folder: &Path, provider: &str, depth: usize) {
+        if folder.join(feed::MANIFEST).is_file() {
+            return feed::plan(folder, provider, self);
+        }
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let mut paths = match entries {
             Ok(entries) => entries.iter().map(fs::DirEntry::path).collect::<Vec<_>>(),
@@ -95,9 +97,18 @@ impl Plan {
         for path in paths {
             if path.is_file() {
                 self.list(path, provider, 0);
-            } else if path.is_dir() && !path.is_symlink() && depth < DEPTH_MAX {
-                self.walk(&path, provider, depth + 1);
+                continue;
             }
+            let what = match path.is_dir() {
+                true if path.is_symlink() => "a link to a folder is not followed: name it",
+                true if depth == DEPTH_MAX => "too many folders deep: name it",
+                true => {
+                    self.walk(&path, provider, depth + 1);
+                    continue;
+                }
+                false => "neither a file nor a folder",
+            };
+            self.damage.push(Damage::new(&path, Spot::File, what.to_owned()));
         }
     }
 }
@@ -168,8 +179,28 @@ impl Stream {
 
     fn peek(mut rest: Box<dyn Read + Send>) -> io::Result<Self> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
-        rest.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-        Ok(Self { head, rest })
+        match rest.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head) {
+            Err(error) if head.is_empty() => Err(error),
+            Err(error) => Ok(Self { head, rest: Box::new(Broken::new(error)) }),
+            Ok(_) => Ok(Self { head, rest }),
+        }
+    }
+}
+
+/// The end of what could be read: an error, once; by default none.
+#[derive(Debug, Default)]
+pub struct Broken(Option<io::Error>);
+
+impl Broken {
+    /// Takes the error.
+    pub fn new(error: io::Error) -> Self {
+        Self(Some(error))
+    }
+}
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
     }
 }
 

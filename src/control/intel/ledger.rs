@@ -32,6 +32,8 @@ pub struct Ledger {
     pub left_out: BTreeMap<LeftOut, BTreeMap<String, u64>>,
     /// What could not be read.
     pub damage: Vec<Damage>,
+    /// Further damage, for which there was no room.
+    pub damage_more: u64,
 }
 
 /// A file that could not be read, or not to its end.
@@ -89,8 +91,30 @@ impl Ledger {
                 self.add_left_out(why, &kind, n);
             }
         }
-        let room = DAMAGE_MAX.saturating_sub(self.damage.len());
-        self.damage.extend(other.damage.into_iter().take(room));
+        self.damage_more += other.damage_more;
+        self.add_damage(other.damage);
+    }
+
+    /// Adds damage, as far as there is room.
+    pub fn add_damage(&mut self, damage: impl IntoIterator<Item = Damage>) {
+        for damage in damage {
+            match self.damage.len() {
+                ..DAMAGE_MAX => self.damage.push(damage),
+                _ => self.damage_more += 1,
+            }
+        }
+    }
+
+    /// Takes the damage in order, the last one saying how much more there was.
+    pub fn take_damage(&mut self) -> Vec<Damage> {
+        let mut all = std::mem::take(&mut self.damage);
+        all.sort();
+        let more = std::mem::take(&mut self.damage_more);
+        if more > 0 {
+            let what = format!("{more} more are damaged, too many to list");
+            all.push(Damage::new(Path::new("other inputs"), Spot::File, what));
+        }
+        all
     }
 
     /// Returns the attributes that match.
@@ -189,6 +213,24 @@ mod tests {
         }
         assert_eq!(ledger.left_out_total(), 2_000);
         assert!(ledger.left_out.values().all(|kinds| kinds.len() <= NAMES_MAX + 1));
+    }
+
+    #[test]
+    fn damage_beyond_the_bound_is_counted() {
+        let one = Damage::new(Path::new("a.json"), Spot::File, "empty file".to_owned());
+        let ledger = || {
+            let mut ledger = Ledger::default();
+            ledger.add_damage(vec![one.clone(); DAMAGE_MAX - 1]);
+            ledger
+        };
+        let mut sum = ledger();
+        sum.add(ledger());
+        sum.add_damage([one.clone()]);
+        let all = sum.take_damage();
+        assert_eq!(all.len(), DAMAGE_MAX + 1);
+        let more = format!("other inputs: {} more are damaged, too many to list", DAMAGE_MAX - 1);
+        assert_eq!(all.last().map(ToString::to_string), Some(more));
+        assert_eq!(ledger().take_damage().len(), DAMAGE_MAX - 1);
     }
 
     #[test]

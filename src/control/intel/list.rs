@@ -25,7 +25,7 @@ use crate::model::refang::refang;
 pub const FORMAT: Format = Format { name: "list", knows: |_| true, read };
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
-    each_block(stream, line_border, gather.parallel(), |block| {
+    each_block(stream, 1, line_border, gather.parallel(), |block| {
         let mut harvest = gather.begin();
         let event = harvest.event(&EventParts::default());
         for (line, number) in block.bytes.split(|&byte| byte == b'\n').zip(block.line..) {
@@ -33,8 +33,7 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
             take(&String::from_utf8_lossy(line), number, event, &mut harvest);
         }
         gather.end(harvest);
-    })?;
-    Ok(())
+    })
 }
 
 fn take(line: &str, number: u64, event: u32, harvest: &mut Harvest<'_>) {
@@ -44,7 +43,8 @@ fn take(line: &str, number: u64, event: u32, harvest: &mut Harvest<'_>) {
     }
 }
 
-/// Returns the entries of a line: none of a comment, several of a hosts line, else one.
+/// Returns the entries of a line: none of a comment, several of a hosts line, else one; words that
+/// say neither are one entry, which no reader takes.
 fn entries(line: &str) -> impl Iterator<Item = &str> {
     let line = without_comment(line).trim();
     let mut words = line.split_whitespace();
@@ -77,7 +77,7 @@ fn is_sink(word: &str) -> bool {
 }
 
 fn is_count(word: &str) -> bool {
-    word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Returns the MISP type that an entry's form tells; the value's own reader judges the rest.
@@ -192,5 +192,8 @@ mod tests {
         check("0.0.0.0", &[("ip-dst", "0.0.0.0")]);
         check("71.6.135.131\t8", &[("ip-dst", "71.6.135.131")]);
         check("two words", &[("domain", "two words")]);
+        for two in ["198.51.100.7 198.51.100.8", "evil.example 203.0.113.9", "9.9.9.9 0.5"] {
+            check(two, &[("domain", two)]);
+        }
     }
 }

@@ -62,12 +62,11 @@ fn knows(head: &[u8]) -> bool {
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
     let fields = Fields::parse(&stream.head).unwrap_or_default();
-    each_block(stream, line_border, gather.parallel(), |block| {
+    each_block(stream, 1, line_border, gather.parallel(), |block| {
         let mut harvest = gather.begin();
         read_block(&block, fields, &mut harvest);
         gather.end(harvest);
-    })?;
-    Ok(())
+    })
 }
 
 fn read_block(block: &Block, fields: Fields, harvest: &mut Harvest<'_>) {

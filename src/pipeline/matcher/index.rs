@@ -285,7 +285,9 @@ impl IndexBuilder {
             Pattern::Hostname(name) => index.names.add_hostname(name, id),
             Pattern::DomainIp(name, address) => {
                 index.names.add_pair(name, id);
-                add_address(index, *address, id, HALF);
+                if !pattern.is_name_alone(&self.policy) {
+                    add_address(index, *address, id, HALF);
+                }
             }
             Pattern::HostnamePort(name, port) => index.names.add_with_port(name, *port, id),
             Pattern::Url(url) => add_url(index, url, id, self.policy.tls_url_hosts),

@@ -19,6 +19,7 @@ use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
 use crate::control::intel::strings::ListTable;
 use crate::control::intel::strings::Strings;
+use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
 use crate::model::time::Timestamp;
@@ -321,8 +322,4 @@ fn spelling<'t>(entry: &Entry, text: &'t str) -> &'t str {
 
 fn order(a: &Entry, b: &Entry, text: &str) -> Ordering {
     a.key.cmp(&b.key).then_with(|| canonical(a, text).cmp(canonical(b, text)))
-}
-
-fn narrow(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

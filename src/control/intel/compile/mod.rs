@@ -68,22 +68,18 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
     });
     let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (catalog, mut ledger) = merge.settle()?;
-    ledger.damage.extend(plan.damage);
-    ledger.damage.sort();
+    ledger.add_damage(plan.damage);
     if catalog.len() > INDICATORS_MAX {
         return Err(IntelError::TooMany { what: "over 500 million" });
     }
     let index = index(&catalog, &options.policy)?;
     if index.is_empty() {
-        return Err(nothing_usable(inputs, &ledger));
+        return Err(nothing_usable(inputs, &mut ledger));
     }
     let version = version::of(&catalog);
-    let damages = std::mem::take(&mut ledger.damage);
-    Ok(Compiled {
-        set: Arc::new(IndicatorSet { index: Arc::new(index), catalog, version }),
-        ledger,
-        damages,
-    })
+    let damages = ledger.take_damage();
+    let set = Arc::new(IndicatorSet { index: Arc::new(index), catalog, version });
+    Ok(Compiled { set, ledger, damages })
 }
 
 fn index(catalog: &Catalog, policy: &Policy) -> Result<Index, IntelError> {
@@ -103,9 +99,10 @@ fn index(catalog: &Catalog, policy: &Policy) -> Result<Index, IntelError> {
     builder.build().map_err(IntelError::Index)
 }
 
-fn nothing_usable(inputs: &[PathBuf], ledger: &Ledger) -> IntelError {
+fn nothing_usable(inputs: &[PathBuf], ledger: &mut Ledger) -> IntelError {
     let names = inputs.iter().map(|input| input.display().to_string()).collect::<Vec<_>>();
-    let why = match (ledger.seen, ledger.damage.as_slice()) {
+    let damage = ledger.take_damage();
+    let why = match (ledger.seen, damage.as_slice()) {
         (0, [only]) => return IntelError::Unreadable(only.to_string()),
         (0, [first, rest @ ..]) => format!("{first}, and {} more", rest.len()),
         (_, []) => ledger.summary(),

@@ -271,7 +271,10 @@ fn a_feed_directory_with_faults_gives_the_rest() {
     assert_eq!(sources[0].modified.as_deref(), Some("2023-11-14T22:13:29Z"));
     let damage = compiled.damages.iter().map(|d| (d.spot, d.what.as_str())).collect::<Vec<_>>();
     let [(at, broken), (_, missing), (_, stranger)] = damage[..] else { panic!("{damage:?}") };
-    assert_eq!((at, broken), (Spot::Column(2, 3), "broken JSON: expected value"));
+    assert_eq!(
+        (at, broken),
+        (Spot::Column(2, 3), "broken JSON: expected value (read as MISP JSON)")
+    );
     assert!(missing.starts_with("the manifest names it"), "{missing}");
     assert!(stranger.starts_with("no UUID"), "{stranger}");
 }
@@ -338,9 +341,127 @@ fn a_quote_that_never_closes_costs_its_own_stretch_only() {
     let rows = "domain,d.example\n".repeat(200_000);
     let text = format!("type,value\n{rows}domain,\"open\n{rows}domain,last.example\n");
     let folder = Folder::new();
-    let compiled = compiled(&[folder.file("feed", text)]);
-    assert!(values(&compiled).contains(&("domain", "last.example")));
-    adds_up(&compiled.ledger);
+    let ends = format!("type,value\n{rows}domain,\"open\n{rows}domain,\"last.example");
+    for (text, line, rows) in [(text, 200_002, 400_001), (ends, 200_002, 400_000)] {
+        let compiled = compiled(&[folder.file("feed", text)]);
+        assert_eq!(compiled.ledger.accepted_total(), rows);
+        adds_up(&compiled.ledger);
+        let damage = compiled.damages.iter().map(|d| (d.spot, d.what.as_str())).collect::<Vec<_>>();
+        let [(at, what)] = damage[..] else { panic!("{damage:?}") };
+        assert_eq!(at, Spot::Line(line), "{what}");
+        assert!(what.contains("never close") && what.ends_with(" (read as CSV)"), "{what}");
+    }
+}
+
+#[test]
+fn a_record_of_several_lines_is_never_split() {
+    let comment = "a line of a comment\n".repeat(50);
+    let rows = (0..4_000).map(|n| format!("domain,d{n}.example,\"{comment}\",0\n"));
+    let text =
+        format!("type,value,comment,to_ids\n{}domain,last.example,,1\n", rows.collect::<String>());
+    let compiled = check(&text, &[("domain", "last.example")]);
+    assert_eq!(left_out(&compiled.ledger), [("not_for_ids", 4_000)]);
+    assert_eq!(compiled.damages, []);
+}
+
+#[test]
+fn what_came_before_the_cut_of_a_packed_file_counts() {
+    let folder = Folder::new();
+    let names = (0..20_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let names = names.map(|n| format!("d{n:x}.example")).collect::<Vec<_>>();
+    let rows = |name: &String| format!("domain,{name}\n");
+    let attribute = |name: &String| format!(r#"{{"type":"domain","value":"{name}"}}"#);
+    let attributes = names.iter().map(attribute).collect::<Vec<_>>().join(",");
+    for text in [
+        names.join("\n"),
+        format!("type,value\n{}", names.iter().map(rows).collect::<String>()),
+        format!(r#"{{"Event":{{"Attribute":[{attributes}]}}}}"#),
+    ] {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gz, text.as_bytes()).expect("memory");
+        let gz = gz.finish().expect("memory");
+        let zst = zstd::encode_all(text.as_bytes(), 1).expect("memory");
+        for packed in [gz, zst] {
+            let whole = &packed[..packed.len() - 64];
+            let compiled = compiled(&[folder.file("feed", whole)]);
+            let accepted = compiled.ledger.accepted_total();
+            assert!(accepted > 10_000, "{accepted}: {:?}", compiled.damages);
+            assert!(values(&compiled).iter().all(|(_, name)| names.iter().any(|n| n == name)));
+            assert_eq!(compiled.damages.len(), 1, "{:?}", compiled.damages);
+        }
+    }
+}
+
+#[test]
+fn json_that_would_fill_memory_ends_in_damage() {
+    use std::io::Read;
+    let folder = Folder::new();
+    let good = r#"{"type":"domain","value":"evil.example"}"#;
+    let endless = || std::io::repeat(b'x').take(200 << 20);
+    let event = format!(r#"{{"Event":{{"Attribute":[{good}],"info":""#);
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::copy(&mut event.as_bytes().chain(endless()), &mut gz).expect("memory");
+    let string = gz.finish().expect("memory");
+    let many = vec![good; 400_000].join(",");
+    let object = format!(
+        r#"{{"Event":{{"Attribute":[{good}],"Object":[{{"name":"x","Attribute":[{many}]}}]}}}}"#
+    );
+    for (bytes, why) in [(string, "a string of more"), (object.into(), "an object of more")] {
+        let compiled = compiled(&[folder.file("feed", bytes)]);
+        assert_eq!(compiled.ledger.seen, 1);
+        let [damage] = &compiled.damages[..] else { panic!("{:?}", compiled.damages) };
+        assert!(damage.what.starts_with(why), "{damage}");
+    }
+}
+
+#[test]
+fn flags_and_parts_of_any_shape_leave_the_rest() {
+    let good = r#"{"type":"domain","value":"evil.example","to_ids":null,"deleted":null}"#;
+    for odd in ["-1", "-1.5", "1e300", "true", "null", "\"x\"", "[-1]", "[]"] {
+        let text = format!(
+            r#"{{"Event":{{"Orgc":{odd},"Org":{odd},"Tag":{odd},"Galaxy":{odd},
+                "Attribute":[{good},{{"Tag":{odd},"Galaxy":{odd},"Object":{odd},"Event":{odd}}}]}}}}"#
+        );
+        let compiled = check(&text, &[("domain", "evil.example")]);
+        assert_eq!(compiled.damages, [], "{text}");
+    }
+}
+
+#[test]
+fn a_pair_parked_at_a_special_address_matches_by_name() {
+    let compiled = check(
+        "type,value\ndomain|ip,evil.example|127.0.0.1\n",
+        &[("domain|ip", "evil.example|127.0.0.1")],
+    );
+    let catalog = &compiled.set.catalog;
+    assert_eq!(catalog.canonical(IndicatorId(0)).as_deref(), Some("evil.example|127.0.0.1"));
+}
+
+#[test]
+fn folders_within_folders() {
+    let folder = Folder::new();
+    let uuid = "a026bf22-4e30-5550-9e1b-2bcd36280001";
+    folder.file("all/feed/manifest.json", format!(r#"{{"{uuid}":{{"timestamp":"1700000009"}}}}"#));
+    folder.file("all/feed/hashes.csv", "744c07e886497f7b68f6f7fe57b7ab54,x\n");
+    let event = r#"{"Event":{"Attribute":[{"type":"domain","value":"one.example"}]}}"#;
+    folder.file(&format!("all/feed/{uuid}.json"), event);
+    folder.file("all/list", "two.example\n");
+    folder.file(&format!("all/{}list", "deep/".repeat(17)), "three.example\n");
+    let top = folder.0.path().join("all");
+    std::os::unix::fs::symlink(top.join("feed"), top.join("link")).expect("a link");
+    std::os::unix::fs::symlink(top.join("gone"), top.join("nothing")).expect("a link");
+    let compiled = compiled(&[top]);
+    assert_eq!(values(&compiled), [("domain", "one.example"), ("domain", "two.example")]);
+    assert_eq!(compiled.ledger.seen, 2);
+    let damage = compiled.damages.iter().map(|damage| damage.what.as_str()).collect::<Vec<_>>();
+    assert_eq!(
+        damage,
+        [
+            "too many folders deep: name it",
+            "a link to a folder is not followed: name it",
+            "neither a file nor a folder",
+        ]
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! Reads:  one JSON value, keys in any order (PyMISP sorts them, so an event's title may follow its
 //!         attributes)
 //! Yields: attributes to the harvest, each with its event
-//! Bounds: kept fields of one object's attributes; `DEPTH_MAX`
+//! Bounds: kept fields of one object's attributes, `limits::JSON_OBJECT_BYTES_MAX`; `DEPTH_MAX`
 //! Leaves: what `Key` does not name
 
 use std::fmt::Formatter;
@@ -31,13 +31,14 @@ use crate::control::intel::json::parts::Key;
 use crate::control::intel::json::parts::Named;
 use crate::control::intel::json::parts::Number;
 use crate::control::intel::json::parts::Scalar;
+use crate::control::intel::json::parts::TAG_END;
 use crate::control::intel::json::parts::Tags;
+use crate::control::intel::json::parts::lenient;
 use crate::control::intel::json::parts::skip;
+use crate::control::intel::json::parts::skip_seq;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::uuid::Uuid;
-
-/// Stands after each tag of a list kept as one text; no tag holds it.
-const TAG_END: char = '\u{1f}';
+use crate::model::limits::JSON_OBJECT_BYTES_MAX;
 
 /// One file being read.
 pub(super) struct Reading<'g, 'a> {
@@ -88,8 +89,14 @@ struct Story {
 struct ObjectParts {
     name: String,
     deleted: Flag,
-    attributes: Vec<AttributeParts>,
     event: Option<Box<Story>>,
+}
+
+/// The attributes of an object, until it is whole.
+#[derive(Default)]
+struct Kept {
+    attributes: Vec<AttributeParts>,
+    bytes: usize,
 }
 
 impl<'g, 'a> Reading<'g, 'a> {
@@ -124,7 +131,13 @@ impl<'g, 'a> Reading<'g, 'a> {
     }
 
     /// Tells an attribute of an event that is known by now, or by and by.
-    fn tell(&mut self, parts: &AttributeParts, object: &ObjectParts, owner: &mut Owner) {
+    fn tell(
+        &mut self,
+        parts: &AttributeParts,
+        object: &ObjectParts,
+        sibling: Sibling<'_>,
+        owner: &mut Owner,
+    ) {
         let event = self.event_of(parts, object, owner);
         let tags = self.harvest.tag_list(parts.tags.split(TAG_END));
         let name = if object.name.is_empty() { &parts.object } else { &object.name };
@@ -133,9 +146,10 @@ impl<'g, 'a> Reading<'g, 'a> {
             value: &parts.value,
             relation: &parts.relation,
             object: name,
-            sibling: object.sibling(&parts.relation),
+            sibling,
+            // MISP takes its type's default, which is true for all that match without opting in.
             to_ids: parts.to_ids.0.unwrap_or(true),
-            deleted: parts.deleted.0.or(object.deleted.0).unwrap_or(false) || object.is_deleted(),
+            deleted: [parts.deleted, object.deleted].iter().any(|flag| flag.0 == Some(true)),
             uuid: Uuid::from_text(&parts.uuid),
             timestamp_secs: u32::try_from(parts.timestamp.0).unwrap_or(0),
             first_seen: &parts.first_seen,
@@ -169,6 +183,12 @@ impl<'g, 'a> Reading<'g, 'a> {
 }
 
 impl AttributeParts {
+    fn text_bytes(&self) -> usize {
+        let what = [&self.kind, &self.value, &self.relation, &self.object, &self.uuid];
+        let rest = [&self.first_seen, &self.last_seen, &self.comment, &self.tags];
+        what.into_iter().chain(rest).map(String::len).sum()
+    }
+
     fn clear(&mut self) {
         let texts = [&mut self.kind, &mut self.value, &mut self.relation, &mut self.object];
         texts.into_iter().for_each(String::clear);
@@ -195,7 +215,7 @@ impl AttributeParts {
                 Key::Timestamp => self.timestamp = map.next_value()?,
                 Key::EventId => self.event_id = map.next_value()?,
                 Key::Object => map.next_value_seed(Named(&mut self.object))?,
-                Key::Tag | Key::Galaxy => read_tags(map, &mut self.tags)?,
+                Key::Tag | Key::Galaxy => map.next_value_seed(Tags(&mut self.tags))?,
                 Key::Event => {
                     let story = self.event.get_or_insert_default();
                     map.next_value_seed(StorySeed(story))?;
@@ -208,6 +228,10 @@ impl AttributeParts {
 }
 
 impl Story {
+    fn text_bytes(&self) -> usize {
+        [&self.uuid, &self.info, &self.org, &self.orgc, &self.tags].map(String::len).iter().sum()
+    }
+
     fn parts<'s>(&'s self, tags: u32) -> EventParts<'s> {
         EventParts {
             uuid: Uuid::from_text(&self.uuid),
@@ -234,37 +258,31 @@ impl Story {
             Key::Timestamp => self.timestamp = map.next_value()?,
             Key::Orgc => map.next_value_seed(Named(&mut self.orgc))?,
             Key::Org => map.next_value_seed(Named(&mut self.org))?,
-            Key::Tag | Key::Galaxy => read_tags(map, &mut self.tags)?,
+            Key::Tag | Key::Galaxy => map.next_value_seed(Tags(&mut self.tags))?,
             _ => return Ok(false),
         }
         Ok(true)
     }
 }
 
-fn read_tags<'de, A: MapAccess<'de>>(map: &mut A, tags: &mut String) -> Result<(), A::Error> {
-    map.next_value_seed(Tags(&mut |tag| {
-        tags.push_str(tag);
-        tags.push(TAG_END);
-    }))
-}
-
-impl ObjectParts {
-    fn sibling(&self, relation: &str) -> Sibling<'_> {
-        if self.name.is_empty() {
-            return Sibling::Unknown;
-        }
-        let find = |relation: &str| self.attributes.iter().find(|a| a.relation == relation);
-        match relation {
-            "ja4-fingerprint" => {
-                find("ja4-type").map_or(Sibling::Silent, |a| Sibling::Ja4Type(&a.value))
-            }
-            "ja3-fingerprint-md5" if find("ja3s-fingerprint-md5").is_some() => Sibling::Ja3s,
-            _ => Sibling::Silent,
-        }
+impl Kept {
+    /// Keeps an attribute; `None` when there is no room for it.
+    fn keep(&mut self, parts: AttributeParts) -> Option<()> {
+        let story = parts.event.as_ref().map_or(0, |story| size_of::<Story>() + story.text_bytes());
+        self.bytes += size_of::<AttributeParts>() + parts.text_bytes() + story;
+        (self.bytes <= JSON_OBJECT_BYTES_MAX).then(|| self.attributes.push(parts))
     }
 
-    fn is_deleted(&self) -> bool {
-        self.deleted.0.unwrap_or(false)
+    /// Returns what the attributes say of a fingerprint among them, for each relation one may have.
+    fn siblings<'k>(&'k self) -> impl Fn(&str) -> Sibling<'k> {
+        let find = |relation: &str| self.attributes.iter().find(|a| a.relation == relation);
+        let ja4_type = find("ja4-type");
+        let has_ja3s = find("ja3s-fingerprint-md5").is_some();
+        move |relation| match relation {
+            "ja4-fingerprint" => ja4_type.map_or(Sibling::Silent, |a| Sibling::Ja4Type(&a.value)),
+            "ja3-fingerprint-md5" if has_ja3s => Sibling::Ja3s,
+            _ => Sibling::Silent,
+        }
     }
 }
 
@@ -330,36 +348,9 @@ impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
     }
 }
 
-/// Makes a visitor lenient: single values are skipped.
-macro_rules! lenient {
-    ($what:literal) => {
-        fn expecting(&self, f: &mut Formatter<'_>) -> Written {
-            f.write_str($what)
-        }
-        fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_unit<E: Error>(self) -> Result<(), E> {
-            Ok(())
-        }
-    };
-}
-
 impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     type Value = ();
-    lenient!("a MISP event or answer");
+    lenient!("a MISP event or answer", text);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let depth = self.depth + 1;
@@ -393,7 +384,7 @@ impl<'de> DeserializeSeed<'de> for StorySeed<'_> {
 
 impl<'de> Visitor<'de> for StorySeed<'_> {
     type Value = ();
-    lenient!("an event");
+    lenient!("an event", text, list);
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Key>()? {
@@ -408,7 +399,7 @@ impl<'de> Visitor<'de> for StorySeed<'_> {
 /// An attribute or a list of them: told at once, or kept until their object is whole.
 enum Attributes<'r, 'g, 'a> {
     Tell(&'r mut Reading<'g, 'a>, &'r mut Owner),
-    Keep(&'r mut u64, &'r mut Vec<AttributeParts>),
+    Keep(&'r mut u64, &'r mut Kept),
 }
 
 impl<'de> DeserializeSeed<'de> for Attributes<'_, '_, '_> {
@@ -420,7 +411,7 @@ impl<'de> DeserializeSeed<'de> for Attributes<'_, '_, '_> {
 
 impl<'de> Visitor<'de> for Attributes<'_, '_, '_> {
     type Value = ();
-    lenient!("attributes");
+    lenient!("attributes", text);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         match self {
@@ -442,7 +433,7 @@ impl<'de> Visitor<'de> for Attributes<'_, '_, '_> {
                 parts.read(&mut map)?;
                 reading.attributes += 1;
                 parts.number = reading.attributes;
-                reading.tell(&parts, &ObjectParts::default(), owner);
+                reading.tell(&parts, &ObjectParts::default(), Sibling::Unknown, owner);
                 reading.spare = parts;
             }
             Self::Keep(number, kept) => {
@@ -450,7 +441,8 @@ impl<'de> Visitor<'de> for Attributes<'_, '_, '_> {
                 parts.read(&mut map)?;
                 *number += 1;
                 parts.number = *number;
-                kept.push(parts);
+                let full = || Error::custom("an object of more than 64 MiB");
+                kept.keep(parts).ok_or_else(full)?;
             }
         }
         Ok(())
@@ -472,7 +464,7 @@ impl<'de> DeserializeSeed<'de> for Objects<'_, '_, '_> {
 
 impl<'de> Visitor<'de> for Objects<'_, '_, '_> {
     type Value = ();
-    lenient!("objects");
+    lenient!("objects", text);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Self { reading, owner } = self;
@@ -481,14 +473,14 @@ impl<'de> Visitor<'de> for Objects<'_, '_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut object = ObjectParts::default();
+        let (mut object, mut kept) = (ObjectParts::default(), Kept::default());
         while let Some(key) = map.next_key::<Key>()? {
             match key {
                 Key::Name => map.next_value_seed(Scalar(&mut object.name))?,
                 Key::Deleted => object.deleted = map.next_value()?,
                 Key::Attribute => {
                     let number = &mut self.reading.attributes;
-                    map.next_value_seed(Attributes::Keep(number, &mut object.attributes))?;
+                    map.next_value_seed(Attributes::Keep(number, &mut kept))?;
                 }
                 Key::Event => {
                     let story = object.event.get_or_insert_default();
@@ -497,8 +489,11 @@ impl<'de> Visitor<'de> for Objects<'_, '_, '_> {
                 _ => skip(&mut map)?,
             }
         }
-        for parts in &object.attributes {
-            self.reading.tell(parts, &object, self.owner);
+        let siblings = kept.siblings();
+        for parts in &kept.attributes {
+            let known = !object.name.is_empty();
+            let sibling = if known { siblings(&parts.relation) } else { Sibling::Unknown };
+            self.reading.tell(parts, &object, sibling, self.owner);
         }
         Ok(())
     }

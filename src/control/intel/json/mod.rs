@@ -5,10 +5,11 @@
 //! Reads:  `{"Event":…}`, a bare event, `{"response":…}` of events, attributes or objects, lists of
 //!         any of these
 //! Yields: attributes, of objects too, with their events and tags
-//! Bounds: the kept fields of one object's attributes; nesting, `DEPTH_MAX`; unknown fields are
-//!         skipped unread
+//! Bounds: `limits::JSON_STRING_BYTES_MAX`, `limits::JSON_OBJECT_BYTES_MAX`,
+//!         `limits::JSON_TAGS_BYTES_MAX`; nesting, `DEPTH_MAX`; unknown fields are skipped unread
 //! Leaves: proposals, sightings, reports, attachments; STIX, which says so
 
+mod bounded;
 mod event;
 mod parts;
 
@@ -20,12 +21,14 @@ use serde::de::DeserializeSeed;
 use crate::control::intel::Fault;
 use crate::control::intel::Format;
 use crate::control::intel::harvest::Gather;
+use crate::control::intel::input::Broken;
 use crate::control::intel::input::Stream;
 use crate::control::intel::input::trimmed;
 use crate::control::intel::json::event::Node;
 use crate::control::intel::json::event::Reading;
 use crate::control::intel::ledger::Spot;
 
+pub use crate::control::intel::json::bounded::StringsBounded;
 pub use crate::control::intel::json::parts::Number;
 
 /// MISP's own JSON.
@@ -49,9 +52,9 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
     let mut reading = Reading::new(gather);
     let mut read = stream.into_read();
     let mut whole = Vec::new();
-    read.by_ref().take(WHOLE_BYTES_MAX as u64).read_to_end(&mut whole)?;
+    let ended = read.by_ref().take(WHOLE_BYTES_MAX as u64).read_to_end(&mut whole);
     let node = Node::top(&mut reading);
-    let outcome = if whole.len() < WHOLE_BYTES_MAX {
+    let outcome = if ended.is_ok() && whole.len() < WHOLE_BYTES_MAX {
         let bytes = whole.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&whole);
         let mut json = serde_json::Deserializer::from_slice(bytes);
         node.deserialize(&mut json).and_then(|()| json.end())
@@ -59,7 +62,9 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
         if whole.starts_with(b"\xef\xbb\xbf") {
             whole.drain(..3);
         }
-        let all = BufReader::with_capacity(1 << 16, whole.as_slice().chain(read));
+        let broken = ended.err().map_or_else(Broken::default, Broken::new);
+        let all = StringsBounded::new(whole.as_slice().chain(broken).chain(read));
+        let all = BufReader::with_capacity(1 << 16, all);
         let mut json = serde_json::Deserializer::from_reader(all);
         node.deserialize(&mut json).and_then(|()| json.end())
     };
@@ -73,5 +78,7 @@ pub fn fault(error: &serde_json::Error) -> Fault {
     let what = text.strip_suffix(&place).unwrap_or(&text);
     let place = (error.line() as u64, error.column() as u64);
     let spot = if place.0 == 0 { Spot::File } else { Spot::Column(place.0, place.1) };
-    Fault { spot, what: format!("broken JSON: {what}") }
+    let is_broken = error.is_syntax() || error.is_eof();
+    let what = if is_broken { format!("broken JSON: {what}") } else { what.to_owned() };
+    Fault { spot, what }
 }

@@ -5,7 +5,7 @@
 //!         it
 //! Reads:  one value
 //! Yields: text, number, flag, names of tags; anything of another shape is skipped
-//! Bounds: the value itself
+//! Bounds: the value itself; tags, `limits::JSON_TAGS_BYTES_MAX`
 //! Leaves: colours, ids and relations of tags
 
 use std::fmt::Formatter;
@@ -20,6 +20,47 @@ use serde::de::IgnoredAny;
 use serde::de::MapAccess;
 use serde::de::SeqAccess;
 use serde::de::Visitor;
+
+use crate::model::limits::JSON_TAGS_BYTES_MAX;
+
+/// Stands after each tag of a list kept as one text; no tag holds it.
+pub(super) const TAG_END: char = '\u{1f}';
+
+/// Makes a visitor lenient: flags and numbers are skipped, and what else is named.
+macro_rules! lenient {
+    ($what:literal $(, $shape:ident)*) => {
+        fn expecting(&self, f: &mut Formatter<'_>) -> Written {
+            f.write_str($what)
+        }
+        fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_unit<E: Error>(self) -> Result<(), E> {
+            Ok(())
+        }
+        $(lenient!(@$shape);)*
+    };
+    (@text) => {
+        fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+            Ok(())
+        }
+    };
+    (@list) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+            skip_seq(seq)
+        }
+    };
+}
+pub(super) use lenient;
 
 /// A number, written as one or as text; 0 for anything else.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,36 +148,18 @@ pub(super) struct Named<'s>(pub &'s mut String);
 impl<'de> DeserializeSeed<'de> for Named<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        self.0.clear();
         json.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Named<'_> {
     type Value = ();
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> Written {
-        f.write_str("an object with a name")
-    }
+    lenient!("an object with a name", list);
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
         self.0.push_str(text);
         Ok(())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
-        skip_seq(seq)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -150,8 +173,20 @@ impl<'de> Visitor<'de> for Named<'_> {
     }
 }
 
-/// Gives the names of tags to `each`: of `Tag` and `EventTag` lists, and of galaxies' clusters.
-pub(super) struct Tags<'s>(pub &'s mut dyn FnMut(&str));
+/// Adds the names of tags to a text, each with [`TAG_END`]: of `Tag` and `EventTag` lists, and of
+/// galaxies' clusters.
+pub(super) struct Tags<'s>(pub &'s mut String);
+
+impl Tags<'_> {
+    fn add<E: Error>(&mut self, tag: &str) -> Result<(), E> {
+        if self.0.len() + tag.len() >= JSON_TAGS_BYTES_MAX {
+            return Err(E::custom("more than 1 MiB of tags"));
+        }
+        self.0.push_str(tag);
+        self.0.push(TAG_END);
+        Ok(())
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Tags<'_> {
     type Value = ();
@@ -162,26 +197,10 @@ impl<'de> DeserializeSeed<'de> for Tags<'_> {
 
 impl<'de> Visitor<'de> for Tags<'_> {
     type Value = ();
+    lenient!("a list of tags or galaxies");
 
-    fn expecting(&self, f: &mut Formatter<'_>) -> Written {
-        f.write_str("a list of tags or galaxies")
-    }
-
-    fn visit_str<E: Error>(self, tag: &str) -> Result<(), E> {
-        (self.0)(tag);
-        Ok(())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_str<E: Error>(mut self, tag: &str) -> Result<(), E> {
+        self.add(tag)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
@@ -189,7 +208,7 @@ impl<'de> Visitor<'de> for Tags<'_> {
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut name = String::new();
         let mut is_galaxy = false;
         while let Some(key) = map.next_key::<Key>()? {
@@ -199,7 +218,7 @@ impl<'de> Visitor<'de> for Tags<'_> {
                     is_galaxy = true;
                     let mut tag = String::new();
                     map.next_value_seed(Scalar(&mut tag))?;
-                    (self.0)(&tag);
+                    self.add(&tag)?;
                 }
                 Key::GalaxyCluster | Key::Tag => {
                     is_galaxy = true;
@@ -208,10 +227,7 @@ impl<'de> Visitor<'de> for Tags<'_> {
                 _ => skip(&mut map)?,
             }
         }
-        if !is_galaxy {
-            (self.0)(&name);
-        }
-        Ok(())
+        if is_galaxy { Ok(()) } else { self.add(&name) }
     }
 }
 
@@ -320,10 +336,9 @@ mod tests {
     #[test]
     fn tags_in_every_nesting() {
         let check = |json: &str, want: &[&str]| {
-            let mut tags = Vec::new();
-            let mut each = |tag: &str| tags.push(tag.to_owned());
-            Tags(&mut each).deserialize(&mut serde_json::Deserializer::from_str(json)).expect(json);
-            assert_eq!(tags, want, "{json}");
+            let mut tags = String::new();
+            Tags(&mut tags).deserialize(&mut serde_json::Deserializer::from_str(json)).expect(json);
+            assert_eq!(tags.split_terminator(TAG_END).collect::<Vec<_>>(), want, "{json}");
         };
         check(r##"[{"name":"tlp:red","colour":"#f00"},{"id":"2","name":"b"}]"##, &["tlp:red", "b"]);
         check(r#"[{"Tag":{"name":"tlp:red"},"id":"1"}]"#, &["tlp:red"]);
@@ -332,7 +347,34 @@ mod tests {
             r#"[{"name":"Threat Actor","GalaxyCluster":[{"value":"x","tag_name":"misp-galaxy:x"}]}]"#,
             &["misp-galaxy:x"],
         );
-        check("null", &[]);
-        check("[]", &[]);
+        for nothing in ["null", "[]", "-1", "1.5", "[-1,1.5,7,true]"] {
+            check(nothing, &[]);
+        }
+    }
+
+    #[test]
+    fn tags_without_end_are_an_error() {
+        let json = format!("[{}\"x\"]", "\"a tag of some bytes\",".repeat(100_000));
+        let tags = &mut String::new();
+        let read = Tags(tags).deserialize(&mut serde_json::Deserializer::from_str(&json));
+        assert!(read.is_err_and(|error| error.to_string().contains("1 MiB of tags")));
+    }
+
+    #[test]
+    fn a_name_of_any_shape_replaces_the_one_before() {
+        for (json, want) in [
+            (r#"{"id":1,"name":"CERN"}"#, "CERN"),
+            (r#"{"name":"a","name":"b"}"#, "b"),
+            ("\"CIRCL\"", "CIRCL"),
+            ("-1", ""),
+            ("1.5", ""),
+            ("null", ""),
+            ("[{}]", ""),
+        ] {
+            let mut name = "before".to_owned();
+            let json_of = &mut serde_json::Deserializer::from_str(json);
+            Named(&mut name).deserialize(json_of).expect(json);
+            assert_eq!(name, want, "{json}");
+        }
     }
 }
