@@ -110,6 +110,7 @@ fn settings() -> WorkerSettings {
         depth: Depth::Match,
         observed: Kinds::ALL,
         flows: FlowSettings {
+            flows_max: 100_000,
             tcp_idle_secs: TCP_IDLE_SECS,
             other_idle_secs: OTHER_IDLE_SECS,
             batch: 64,

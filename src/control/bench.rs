@@ -127,16 +127,19 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
     let depth = arguments.stop_after.depth();
     let started = Instant::now();
     let current = compiled.as_ref().map_or_else(nothing_in_force, |c| c.set.in_force());
-    let outcome = supervisor::replay(Plan {
+    let plan = Plan {
         sources: vec![files],
         seed: HASH_SEED,
         depth,
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth, observed: Kinds::NONE, flows: arguments.input.flows() },
         current: Arc::new(current),
-        context: Context { files: &names },
-        sinks: Sinks { alerts: None, observations: None },
-    })?;
+    };
+    let outcome = supervisor::replay(
+        plan,
+        Context { files: &names, sensor: None },
+        Sinks { alerts: None, observations: None },
+    )?;
     let secs = started.elapsed().as_secs_f64();
     let counters = &outcome.counters;
     let name = arguments.stop_after.to_possible_value();

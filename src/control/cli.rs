@@ -1,11 +1,13 @@
 //! The commands and their exit codes (contract §2).
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use crate::control::bench;
+use crate::control::config::ConfigError;
 use crate::control::explain;
 use crate::control::explain::ExplainArguments;
 use crate::control::explain::ExplainError;
@@ -13,6 +15,8 @@ use crate::control::intel::IntelError;
 use crate::control::observe;
 use crate::control::output;
 use crate::control::replay;
+use crate::control::sensor;
+use crate::pipeline::capture::live::LiveError;
 use crate::report::sink::SinkError;
 
 /// What tapsieve can do.
@@ -25,6 +29,8 @@ pub enum Command {
     /// Look into indicators
     #[command(subcommand)]
     Intel(Intel),
+    /// Capture on interfaces until told to stop, and alert on what indicators name
+    Sensor(sensor::Arguments),
     /// Measure the engine on a capture
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -58,6 +64,7 @@ impl Command {
             Self::Replay(arguments) => replay::run(&arguments),
             Self::Observe(arguments) => observe::run(&arguments),
             Self::Intel(Intel::Explain(arguments)) => explain(&arguments),
+            Self::Sensor(arguments) => sensor::run(&arguments),
             Self::Bench(bench) => bench::run(bench),
         }
         .map(ExitCode::from)
@@ -85,6 +92,20 @@ pub enum Failure {
     /// Metrics that break Prometheus' rules.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// A configuration that is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An interface that cannot be captured.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {listen}: {why}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        why: String,
+    },
     /// Signals that cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(std::io::Error),
@@ -107,7 +128,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             quiet if quiet.is_quiet() => DONE,
-            Self::Usage(_) | Self::Intel(IntelError::NoInput) => USAGE,
+            Self::Usage(_) | Self::Config(_) | Self::Intel(IntelError::NoInput) => USAGE,
             Self::Explain(ExplainError::Intel(IntelError::NoInput)) => USAGE,
             _ => FAILED,
         }

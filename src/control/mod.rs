@@ -1,7 +1,9 @@
 //! Per change: command line, indicator feeds, the threads of a run. Ordinary Rust.
 
 pub mod cli;
+pub mod config;
 pub mod replay;
+pub mod sensor;
 pub mod signals;
 pub mod observe;
 pub mod bench;

@@ -50,16 +50,19 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         kinds => kinds.iter().copied().collect(),
     };
     let stopped = stop_on_signals(&files.stop()).map_err(Failure::Signals)?;
-    let outcome = supervisor::replay(Plan {
+    let plan = Plan {
         sources: vec![files],
         seed: HASH_SEED,
         depth: Depth::Match,
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
         current: Arc::new(nothing_in_force()),
-        context: Context { files: &names },
-        sinks: Sinks { alerts: None, observations: Some(output::sink(Path::new("-"), false)?) },
-    })?;
+    };
+    let outcome = supervisor::replay(
+        plan,
+        Context { files: &names, sensor: None },
+        Sinks { alerts: None, observations: Some(output::sink(Path::new("-"), false)?) },
+    )?;
     output::say_all(outcome.damages());
     if let Some(signal) = stopped.by() {
         output::say(&format!("tapsieve: stopped by {signal}: the rest was not read\n"));

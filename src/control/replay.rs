@@ -22,6 +22,7 @@ use crate::control::supervisor;
 use crate::control::supervisor::HASH_SEED;
 use crate::control::supervisor::Outcome;
 use crate::control::supervisor::Plan;
+use crate::model::limits::FLOWS_MAX;
 use crate::model::limits::OTHER_IDLE_SECS;
 use crate::model::limits::TCP_IDLE_SECS;
 use crate::model::observation::Kinds;
@@ -29,9 +30,11 @@ use crate::pipeline::capture::file::Files;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::FlowSettings;
 use crate::pipeline::worker::WorkerSettings;
+use crate::report::live::SinkStatus;
 use crate::report::metrics::Totals;
 use crate::report::metrics::exposition;
 use crate::report::render::Context;
+use crate::report::reporter::Reported;
 use crate::report::reporter::Sinks;
 use crate::report::sink::Sink;
 use crate::report::summary;
@@ -116,6 +119,7 @@ impl InputArguments {
     /// Returns what workers need to know of flows.
     pub fn flows(&self) -> FlowSettings {
         FlowSettings {
+            flows_max: FLOWS_MAX,
             tcp_idle_secs: self.tcp_idle_secs,
             other_idle_secs: self.other_idle_secs,
             batch: self.batch,
@@ -140,18 +144,21 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let started = Instant::now();
     let stopped = stop_on_signals(&files.stop()).map_err(Failure::Signals)?;
     let observed = if arguments.observations.is_some() { Kinds::ALL } else { Kinds::NONE };
-    let outcome = supervisor::replay(Plan {
+    let plan = Plan {
         sources: vec![files],
         seed: HASH_SEED,
         depth: Depth::Match,
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
         current: Arc::new(compiled.set.in_force()),
-        context: Context { files: &names },
-        sinks,
-    })?;
+    };
+    let outcome = supervisor::replay(plan, Context { files: &names, sensor: None }, sinks)?;
     let secs = [intel_secs, started.elapsed().as_secs_f64()];
     finish(arguments, &compiled, outcome, Ending { secs, metrics, stopped })
+}
+
+fn sink_name(path: &Path) -> &'static str {
+    if path.as_os_str() == "-" { "stdout" } else { "file" }
 }
 
 /// Opens all outputs, none of which is an input or another output.
@@ -182,7 +189,7 @@ struct Ending {
 fn finish(
     arguments: &Arguments,
     compiled: &Compiled,
-    mut outcome: Outcome<Files>,
+    mut outcome: Outcome<Files, Reported>,
     Ending { secs: [intel_secs, packet_secs], metrics, stopped }: Ending,
 ) -> Result<u8, Failure> {
     output::say_all(outcome.damages());
@@ -209,14 +216,18 @@ fn finish(
         let text = exposition(&Totals {
             counters: &outcome.counters,
             alerts: &reported.alerts,
-            alerts_lost: reported.lost,
-            sink: if arguments.alerts.as_os_str() == "-" { "stdout" } else { "file" },
+            sinks: &[SinkStatus {
+                name: sink_name(&arguments.alerts).to_owned(),
+                delivered: reported.alerts.values().sum::<u64>().saturating_sub(reported.lost),
+                lost: reported.lost,
+                ..SinkStatus::default()
+            }],
             indicators: &indicators,
             set_version: compiled.set.version_text(),
             set_bytes: &compiled.set.bytes_by_part(),
             refused: &refused,
-            intel_secs,
-            packet_secs,
+            replay: Some([intel_secs, packet_secs]),
+            live: None,
         });
         out.deliver(&text?)?;
         out.finish()?;

@@ -51,7 +51,7 @@ const BATCHES_PER_WORKER: usize = 4;
 pub const HASH_SEED: u64 = 0x7461_7073_6965_7665;
 
 /// What is to be run.
-pub struct Plan<'a, S> {
+pub struct Plan<S> {
     /// Where frames come from, one capturer each.
     pub sources: Vec<S>,
     /// Seed of the flow hash.
@@ -64,14 +64,10 @@ pub struct Plan<'a, S> {
     pub settings: WorkerSettings,
     /// What is looked for.
     pub current: Arc<Current>,
-    /// What alerts need.
-    pub context: Context<'a>,
-    /// Where lines go.
-    pub sinks: Sinks,
 }
 
-/// What a run did.
-pub struct Outcome<S> {
+/// What a run did; `R` is what its reporter tells at the end.
+pub struct Outcome<S, R> {
     /// The sources, with what they have to tell.
     pub sources: Vec<S>,
     /// Counts of all threads.
@@ -79,10 +75,10 @@ pub struct Outcome<S> {
     /// Bytes of all frames on the wire.
     pub wire_bytes: u64,
     /// What the reporter did.
-    pub reported: Reported,
+    pub reported: R,
 }
 
-impl Outcome<Files> {
+impl<R> Outcome<Files, R> {
     /// Returns what was wrong with the captures.
     pub fn damages(&self) -> &[Damage] {
         self.sources.first().map(Files::damages).unwrap_or_default()
@@ -94,12 +90,17 @@ impl Outcome<Files> {
 /// # Errors
 ///
 /// When a thread cannot be started.
-pub fn replay(plan: Plan<'_, Files>) -> Result<Outcome<Files>, Failure> {
+pub fn replay(
+    plan: Plan<Files>,
+    context: Context<'_>,
+    sinks: Sinks,
+) -> Result<Outcome<Files, Reported>, Failure> {
     let files = plan.sources.first();
     let signals =
         Signals { stop: files.map(Files::stop).unwrap_or_default(), ..Signals::default() };
     if plan.workers == 0 {
-        return Ok(run_inline(plan, &signals));
+        let reporter = Reporter::new(context, sinks, &signals, 1);
+        return Ok(run_inline(plan, reporter));
     }
     let bytes_total = files.and_then(Files::bytes_total);
     let bytes_read = files.map(Files::bytes_read).unwrap_or_default();
@@ -109,28 +110,31 @@ pub fn replay(plan: Plan<'_, Files>) -> Result<Outcome<Files>, Failure> {
             .name("progress".to_owned())
             .spawn_scoped(scope, || progress::draw(&bytes_read, bytes_total, &signals, &ended))
             .map_err(Failure::Thread)?;
-        let done = run(plan, &signals, || ());
+        let reporter = Reporter::new(context, sinks, &signals, plan.workers);
+        let done = run(plan, &signals.stop, |told, spare| reporter.run(told, spare), || ());
         ended.store(true, Ordering::Relaxed);
         bar.thread().unpark();
         done
     })
 }
 
-/// Reads all sources to their end, on threads; `beside` runs on this one meanwhile.
+/// Reads all sources to their end, on threads; `report` is the reporter's loop, `beside` runs on
+/// this thread meanwhile.
 ///
 /// # Errors
 ///
 /// When a thread cannot be started; those that were are stopped.
-pub fn run<S: Source + Send>(
-    plan: Plan<'_, S>,
-    signals: &Signals,
+pub fn run<S: Source + Send, R: Send>(
+    plan: Plan<S>,
+    stop: &AtomicBool,
+    report: impl FnOnce(&Receiver<Told>, &Sender<Batch>) -> R + Send,
     beside: impl FnOnce(),
-) -> Result<Outcome<S>, Failure> {
+) -> Result<Outcome<S, R>, Failure> {
     std::thread::scope(|scope| {
-        let threads = start(scope, plan, signals);
+        let threads = start(scope, plan, report);
         match &threads {
             Ok(_) => beside(),
-            Err(_) => signals.stop.store(true, Ordering::Relaxed),
+            Err(_) => stop.store(true, Ordering::Relaxed),
         }
         threads.map(Threads::join)
     })
@@ -139,11 +143,10 @@ pub fn run<S: Source + Send>(
 /// Both loops and the reporter, turn by turn, on this thread. Not inlined: `make icount` counts
 /// what lies inside it.
 #[inline(never)]
-fn run_inline(plan: Plan<'_, Files>, signals: &Signals) -> Outcome<Files> {
+fn run_inline(plan: Plan<Files>, mut reporter: Reporter<'_>) -> Outcome<Files, Reported> {
     let source = plan.sources.into_iter().next().unwrap_or_else(|| Files::open(&[""; 0], None));
     let mut capturer = Capturer::new(0, source, plan.depth, plan.seed);
     let mut worker = Worker::new(0, 1, plan.settings, plan.current);
-    let mut reporter = Reporter::new(plan.context, plan.sinks, signals, 1);
     let mut block = Block::new(1);
     let mut batch = Batch::default();
     let mut state = State::More;
@@ -162,17 +165,17 @@ fn run_inline(plan: Plan<'_, Files>, signals: &Signals) -> Outcome<Files> {
     outcome(vec![capturer.end()], &[counters], reporter.finish())
 }
 
-struct Threads<'s, S: Source> {
+struct Threads<'s, S: Source, R> {
     capturers: Vec<ScopedJoinHandle<'s, Captured<S>>>,
     workers: Vec<ScopedJoinHandle<'s, Counters>>,
-    reporter: ScopedJoinHandle<'s, Reported>,
+    reporter: ScopedJoinHandle<'s, R>,
 }
 
-fn start<'s, 'a: 's, S: Source + Send + 's>(
+fn start<'s, S: Source + Send + 's, R: Send + 's>(
     scope: &'s Scope<'s, '_>,
-    plan: Plan<'a, S>,
-    signals: &'a Signals,
-) -> Result<Threads<'s, S>, Failure> {
+    plan: Plan<S>,
+    report: impl FnOnce(&Receiver<Told>, &Sender<Batch>) -> R + Send + 's,
+) -> Result<Threads<'s, S, R>, Failure> {
     let (count, sources) = (plan.workers, plan.sources.len());
     let blocks = (2 * count + BLOCKS_SPARE).min(BLOCKS_MAX);
     let (returned, returns): (Vec<_>, Vec<_>) =
@@ -199,8 +202,7 @@ fn start<'s, 'a: 's, S: Source + Send + 's>(
         workers.push(thread(scope, name, move || post.serve(worker))?);
     }
     drop(tell);
-    let reporter = Reporter::new(plan.context, plan.sinks, signals, count);
-    let reporter = thread(scope, "reporter".to_owned(), move || reporter.run(&told, &give))?;
+    let reporter = thread(scope, "reporter".to_owned(), move || report(&told, &give))?;
     let mut capturers = Vec::with_capacity(sources);
     for ((number, source), returns) in (0..).zip(plan.sources).zip(returns) {
         let circuit = Circuit {
@@ -223,8 +225,8 @@ fn thread<'s, T: Send + 's>(
     Builder::new().name(name).spawn_scoped(scope, run).map_err(Failure::Thread)
 }
 
-impl<S: Source> Threads<'_, S> {
-    fn join(self) -> Outcome<S> {
+impl<S: Source, R> Threads<'_, S, R> {
+    fn join(self) -> Outcome<S, R> {
         let captured = self.capturers.into_iter().map(joined).collect();
         let counters: Vec<Counters> = self.workers.into_iter().map(joined).collect();
         outcome(captured, &counters, joined(self.reporter))
@@ -274,11 +276,11 @@ impl Post {
     }
 }
 
-fn outcome<S: Source>(
+fn outcome<S: Source, R>(
     captured: Vec<Captured<S>>,
     workers: &[Counters],
-    reported: Reported,
-) -> Outcome<S> {
+    reported: R,
+) -> Outcome<S, R> {
     let mut counters = Counters::default();
     workers.iter().for_each(|worker| counters.add(worker));
     let mut sources = Vec::with_capacity(captured.len());

@@ -14,6 +14,8 @@ macro_rules! counters {
             $(#[doc = $metric] pub $field: u64,)*
             /// Flows that are open now: a gauge.
             pub flows_active: u64,
+            /// Capture handles whose interface is gone now: a gauge.
+            pub handles_down: u64,
             /// Observations by kind, in the order of `ObservationKind::ALL`.
             pub observations: [u64; ObservationKind::ALL.len()],
             /// Hits by kind of observation, in the same order.
@@ -25,10 +27,21 @@ macro_rules! counters {
             pub fn add(&mut self, other: &Self) {
                 $(self.$field = self.$field.saturating_add(other.$field);)*
                 self.flows_active = self.flows_active.saturating_add(other.flows_active);
+                self.handles_down = self.handles_down.saturating_add(other.handles_down);
                 let pairs = self.observations.iter_mut().zip(&other.observations);
                 pairs.for_each(|(sum, n)| *sum = sum.saturating_add(*n));
                 let pairs = self.hits.iter_mut().zip(&other.hits);
                 pairs.for_each(|(sum, n)| *sum = sum.saturating_add(*n));
+            }
+
+            /// Returns how many frames sources handed over, from files and live.
+            pub fn frames(&self) -> u64 {
+                self.captured_packets.saturating_add(self.live_packets)
+            }
+
+            /// Returns how many bytes of frames sources handed over, from files and live.
+            pub fn frame_bytes(&self) -> u64 {
+                self.captured_bytes.saturating_add(self.live_bytes)
             }
 
             /// Counts an observation.
@@ -77,6 +90,12 @@ counters! {
     // capture: frames a source handed over, and what it left out
     captured_packets = "capture_packets_total" { source = "file" },
     captured_bytes = "capture_bytes_total" { source = "file" },
+    live_packets = "capture_packets_total" { source = "live" },
+    live_bytes = "capture_bytes_total" { source = "live" },
+    kernel_packets = "capture_kernel_packets_total" {},
+    interfaces_lost = "capture_interfaces_lost_total" {},
+    lost_ring = "dropped_packets_total" { stage = "kernel", reason = "ring_full" },
+    lost_interface = "dropped_packets_total" { stage = "interface", reason = "driver" },
     skipped_oversized = "dropped_packets_total" { stage = "capture", reason = "oversized" },
     skipped_filter = "dropped_packets_total" { stage = "capture", reason = "filter" },
     // decode: frames that gave no packet

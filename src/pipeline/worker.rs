@@ -18,7 +18,6 @@ use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
 use crate::model::flow::Side;
-use crate::model::limits::FLOWS_MAX;
 use crate::model::limits::TOLD_CHUNKS_PER_FLOW;
 use crate::model::observation::Kinds;
 use crate::model::observation::Notes;
@@ -80,6 +79,8 @@ pub struct WorkerSettings {
 /// How flows are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowSettings {
+    /// Flows held by all workers together; at the bound the flow that was idle longest goes.
+    pub flows_max: u32,
     /// Seconds after which an established TCP flow without packets is over.
     pub tcp_idle_secs: u32,
     /// Seconds after which any other flow without packets is over.
@@ -116,7 +117,7 @@ struct Desk {
 }
 
 impl Worker {
-    /// Returns the worker of one of `shards` shards; together their tables hold `limits::FLOWS_MAX`
+    /// Returns the worker of one of `shards` shards; together their tables hold `flows_max`
     /// flows.
     /// What they look for is what is in force at each block's edge.
     pub fn new(
@@ -126,8 +127,8 @@ impl Worker {
         current: Arc<Current>,
     ) -> Self {
         let share = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
-        let flows_max = FLOWS_MAX.checked_div(share).unwrap_or(FLOWS_MAX).max(1);
-        let FlowSettings { tcp_idle_secs, other_idle_secs, batch } = settings.flows;
+        let FlowSettings { flows_max, tcp_idle_secs, other_idle_secs, batch } = settings.flows;
+        let flows_max = flows_max.checked_div(share).unwrap_or(flows_max).max(1);
         Self {
             shard,
             table: FlowTable::new(flows_max, tcp_idle_secs, other_idle_secs),

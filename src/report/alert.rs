@@ -266,6 +266,9 @@ pub struct Observer {
     pub vendor: &'static str,
     /// Version of the program.
     pub version: &'static str,
+    /// The sensor's name; not in a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What the Elastic Common Schema has no name for.

@@ -12,6 +12,8 @@ use prometheus::TextEncoder;
 use crate::model::counters::Counters;
 use crate::model::indicator::IndicatorType;
 use crate::model::observation::ObservationKind;
+use crate::report::live::SinkStatus;
+use crate::report::live::Status;
 
 /// Everything that a run can tell.
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +22,8 @@ pub struct Totals<'a> {
     pub counters: &'a Counters,
     /// Alerts by indicator type.
     pub alerts: &'a BTreeMap<&'static str, u64>,
-    /// Alerts that no sink took.
-    pub alerts_lost: u64,
-    /// Name of the sink of alerts.
-    pub sink: &'static str,
+    /// How the sinks fare.
+    pub sinks: &'a [SinkStatus],
     /// Indicators by type.
     pub indicators: &'a BTreeMap<&'static str, u64>,
     /// Version of the indicator set.
@@ -32,10 +32,28 @@ pub struct Totals<'a> {
     pub set_bytes: &'a [(&'static str, u64)],
     /// Attributes that were left out, by reason.
     pub refused: &'a BTreeMap<String, u64>,
-    /// Seconds that compiling the indicators took.
-    pub intel_secs: f64,
-    /// Seconds from the first packet read to the last alert written.
-    pub packet_secs: f64,
+    /// Of a replay: seconds that compiling the indicators took, and seconds from the first packet
+    /// read to the last alert written.
+    pub replay: Option<[f64; 2]>,
+    /// Of a sensor: what only it has.
+    pub live: Option<Live<'a>>,
+}
+
+/// What only a sensor has to tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Live<'a> {
+    /// Counts by source and worker, and latencies.
+    pub status: &'a Status,
+    /// How many sets were in force before.
+    pub generation: u64,
+    /// Seconds since 1970 at which the set was put in force.
+    pub loaded_secs: f64,
+    /// New sets that were refused, by reason.
+    pub sets_refused: &'a BTreeMap<&'static str, u64>,
+    /// Seconds since the last frame.
+    pub silence_secs: f64,
+    /// Nothing keeps it from its work.
+    pub is_ready: bool,
 }
 
 /// Returns the exposition text.
@@ -51,10 +69,15 @@ pub fn exposition(totals: &Totals<'_>) -> Result<Vec<u8>, prometheus::Error> {
     let one = |value: f64| [(vec![], value)];
     let active = one(totals.counters.flows_active as f64);
     page.gauge("flows_active", "Flows open at the end.", &[], active)?;
-    let help = "Seconds that compiling the indicators took.";
-    page.gauge("replay_intel_seconds", help, &[], one(totals.intel_secs))?;
-    let help = "Seconds from the first packet read to the last alert written.";
-    page.gauge("replay_packet_seconds", help, &[], one(totals.packet_secs))?;
+    if let Some([intel_secs, packet_secs]) = totals.replay {
+        let help = "Seconds that compiling the indicators took.";
+        page.gauge("replay_intel_seconds", help, &[], one(intel_secs))?;
+        let help = "Seconds from the first packet read to the last alert written.";
+        page.gauge("replay_packet_seconds", help, &[], one(packet_secs))?;
+    }
+    if let Some(live) = &totals.live {
+        page.live(live)?;
+    }
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     Ok(text)
@@ -84,10 +107,34 @@ impl Page<'_> {
         self.counter("hits_total", "Values that an indicator names.", &["kind"], hits)?;
         let alerts = by_type(totals.alerts);
         self.counter("alerts_total", "Alerts.", &["kind"], alerts)?;
-        let sent = totals.alerts.values().sum::<u64>().saturating_sub(totals.alerts_lost);
-        let outcomes = [("delivered", sent), ("lost", totals.alerts_lost)];
-        let outcomes = outcomes.map(|(outcome, n)| (vec![totals.sink, outcome], n));
+        let outcomes = totals.sinks.iter().flat_map(|sink| {
+            let outcomes = [("delivered", sink.delivered), ("lost", sink.lost)];
+            outcomes.map(|(outcome, n)| (vec![sink.name.as_str(), outcome], n))
+        });
         self.counter("sink_alerts_total", "Alerts by sink.", &["sink", "outcome"], outcomes)
+    }
+
+    fn live(&self, live: &Live<'_>) -> Result<(), prometheus::Error> {
+        let one = |value: f64| [(vec![], value)];
+        let help = "How many sets were in force before.";
+        self.gauge("indicator_set_generation", help, &[], one(live.generation as f64))?;
+        let help = "When the set was put in force.";
+        let loaded = one(live.loaded_secs);
+        self.gauge("indicator_set_loaded_timestamp_seconds", help, &[], loaded)?;
+        let refused = live.sets_refused.iter().map(|(reason, n)| (vec![*reason], *n));
+        let help = "New sets that were refused; the last good one stayed.";
+        self.counter("indicator_sets_refused_total", help, &["reason"], refused)?;
+        let help = "Seconds since the last frame.";
+        self.gauge("capture_silence_seconds", help, &[], one(live.silence_secs))?;
+        let down = live.status.counters().handles_down;
+        let help = "Capture handles that have lost their interface.";
+        self.gauge("capture_handles_down", help, &[], one(down as f64))?;
+        let waiting = live.status.sinks.iter().map(|s| (vec![s.name.as_str()], s.waiting as f64));
+        let help = "Alerts that wait for a sink to take them.";
+        self.gauge("sink_alerts_waiting", help, &["sink"], waiting)?;
+        let help = "1 where nothing keeps the sensor from its work.";
+        self.gauge("ready", help, &[], one(f64::from(u8::from(live.is_ready))))?;
+        self.registry.register(Box::new(live.status.latency.0.clone()))
     }
 
     fn set(&self, totals: &Totals<'_>) -> Result<(), prometheus::Error> {
@@ -144,6 +191,8 @@ fn help(metric: &str) -> &'static str {
     match metric {
         "capture_packets_total" => "Frames that a source handed over.",
         "capture_bytes_total" => "Bytes of these frames, as captured.",
+        "capture_kernel_packets_total" => "Packets that the kernel saw for live sources.",
+        "capture_interfaces_lost_total" => "How often an interface was gone.",
         "dropped_packets_total" => "Frames left out, by stage and reason.",
         "decode_failures_total" => "Frames that gave no packet, by layer and reason.",
         "flow_packets_total" => "Packets that belong to a flow.",

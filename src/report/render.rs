@@ -23,8 +23,10 @@ use crate::report::observation::flow_value;
 
 /// What an alert needs beside its hit.
 pub struct Context<'a> {
-    /// Names of the inputs, in the order of their index.
+    /// Names of the inputs, in the order of their index; empty for live sources.
     pub files: &'a [String],
+    /// The sensor's name; `None` in a replay, whose alerts depend on nothing but its input.
+    pub sensor: Option<&'a str>,
 }
 
 /// Returns the alert of a hit; `None` when the hit is of another set.
@@ -42,6 +44,7 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
     values.extend(batch.related(hit).map(|(kind, bytes)| (kind, text(bytes))));
     let first = sources.first();
     let file = context.files.get(usize::try_from(hit.frame.file()).ok()?);
+    let is_live = context.sensor.is_some();
     Some(Alert {
         timestamp: rfc3339(hit.time),
         ecs: Ecs { version: ECS_VERSION },
@@ -60,6 +63,7 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
             kind: "sensor",
             vendor: "tapsieve",
             version: env!("CARGO_PKG_VERSION"),
+            name: context.sensor.map(str::to_owned),
         },
         tags: tags(&sources),
         tapsieve: Own {
@@ -72,7 +76,7 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
                 value,
                 side: hit.side.name(),
                 file: file.cloned(),
-                packet: Some(hit.frame.number()),
+                packet: (!is_live).then(|| hit.frame.number()),
             },
             grade: hit.found.grade.name(),
             set: Set { version: catalog.version().to_owned() },

@@ -37,12 +37,12 @@ pub fn table(run: &Run<'_>) -> String {
     let counters = run.counters;
     let mut out = String::new();
     let secs = run.packet_secs.max(1e-9);
-    let mpps = counters.captured_packets as f64 / secs / 1e6;
-    let gbits = counters.captured_bytes as f64 * 8.0 / secs / 1e9;
-    line(&mut out, "packets", &grouped(counters.captured_packets));
+    let mpps = counters.frames() as f64 / secs / 1e6;
+    let gbits = counters.frame_bytes() as f64 * 8.0 / secs / 1e9;
+    line(&mut out, "packets", &grouped(counters.frames()));
     let bytes = format!(
         "{} captured, {} on the wire",
-        grouped(counters.captured_bytes),
+        grouped(counters.frame_bytes()),
         grouped(run.wire_bytes)
     );
     line(&mut out, "bytes", &bytes);
@@ -137,6 +137,8 @@ fn loss_name(row: &Row) -> &'static str {
         ("inputs_damaged_total", _) => "inputs of indicators damaged",
         ("dissected_datagrams_total", [(_, "truncated")]) => "DNS messages cut",
         ("dissected_datagrams_total", _) => "DNS messages malformed",
+        ("dropped_packets_total", [(_, "kernel"), _]) => "packets dropped by the kernel",
+        ("dropped_packets_total", [(_, "interface"), _]) => "packets dropped by the interface",
         ("dropped_packets_total", _) => "oversized frames",
         ("decode_failures_total", [(_, "link"), (_, "truncated")]) => "link headers cut",
         ("decode_failures_total", [(_, "link"), _]) => "link layers not read",
@@ -159,11 +161,10 @@ fn accounts(counters: &Counters) -> String {
     let left_out: u64 =
         counters.rows().iter().filter(|row| row.metric == "decode_failures_total").map(value).sum();
     let known = counters.packets + left_out;
-    let balance =
-        if known == counters.captured_packets { "every frame" } else { "NOT every frame" };
+    let balance = if known == counters.frames() { "every frame" } else { "NOT every frame" };
     format!(
         "{balance}: {} in = {} in flows + {} without a packet",
-        grouped(counters.captured_packets),
+        grouped(counters.frames()),
         grouped(counters.packets),
         grouped(left_out)
     )

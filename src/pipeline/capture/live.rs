@@ -3,7 +3,8 @@
 //! Spec:   packet(7): `PACKET_MMAP` version 3, `PACKET_FANOUT`; pcap(3PCAP)
 //! Reads:  one interface, by one or several handles that share its flows
 //! Yields: frames with the kernel's time, VLAN tags put back by libpcap
-//! Bounds: the ring (`ring_mebibytes`), `snap_bytes`; what the ring has no room for the kernel counts
+//! Bounds: the ring (`ring_mebibytes`), `snap_bytes`; what the ring has no room for the kernel
+//!         counts
 //! Leaves: hardware time stamps
 #![allow(clippy::disallowed_methods, reason = "a live source is where time enters")]
 
@@ -284,6 +285,7 @@ impl Source for Live {
         count(&mut self.counters.live_packets, u64::from(narrow(block.frames.len())));
         count(&mut self.counters.live_bytes, bytes);
         block.last = FrameId::new(self.source, self.number);
+        self.counters.handles_down = u64::from(self.capture.is_none());
         if state == State::Ended || (self.capture.is_some() && self.looked.elapsed() >= LOOK_EVERY)
         {
             self.look();

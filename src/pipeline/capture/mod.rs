@@ -12,8 +12,10 @@ pub mod fuzz;
 
 mod compressed;
 mod gauge;
+pub mod live;
 mod listing;
 mod order;
+mod packet_socket;
 mod patient;
 mod pcap;
 mod pcapng;

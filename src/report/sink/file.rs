@@ -69,12 +69,7 @@ impl FileSink {
     ///
     /// `Broken` when it cannot be opened or read, or when its last line is no alert.
     pub fn append(path: &Path) -> Result<(Self, u64), SinkError> {
-        let open = || -> io::Result<(File, u64)> {
-            let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-            let cut = mend(&mut file)?;
-            Ok((file, cut))
-        };
-        let (file, cut) = open().map_err(|source| broken(path, source))?;
+        let (file, cut) = open_for_append(path).map_err(|source| broken(path, source))?;
         Ok((Self { path: path.to_owned(), out: Out::Direct(file) }, cut))
     }
 }
@@ -140,6 +135,13 @@ impl Drop for Part {
         // after `keep` it is not there any more
         let _why = fs::remove_file(&self.path);
     }
+}
+
+/// Opens a file of alerts to append to, mended; returns how many bytes were cut.
+pub(super) fn open_for_append(path: &Path) -> io::Result<(File, u64)> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let cut = mend(&mut file)?;
+    Ok((file, cut))
 }
 
 /// Ends a last line that is whole, cuts one that is not; returns how many bytes were cut.

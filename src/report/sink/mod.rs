@@ -1,6 +1,7 @@
 //! Where alert lines go: one file per sink.
 
 pub mod file;
+pub mod rolling;
 pub mod stdout;
 
 use std::io;

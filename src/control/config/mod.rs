@@ -1,0 +1,393 @@
+//! The sensor's configuration: one TOML file (contract §6); all that is wrong with it is told at
+//! once.
+
+mod reader;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+
+use crate::control::config::reader::Problem;
+use crate::control::config::reader::Problems;
+use crate::control::config::reader::Section;
+use crate::control::intel::IntelOptions;
+use crate::model::indicator::IndicatorType;
+use crate::model::limits::FLOWS_MAX;
+use crate::model::limits::OTHER_IDLE_SECS;
+use crate::model::limits::TCP_IDLE_SECS;
+use crate::model::policy::Policy;
+use crate::pipeline::capture::live::LiveSettings;
+
+/// Idle limits at most: a week.
+const IDLE_SECS_MAX: u32 = 7 * 86_400;
+
+/// Flows at most, whatever the memory: 128 bytes each, and what they tell.
+const FLOWS_CONFIGURED_MAX: u32 = 64_000_000;
+
+/// What the sensor is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The sensor's name in alerts.
+    pub name: String,
+    /// Interfaces.
+    pub captures: Vec<LiveSettings>,
+    /// Matcher threads; 0: one for each core that capture leaves.
+    pub workers: u32,
+    /// Flows held by all workers together.
+    pub flows_max: u32,
+    /// Seconds after which an established TCP flow without packets is over.
+    pub tcp_idle_secs: u32,
+    /// Seconds after which any other flow without packets is over.
+    pub other_idle_secs: u32,
+    /// Where indicators come from.
+    pub intel: Vec<PathBuf>,
+    /// How indicators are read.
+    pub indicators: Indicators,
+    /// Where alerts go.
+    pub sinks: Vec<SinkConfig>,
+    /// Where metrics and health are served; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
+/// How indicators are read, and which sets are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Indicators {
+    /// Types to match that are off by default.
+    pub opt_in: Vec<IndicatorType>,
+    /// Takes addresses of special purpose (RFC 6890).
+    pub allow_special: bool,
+    /// Takes attributes whose `to_ids` is false.
+    pub include_non_ids: bool,
+    /// Looks for the hosts of URLs in server names of TLS.
+    pub tls_url_hosts: bool,
+    /// A new set with fewer than this share of the indicators in force is refused, in percent.
+    pub shrink_percent_min: u32,
+    /// Seconds between two looks at whether the files have changed; 0: only at SIGHUP.
+    pub watch_secs: u32,
+}
+
+/// Where alerts go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkConfig {
+    /// Standard output.
+    Stdout,
+    /// A file that is appended to.
+    File {
+        /// Its name.
+        path: PathBuf,
+        /// Size after which another is begun, in MiB; 0: never.
+        rotate_mebibytes: u32,
+        /// Age after which another is begun, in hours; 0: never.
+        rotate_hours: u32,
+        /// Old ones that are kept.
+        keep: u32,
+    },
+}
+
+/// A file that is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What is wrong with it, in the order of its lines.
+    #[error("{}", listed(path, problems))]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// At least one.
+        problems: Vec<Problem>,
+    },
+}
+
+fn listed(path: &Path, problems: &[Problem]) -> String {
+    let line = |problem: &Problem| format!("{}:{problem}", path.display());
+    problems.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or anything in it is wrong.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text)
+            .map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let mut problems = Problems::of(text);
+        for error in &errors {
+            let at = error.span().map_or(0, |span| span.start);
+            problems.note(at, error.message().lines().collect::<Vec<_>>().join(": "));
+        }
+        let config = if errors.is_empty() {
+            Some(whole(Section::new("", 0, table.get_ref(), &mut problems)))
+        } else {
+            None
+        };
+        let found = problems.sorted();
+        config.filter(|_| found.is_empty()).ok_or(found)
+    }
+
+    /// Returns how indicators are read.
+    pub fn intel_options(&self) -> IntelOptions {
+        let Indicators { opt_in, allow_special, include_non_ids, tls_url_hosts, .. } =
+            self.indicators.clone();
+        IntelOptions { policy: Policy { allow_special, tls_url_hosts, opt_in }, include_non_ids }
+    }
+}
+
+fn whole(mut all: Section<'_, '_>) -> Config {
+    let name = all.table("sensor", sensor).flatten();
+    let captures = all.tables("capture", capture);
+    if captures.is_empty() {
+        all.note_at(0, "no [[capture]]: name an interface to capture on");
+    }
+    let workers = all.table("workers", workers);
+    let flows = all.table("flows", flows);
+    let [flows_max, tcp_idle_secs, other_idle_secs] =
+        flows.unwrap_or([FLOWS_MAX, TCP_IDLE_SECS, OTHER_IDLE_SECS]);
+    let intel = all.tables("intel", intel);
+    if intel.is_empty() {
+        all.note_at(0, "no [[intel]]: name a feed, or there is nothing to look for");
+    }
+    let indicators = all.table("indicators", indicators).unwrap_or_default();
+    let sinks = all.tables("sink", sink).into_iter().flatten().collect::<Vec<_>>();
+    let listen = all.table("http", http).unwrap_or_else(default_listen);
+    all.end();
+    Config {
+        name: name.unwrap_or_else(host_name),
+        captures,
+        workers: workers.unwrap_or(0),
+        flows_max,
+        tcp_idle_secs,
+        other_idle_secs,
+        intel,
+        indicators,
+        sinks: if sinks.is_empty() { vec![SinkConfig::Stdout] } else { sinks },
+        listen,
+    }
+}
+
+fn sensor(mut section: Section<'_, '_>) -> Option<String> {
+    let name = section.optional_text("name");
+    section.end();
+    name
+}
+
+fn capture(mut section: Section<'_, '_>) -> LiveSettings {
+    let settings = LiveSettings {
+        interface: section.required_text("interface"),
+        threads: u16::try_from(section.number("threads", 1, 1..=64)).unwrap_or(1),
+        ring_mebibytes: section.number("ring_mebibytes", 64, 1..=2_047),
+        snap_bytes: section.number("snap_bytes", 65_535, 64..=262_144),
+        filter: section.text("filter", ""),
+        promiscuous: section.flag("promiscuous", true),
+    };
+    let backend = section.text("backend", "pcap");
+    if backend != "pcap" {
+        section.note("backend", format!("`{backend}` is none: \"pcap\" is the one there is"));
+    }
+    section.end();
+    settings
+}
+
+fn workers(mut section: Section<'_, '_>) -> u32 {
+    let count = section.number("count", 0, 0..=128);
+    section.end();
+    count
+}
+
+fn flows(mut section: Section<'_, '_>) -> [u32; 3] {
+    let flows = [
+        section.number("flows_max", FLOWS_MAX, 1_000..=FLOWS_CONFIGURED_MAX),
+        section.number("tcp_idle_secs", TCP_IDLE_SECS, 1..=IDLE_SECS_MAX),
+        section.number("other_idle_secs", OTHER_IDLE_SECS, 1..=IDLE_SECS_MAX),
+    ];
+    section.end();
+    flows
+}
+
+fn intel(mut section: Section<'_, '_>) -> PathBuf {
+    let path = PathBuf::from(section.required_text("path"));
+    section.end();
+    path
+}
+
+fn indicators(mut section: Section<'_, '_>) -> Indicators {
+    let default = Indicators::default();
+    let mut opt_in = Vec::new();
+    for (at, name) in section.texts("opt_in") {
+        match IndicatorType::from_name(&name).filter(|ty| ty.is_opt_in()) {
+            Some(ty) => opt_in.push(ty),
+            None => section.note_at(at, format!("opt_in: `{name}` is no type that is off")),
+        }
+    }
+    let indicators = Indicators {
+        opt_in,
+        allow_special: section.flag("allow_special", default.allow_special),
+        include_non_ids: section.flag("include_non_ids", default.include_non_ids),
+        tls_url_hosts: section.flag("tls_url_hosts", default.tls_url_hosts),
+        shrink_percent_min: section.number(
+            "shrink_percent_min",
+            default.shrink_percent_min,
+            0..=100,
+        ),
+        watch_secs: section.number("watch_secs", default.watch_secs, 0..=86_400),
+    };
+    section.end();
+    indicators
+}
+
+fn sink(mut section: Section<'_, '_>) -> Option<SinkConfig> {
+    let sink = match section.required_text("type").as_str() {
+        "stdout" => Some(SinkConfig::Stdout),
+        "file" => Some(SinkConfig::File {
+            path: PathBuf::from(section.required_text("path")),
+            rotate_mebibytes: section.number("rotate_mebibytes", 100, 0..=1_000_000),
+            rotate_hours: section.number("rotate_hours", 24, 0..=8_760),
+            keep: section.number("keep", 30, 1..=10_000),
+        }),
+        "" => None,
+        other => {
+            section.note("type", format!("`{other}` is none: \"file\" and \"stdout\" are"));
+            return None;
+        }
+    };
+    section.end();
+    sink
+}
+
+fn http(mut section: Section<'_, '_>) -> Option<SocketAddr> {
+    let Some(text) = section.optional_text("listen") else {
+        section.end();
+        return default_listen();
+    };
+    let listen = text.parse().ok();
+    if listen.is_none() && !text.is_empty() {
+        section.note("listen", "an address with a port is wanted, as \"127.0.0.1:9464\"");
+    }
+    section.end();
+    listen
+}
+
+fn default_listen() -> Option<SocketAddr> {
+    Some(SocketAddr::from(([127, 0, 0, 1], 9464)))
+}
+
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "sensor".to_owned())
+}
+
+impl Default for Indicators {
+    fn default() -> Self {
+        Self {
+            opt_in: Vec::new(),
+            allow_special: false,
+            include_non_ids: false,
+            tls_url_hosts: false,
+            shrink_percent_min: 50,
+            watch_secs: 60,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "[[capture]]\ninterface = \"eth1\"\n[[intel]]\npath = \"/feed\"\n";
+
+    /// A text, then its problems as "line:column: what".
+    fn check(text: &str, problems: &[&str]) {
+        let found = Config::parse(text).err().unwrap_or_default();
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, problems, "{text}");
+    }
+
+    #[test]
+    fn the_least_is_an_interface_and_a_feed() {
+        let config = Config::parse(LEAST).expect("enough");
+        assert_eq!(config.captures[0].interface, "eth1");
+        assert_eq!(config.captures[0].ring_mebibytes, 64);
+        assert_eq!(config.sinks, [SinkConfig::Stdout]);
+        assert_eq!(config.listen, default_listen());
+        check(
+            "",
+            &[
+                "1:1: no [[capture]]: name an interface to capture on",
+                "1:1: no [[intel]]: name a feed, or there is nothing to look for",
+            ],
+        );
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_with_their_places() {
+        let text = format!(
+            "{LEAST}[[capture]]\ninterfce = \"x\"\nthreads = 0\nring_mebibytes = \"64\"\n\
+             [flows]\nflows_max = 10\n[sink]\ntype = \"file\"\n[zebra]\n"
+        );
+        check(
+            &text,
+            &[
+                "5:1: [capture] needs `interface`",
+                "6:1: unknown key `interfce` in capture: did you mean `interface`?",
+                "7:11: threads: a whole number from 1 to 64 is wanted, not this integer",
+                "8:18: ring_mebibytes: a whole number from 1 to 2047 is wanted, not this string",
+                "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not this integer",
+                "11:1: sink: tables: [[sink]] is wanted, not this table",
+                "13:2: unknown key `zebra`: known are sensor, capture, workers, flows, intel, \
+                 indicators, sink, http",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_has_its_line() {
+        let found = Config::parse("[sensor\nname = \"x\"\n").expect_err("no TOML");
+        assert_eq!((found[0].line, found[0].column), (1, 8), "{found:?}");
+    }
+
+    #[test]
+    fn everything_that_can_be_set_is_set() {
+        let text = format!(
+            "{LEAST}[sensor]\nname = \"tap-1\"\n[workers]\ncount = 3\n[flows]\nflows_max = 5_000\n\
+             tcp_idle_secs = 60\nother_idle_secs = 5\n[indicators]\nopt_in = [\"user-agent\"]\n\
+             shrink_percent_min = 10\n[[sink]]\ntype = \"file\"\npath = \"/a\"\nkeep = 2\n\
+             [http]\nlisten = \"\"\n"
+        );
+        let config = Config::parse(&text).expect("sound");
+        assert_eq!((config.name.as_str(), config.workers, config.listen), ("tap-1", 3, None));
+        assert_eq!(
+            (config.flows_max, config.tcp_idle_secs, config.other_idle_secs),
+            (5_000, 60, 5)
+        );
+        assert_eq!(config.indicators.opt_in, [IndicatorType::UserAgent]);
+        assert_eq!(config.indicators.shrink_percent_min, 10);
+        let sink = SinkConfig::File {
+            path: PathBuf::from("/a"),
+            rotate_mebibytes: 100,
+            rotate_hours: 24,
+            keep: 2,
+        };
+        assert_eq!(config.sinks, [sink]);
+    }
+}

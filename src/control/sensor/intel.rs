@@ -1,0 +1,145 @@
+//! The indicators of a sensor: compiled again when asked, or when their files have changed, and
+//! put in force whole; the last good set stays where a new one is no good.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::TryRecvError;
+use std::sync::mpsc::channel;
+use std::thread::Builder;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use crate::control::config::Config;
+use crate::control::intel::IntelError;
+use crate::control::intel::IntelOptions;
+use crate::control::intel::compile::Compiled;
+use crate::control::intel::compile::compile;
+use crate::control::intel::input;
+use crate::control::output;
+use crate::control::sensor::health::Health;
+use crate::pipeline::matcher::current::Current;
+
+/// Sizes and times of all files of the inputs.
+type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+/// What watches and replaces the set in force.
+pub(super) struct Intel {
+    inputs: Vec<PathBuf>,
+    options: IntelOptions,
+    shrink_percent_min: u64,
+    watch: Option<Duration>,
+    current: Arc<Current>,
+    health: Arc<Health>,
+    seen: Look,
+    looked: Instant,
+    /// A set that is being compiled.
+    coming: Option<Receiver<Result<Compiled, IntelError>>>,
+    /// Asked for while one was being compiled.
+    again: Option<&'static str>,
+}
+
+impl Intel {
+    pub(super) fn new(config: &Config, current: Arc<Current>, health: Arc<Health>) -> Self {
+        let watch_secs = u64::from(config.indicators.watch_secs);
+        Self {
+            inputs: config.intel.clone(),
+            options: config.intel_options(),
+            shrink_percent_min: u64::from(config.indicators.shrink_percent_min),
+            watch: (watch_secs > 0).then(|| Duration::from_secs(watch_secs)),
+            current,
+            health,
+            seen: look(&config.intel),
+            looked: Instant::now(),
+            coming: None,
+            again: None,
+        }
+    }
+
+    /// Begins to compile the inputs anew; one at a time.
+    pub(super) fn reload(&mut self, why: &'static str) {
+        if self.coming.is_some() {
+            self.again = Some(why);
+            return;
+        }
+        output::say(&format!("tapsieve: reading the indicators again: {why}\n"));
+        self.seen = look(&self.inputs);
+        self.looked = Instant::now();
+        let (tell, told) = channel();
+        let (inputs, options) = (self.inputs.clone(), self.options.clone());
+        let compiling = Builder::new().name("intel".to_owned()).spawn(move || {
+            // the sensor may have ended meanwhile
+            let _gone = tell.send(compile(&inputs, &options));
+        });
+        match compiling {
+            Ok(_detached) => self.coming = Some(told),
+            Err(error) => self.refuse("thread", &format!("cannot start a thread: {error}")),
+        }
+    }
+
+    /// Puts a set in force that has been compiled; looks whether the files have changed.
+    pub(super) fn look(&mut self) {
+        if let Some(coming) = &self.coming {
+            let came = match coming.try_recv() {
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => None,
+                Ok(compiled) => Some(compiled),
+            };
+            self.coming = None;
+            match came {
+                Some(Ok(compiled)) => self.take(&compiled),
+                Some(Err(error)) => self.refuse("unusable", &error.to_string()),
+                None => self.refuse("thread", "compiling ended early"),
+            }
+            if let Some(why) = self.again.take() {
+                self.reload(why);
+            }
+            return;
+        }
+        if self.watch.is_some_and(|watch| self.looked.elapsed() >= watch) {
+            self.looked = Instant::now();
+            if look(&self.inputs) != self.seen {
+                self.reload("the files have changed");
+            }
+        }
+    }
+
+    fn take(&self, compiled: &Compiled) {
+        output::say_all(&compiled.damages);
+        let (new, old) = (compiled.set.catalog.len() as u64, self.health.indicators());
+        if new * 100 < old * self.shrink_percent_min {
+            let what = format!(
+                "the new set has {new} indicators, the one in force {old}: fewer than \
+                 {} percent are not believed",
+                self.shrink_percent_min
+            );
+            return self.refuse("implausible", &what);
+        }
+        let index = Arc::clone(&compiled.set.index);
+        let before = self.current.swap(index, Arc::clone(&compiled.set) as _);
+        self.health.set_in_force(compiled, before.generation.saturating_add(1));
+        output::say(&format!(
+            "tapsieve: {new} indicators in force, version {}\n",
+            compiled.set.version_text()
+        ));
+        // the old set is freed here, or by whoever reads it last
+        drop(before);
+    }
+
+    fn refuse(&self, reason: &'static str, what: &str) {
+        self.health.set_refused(reason);
+        output::say(&format!("tapsieve: the last good set stays in force: {what}\n"));
+    }
+}
+
+fn look(inputs: &[PathBuf]) -> Look {
+    let files = input::Plan::new(inputs).files.into_iter().map(|file| file.path);
+    let manifests = inputs.iter().map(|folder| folder.join("manifest.json"));
+    let about = |path: PathBuf| {
+        let about = std::fs::metadata(&path).ok()?;
+        Some((path, (about.len(), about.modified().ok())))
+    };
+    files.chain(manifests).filter_map(about).collect()
+}

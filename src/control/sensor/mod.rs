@@ -1,0 +1,241 @@
+//! `tapsieve sensor`: the live daemon. Captures until told to stop, takes new indicators without a
+//! pause, and tells how it fares.
+
+mod health;
+mod http;
+mod intel;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread::Builder;
+use std::time::Duration;
+use std::time::Instant;
+
+use clap::Args;
+use signal_hook::consts::SIGHUP;
+use signal_hook::consts::SIGINT;
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
+
+use crate::control::cli::DONE;
+use crate::control::cli::Failure;
+use crate::control::config::Config;
+use crate::control::config::SinkConfig;
+use crate::control::intel::compile::Compiled;
+use crate::control::intel::compile::compile;
+use crate::control::output;
+use crate::control::sensor::health::Health;
+use crate::control::sensor::intel::Intel;
+use crate::control::supervisor;
+use crate::control::supervisor::Plan;
+use crate::model::observation::Kinds;
+use crate::pipeline::capture::live::Live;
+use crate::pipeline::capturer::Depth;
+use crate::pipeline::worker::FlowSettings;
+use crate::pipeline::worker::WorkerSettings;
+use crate::report::live::LiveReporter;
+use crate::report::live::Named;
+use crate::report::live::Status;
+use crate::report::render::Context;
+use crate::report::sink::rolling::Rolling;
+use crate::report::sink::rolling::Rotation;
+use crate::report::sink::stdout::Stdout;
+use crate::report::summary;
+use crate::report::summary::Run;
+
+/// How often the control thread looks at signals and files.
+const TURN: Duration = Duration::from_millis(100);
+
+/// Packets that a worker looks up together.
+const BATCH: u32 = 64;
+
+/// What can be said to `sensor`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// The configuration, TOML
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Only tell what is wrong with the configuration
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+///
+/// When the configuration is wrong, no indicator is usable, or an interface or sink cannot be
+/// opened.
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let config = Config::read(&arguments.config)?;
+    if arguments.check {
+        return Ok(DONE);
+    }
+    let started = Instant::now();
+    let first = compile(&config.intel, &config.intel_options())?;
+    output::say_all(&first.damages);
+    let intel_secs = started.elapsed().as_secs_f64();
+    // from here on a signal ends it in order
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(Failure::Signals)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let sinks = sinks(&config)?;
+    let sources = sources(&config, &stop)?;
+    let handles = sources.len();
+    let current = Arc::new(first.set.in_force());
+    let status = Mutex::new(Status::default());
+    let health = Arc::new(Health::new(&first));
+    let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
+    let reporter =
+        LiveReporter::new(Context { files: &[], sensor: Some(&config.name) }, sinks, &status);
+    let plan = Plan {
+        sources,
+        seed: seed(),
+        depth: Depth::Match,
+        workers: workers(&config, handles),
+        settings: WorkerSettings {
+            depth: Depth::Match,
+            observed: Kinds::NONE,
+            flows: flows(&config),
+        },
+        current,
+    };
+    let running = Instant::now();
+    let page = http::Page { health: &health, status: &status, stop: &stop };
+    let mut served = Ok(());
+    let outcome = std::thread::scope(|scope| {
+        let server = config.listen.map(|listen| {
+            let thread = Builder::new().name("http".to_owned());
+            thread.spawn_scoped(scope, move || page.serve(listen)).map_err(Failure::Thread)
+        });
+        let server = server.transpose()?;
+        let report = |told: &_, spare: &_| reporter.run(told, spare);
+        let outcome = supervisor::run(plan, &stop, report, || {
+            tell_start(&config, handles);
+            control(&mut signals, &mut intel, &health, &status, &stop);
+        });
+        stop.store(true, Ordering::Relaxed);
+        served = server.map_or(Ok(()), |server| {
+            server.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        outcome
+    })?;
+    served?;
+    tell_end(&outcome.reported, &first, [intel_secs, running.elapsed().as_secs_f64()]);
+    Ok(DONE)
+}
+
+/// Serves signals and looks at the indicators until told to stop.
+fn control(
+    signals: &mut Signals,
+    intel: &mut Intel,
+    health: &Health,
+    status: &Mutex<Status>,
+    stop: &Arc<AtomicBool>,
+) {
+    while !stop.load(Ordering::Relaxed) {
+        for signal in signals.pending() {
+            match signal {
+                SIGHUP => intel.reload("SIGHUP"),
+                _ => stop.store(true, Ordering::Relaxed),
+            }
+        }
+        intel.look();
+        health.look(status);
+        std::thread::sleep(TURN);
+    }
+    output::say("tapsieve: stopping: reading what the rings still hold\n");
+    // a second one hurries
+    for signal in [SIGTERM, SIGINT] {
+        let hurry = Arc::clone(stop);
+        let _refused_then_not_in_a_hurry =
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, hurry);
+    }
+}
+
+fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure> {
+    let mut sources = Vec::new();
+    for settings in &config.captures {
+        let first = u32::try_from(sources.len()).unwrap_or(u32::MAX);
+        sources.extend(Live::open(settings, first, stop)?);
+    }
+    Ok(sources)
+}
+
+fn sinks(config: &Config) -> Result<Vec<Named>, Failure> {
+    let mut sinks: Vec<Named> = Vec::new();
+    for sink in &config.sinks {
+        match sink {
+            SinkConfig::Stdout => sinks.push(("stdout".to_owned(), Box::new(Stdout))),
+            SinkConfig::File { path, rotate_mebibytes, rotate_hours, keep } => {
+                let rotation = Rotation {
+                    bytes_max: u64::from(*rotate_mebibytes) << 20,
+                    age_max: Duration::from_secs(u64::from(*rotate_hours) * 3_600),
+                    keep: *keep as usize,
+                };
+                let (sink, cut) = Rolling::open(path, rotation)?;
+                if cut > 0 {
+                    output::say(&format!(
+                        "tapsieve: {}: cut {cut} bytes of a half-written alert\n",
+                        path.display()
+                    ));
+                }
+                sinks.push(("file".to_owned(), Box::new(sink)));
+            }
+        }
+    }
+    Ok(sinks)
+}
+
+fn workers(config: &Config, handles: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    match config.workers {
+        0 => cores.saturating_sub(handles).max(1),
+        count => count as usize,
+    }
+}
+
+fn flows(config: &Config) -> FlowSettings {
+    FlowSettings {
+        flows_max: config.flows_max,
+        tcp_idle_secs: config.tcp_idle_secs,
+        other_idle_secs: config.other_idle_secs,
+        batch: BATCH,
+    }
+}
+
+/// A seed for the flow hash that nobody outside knows.
+fn seed() -> u64 {
+    use std::hash::BuildHasher;
+    foldhash::fast::RandomState::default().hash_one(std::process::id())
+}
+
+fn tell_start(config: &Config, handles: usize) {
+    let names: Vec<&str> = config.captures.iter().map(|c| c.interface.as_str()).collect();
+    let listen = config.listen.map(|listen| format!(", metrics at http://{listen}/metrics"));
+    output::say(&format!(
+        "tapsieve: {}: capturing on {} with {handles} handles{}\n",
+        config.name,
+        names.join(", "),
+        listen.unwrap_or_default()
+    ));
+}
+
+fn tell_end(status: &Status, compiled: &Compiled, [intel_secs, packet_secs]: [f64; 2]) {
+    let counters = status.counters();
+    let indicators = compiled.set.indicators_by_type();
+    output::say(&summary::table(&Run {
+        counters: &counters,
+        wire_bytes: counters.frame_bytes(),
+        alerts: &status.alerts,
+        alerts_unordered: 0,
+        indicators: indicators.values().sum(),
+        refused: compiled.ledger.refused_by_reason().values().sum(),
+        set_version: compiled.set.version_text(),
+        intel_secs,
+        packet_secs,
+        peak_bytes: summary::peak_bytes(),
+    }));
+}

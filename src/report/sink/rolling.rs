@@ -1,0 +1,202 @@
+//! A file that is appended to for years: begun anew by size and age, opened again when someone
+//! moved it away, whole lines whatever happens.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use crate::report::render::rfc3339;
+use crate::report::sink::Sink;
+use crate::report::sink::SinkError;
+use crate::report::sink::file::open_for_append;
+
+/// When a file is full, and how many full ones are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rotation {
+    /// Bytes after which another file is begun; 0: never.
+    pub bytes_max: u64,
+    /// Age after which another file is begun; zero: never.
+    pub age_max: Duration,
+    /// Full ones that are kept; the oldest go first.
+    pub keep: usize,
+}
+
+/// A file of alerts. A delivery is written whole or not at all.
+#[derive(Debug)]
+pub struct Rolling {
+    path: PathBuf,
+    rotation: Rotation,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    bytes: u64,
+    since: SystemTime,
+}
+
+impl Rolling {
+    /// Opens the file, and mends what a crash left half-written; returns how many bytes were cut.
+    ///
+    /// # Errors
+    ///
+    /// `Broken` when it cannot be opened, or its last line is no alert.
+    pub fn open(path: &Path, rotation: Rotation) -> Result<(Self, u64), SinkError> {
+        let mut sink = Self { path: path.to_owned(), rotation, open: None };
+        let cut = sink.reopen().map_err(|source| sink.broken(source))?;
+        Ok((sink, cut))
+    }
+
+    fn reopen(&mut self) -> io::Result<u64> {
+        let (file, cut) = open_for_append(&self.path)?;
+        let about = file.metadata()?;
+        let since = about.created().or_else(|_| about.modified()).unwrap_or(SystemTime::now());
+        self.open = Some(Open { file, bytes: about.len(), since });
+        Ok(cut)
+    }
+
+    /// Whether the name still leads to the file that is open: whoever rotates files may have moved
+    /// it.
+    fn is_moved(&self) -> bool {
+        let Some(open) = &self.open else { return true };
+        let ids = |about: fs::Metadata| (about.dev(), about.ino());
+        fs::metadata(&self.path).ok().map(ids) != open.file.metadata().ok().map(ids)
+    }
+
+    fn is_full(&self) -> bool {
+        let Some(open) = &self.open else { return false };
+        let Rotation { bytes_max, age_max, .. } = self.rotation;
+        let old = !age_max.is_zero() && open.since.elapsed().is_ok_and(|age| age >= age_max);
+        open.bytes > 0 && (old || (bytes_max > 0 && open.bytes >= bytes_max))
+    }
+
+    /// Gives the full file a name with its time and begins another.
+    fn rotate(&mut self) -> io::Result<()> {
+        if let Some(open) = self.open.take() {
+            open.file.sync_all()?;
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time = crate::model::time::Timestamp(u64::try_from(now.as_nanos()).unwrap_or(0));
+        let stamp: String = rfc3339(time).chars().filter(char::is_ascii_alphanumeric).collect();
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".");
+        name.push(&stamp);
+        fs::rename(&self.path, self.path.with_file_name(name))?;
+        self.reopen()?;
+        self.forget_oldest()
+    }
+
+    /// Removes full files beyond those that are kept.
+    fn forget_oldest(&self) -> io::Result<()> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut start = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        start.push('.');
+        let mut full = Vec::new();
+        for entry in fs::read_dir(folder.unwrap_or(Path::new(".")))? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.strip_prefix(&start).is_some_and(is_stamp) {
+                full.push(path);
+            }
+        }
+        full.sort();
+        let surplus = full.len().saturating_sub(self.rotation.keep);
+        full.into_iter().take(surplus).try_for_each(fs::remove_file)
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.open.is_none() || self.is_moved() {
+            self.reopen()?;
+        }
+        if self.is_full() {
+            self.rotate()?;
+        }
+        let Some(open) = &mut self.open else { return Ok(()) };
+        match open.file.write_all(lines) {
+            Ok(()) => {
+                open.bytes += lines.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // what was written of it would be there twice when it is tried again
+                let _mended_when_opened = open.file.set_len(open.bytes);
+                self.open = None;
+                Err(error)
+            }
+        }
+    }
+
+    fn broken(&self, source: io::Error) -> SinkError {
+        SinkError::Broken { path: self.path.clone(), source }
+    }
+}
+
+/// Tells whether a text is a time as `rotate` writes it: `20261123T191142666537000Z`.
+fn is_stamp(text: &str) -> bool {
+    text.len() == 25 && text.starts_with('2') && text.ends_with('Z') && text.contains('T')
+}
+
+impl Sink for Rolling {
+    fn deliver(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        self.write(lines).map_err(|source| self.broken(source))
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        let synced = self.open.take().map_or(Ok(()), |open| open.file.sync_all());
+        synced.map_err(|source| self.broken(source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEVER: Rotation = Rotation { bytes_max: 0, age_max: Duration::ZERO, keep: 3 };
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry"));
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_full_file_gets_a_name_and_the_oldest_go() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        fs::write(folder.path().join("alerts.notes"), "mine").expect("written");
+        let (mut sink, _) =
+            Rolling::open(&path, Rotation { bytes_max: 4, ..NEVER }).expect("opened");
+        for n in 0..7 {
+            sink.deliver(format!("line{n}\n").as_bytes()).expect("delivered");
+        }
+        let names = names(folder.path());
+        assert_eq!(names.len(), 1 + 3 + 1, "{names:?}");
+        assert_eq!(names[0], "alerts");
+        assert!(names.contains(&"alerts.notes".to_owned()));
+        assert_eq!(fs::read_to_string(&path).expect("there"), "line6\n");
+        let newest = folder.path().join(&names[3]);
+        assert_eq!(fs::read_to_string(newest).expect("there"), "line5\n");
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_begun_anew() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        let (mut sink, _) = Rolling::open(&path, NEVER).expect("opened");
+        sink.deliver(b"one\n").expect("delivered");
+        fs::rename(&path, folder.path().join("moved")).expect("moved");
+        sink.deliver(b"two\n").expect("delivered");
+        sink.finish().expect("synced");
+        assert_eq!(fs::read_to_string(&path).expect("there"), "two\n");
+        assert_eq!(fs::read_to_string(folder.path().join("moved")).expect("there"), "one\n");
+    }
+}
