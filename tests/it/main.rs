@@ -9,3 +9,5 @@ mod differential;
 mod corpus;
 mod corpus_intel;
 mod schema;
+mod lab;
+mod sensor;

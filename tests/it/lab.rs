@@ -1,0 +1,204 @@
+//! A network of its own for one test: a namespace, a pair of interfaces, a sensor on one of them.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::run::Run;
+use crate::run::has_program;
+use crate::run::ran;
+use crate::run::skip;
+
+/// How long anything may take to happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A namespace with the interfaces `tap0` (mirrored to) and `gen0` (sent from), and a folder.
+pub(crate) struct Lab {
+    name: String,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+/// A sensor that runs in a lab; ended when dropped.
+pub(crate) struct Sensor<'l> {
+    lab: &'l Lab,
+    child: Option<Child>,
+}
+
+impl Lab {
+    /// Makes one; `None`, said aloud, without the privilege or the programs.
+    pub(crate) fn new() -> Option<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        if !["ip", "tcpreplay", "curl"].iter().all(|program| has_program(program)) {
+            return None;
+        }
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tapsieve-{}-{number}", std::process::id());
+        let made = Command::new("ip").args(["netns", "add", &name]).output().expect("ip runs");
+        if !made.status.success() {
+            assert!(
+                std::env::var_os("TAPSIEVE_CI").is_none(),
+                "no network namespaces: run as root"
+            );
+            skip("network namespaces need root");
+            return None;
+        }
+        let lab = Self { name, folder: tempfile::tempdir().expect("folder") };
+        lab.plug_in();
+        lab.ip(&["link", "set", "lo", "up"]);
+        Some(lab)
+    }
+
+    /// Makes the interfaces.
+    pub(crate) fn plug_in(&self) {
+        self.ip(&["link", "add", "tap0", "type", "veth", "peer", "name", "gen0"]);
+        // no neighbour discovery of their own: every packet is one that was sent
+        for interface in ["tap0", "gen0"] {
+            self.shell(&format!("sysctl -qw net.ipv6.conf.{interface}.disable_ipv6=1"));
+            self.ip(&["link", "set", interface, "up"]);
+        }
+    }
+
+    /// Removes the interfaces.
+    pub(crate) fn unplug(&self) {
+        self.ip(&["link", "del", "tap0"]);
+    }
+
+    /// Sends a capture with `options` of tcpreplay.
+    pub(crate) fn send(&self, capture: &Path, options: &[&str]) {
+        let mut arguments = vec!["-q", "-i", "gen0"];
+        arguments.extend_from_slice(options);
+        let capture = capture.display().to_string();
+        arguments.push(&capture);
+        let sent = self.command("tcpreplay").args(&arguments).output().expect("tcpreplay runs");
+        let told = String::from_utf8_lossy(&sent.stdout).into_owned();
+        let failed = "Failed packets:            0";
+        assert!(sent.status.success() && told.contains(failed), "{told}");
+    }
+
+    /// Writes a configuration with these lines and starts a sensor with it.
+    pub(crate) fn sensor(&self, feed: &Path, more: &str) -> Sensor<'_> {
+        let path = self.path("sensor.toml");
+        let text = format!(
+            "[sensor]\nname = \"lab\"\n[[intel]]\npath = \"{}\"\n[[sink]]\ntype = \"file\"\n\
+             path = \"{}\"\n{more}\n",
+            feed.display(),
+            self.path("alerts").display()
+        );
+        fs::write(&path, text).expect("written");
+        let errors = fs::File::create(self.path("errors")).expect("made");
+        let child = self
+            .command(env!("CARGO_BIN_EXE_tapsieve"))
+            .args(["sensor", "--config"])
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .expect("starts");
+        let sensor = Sensor { lab: self, child: Some(child) };
+        sensor.wait("a page", |lab| lab.get("/healthz").starts_with("alive"));
+        sensor
+    }
+
+    /// Asks the sensor for a page; empty where it does not answer.
+    pub(crate) fn get(&self, page: &str) -> String {
+        let url = format!("http://127.0.0.1:9464{page}");
+        let got = self.command("curl").args(["-s", "-m", "5", &url]).output().expect("curl runs");
+        String::from_utf8_lossy(&got.stdout).into_owned()
+    }
+
+    /// Returns a metric's value; `series` with its labels.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let page = self.get("/metrics");
+        let value = page.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
+        value.unwrap_or(f64::NAN)
+    }
+
+    /// Returns the lines of the alert file.
+    pub(crate) fn alerts(&self) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(self.path("alerts")).unwrap_or_default();
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let parse = |line: &str| serde_json::from_str(line).expect("a JSON object a line");
+        text[..whole].lines().map(parse).collect()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn ip(&self, arguments: &[&str]) {
+        let done = Command::new("ip").args(["-n", &self.name]).args(arguments).output();
+        let done = done.expect("ip runs");
+        let why = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "ip {arguments:?}: {why}");
+    }
+
+    fn shell(&self, script: &str) {
+        let done = self.command("sh").args(["-c", script]).output().expect("sh runs");
+        assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]);
+        command
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _gone_with_the_machine = Command::new("ip").args(["netns", "del", &self.name]).output();
+    }
+}
+
+impl Sensor<'_> {
+    /// Waits until something is so.
+    pub(crate) fn wait(&self, what: &str, is_so: impl Fn(&Lab) -> bool) {
+        let started = Instant::now();
+        while !is_so(self.lab) {
+            let errors = fs::read_to_string(self.lab.path("errors")).unwrap_or_default();
+            assert!(started.elapsed() < PATIENCE, "no {what}: {errors}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        // `ip netns exec` becomes the program that it runs
+        let pid = self.child.as_ref().expect("runs").id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Ends it in order; returns how it ended.
+    pub(crate) fn stop(mut self) -> Run {
+        self.signal("-TERM");
+        let ended = self.child.take().expect("runs").wait_with_output().expect("ends");
+        let errors = fs::read_to_string(self.lab.path("errors")).unwrap_or_default();
+        Run { stderr: errors, ..ran(&ended) }
+    }
+
+    /// Kills it at once.
+    pub(crate) fn kill(mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("killed");
+            child.wait().expect("gone");
+        }
+    }
+}
+
+impl Drop for Sensor<'_> {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ended_already = child.kill();
+            let _gone = child.wait();
+        }
+    }
+}

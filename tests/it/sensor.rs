@@ -1,0 +1,198 @@
+//! The live sensor on real interfaces: what a replay finds it finds, and it says what it lost.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::lab::Lab;
+use crate::run::root;
+use crate::run::run;
+
+const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
+
+fn feed() -> PathBuf {
+    root().join("fixtures/demo/feed")
+}
+
+fn capture() -> PathBuf {
+    root().join("fixtures/demo/site/input.pcap")
+}
+
+/// What does not depend on when something was sent: who alerted on what, where.
+fn told(alerts: &[Value]) -> Vec<String> {
+    let tell = |alert: &Value| {
+        let own = &alert["tapsieve"];
+        let seen = [&own["observed"]["place"], &own["observed"]["value"], &own["observed"]["side"]];
+        json!([own["indicator"], seen, own["match"], alert["source"], alert["destination"]])
+            .to_string()
+    };
+    let mut told: Vec<String> = alerts.iter().map(tell).collect();
+    told.sort();
+    told
+}
+
+fn replayed() -> Vec<String> {
+    let (feed, capture) = (feed().display().to_string(), capture().display().to_string());
+    told(&run(Path::new("."), &["replay", "--intel", &feed, &capture]).lines())
+}
+
+/// Frames of the demo's capture.
+const FRAMES: f64 = 214.0;
+
+fn all_arrived(lab: &Lab, frames: f64) -> bool {
+    lab.metric("tapsieve_capture_packets_total{source=\"live\"}") >= frames
+}
+
+#[test]
+fn a_sensor_finds_what_a_replay_finds_and_accounts_for_every_packet() {
+    let Some(lab) = Lab::new() else { return };
+    for (threads, workers) in [(1, 1), (2, 2)] {
+        let _none_yet = fs::remove_file(lab.path("alerts"));
+        let more = format!("{TAP}threads = {threads}\n[workers]\ncount = {workers}\n");
+        let sensor = lab.sensor(&feed(), &more);
+        lab.send(&capture(), &["--topspeed"]);
+        sensor.wait("every frame", |lab| all_arrived(lab, FRAMES));
+        sensor.wait("alert", |lab| lab.alerts().len() >= 19);
+        assert_eq!(lab.metric("tapsieve_capture_packets_total{source=\"live\"}"), FRAMES);
+        sensor.wait("kernel's count", |lab| {
+            lab.metric("tapsieve_capture_kernel_packets_total") == FRAMES
+        });
+        assert_eq!(lab.get("/readyz"), "ready\n");
+        let ended = sensor.stop();
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains("losses        none"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("every frame: 214 in"), "{}", ended.stderr);
+        assert_eq!(told(&lab.alerts()), replayed(), "{threads} threads, {workers} workers");
+        let first = lab.alerts().swap_remove(0);
+        assert_eq!(first["observer"]["name"], "lab");
+        assert_eq!(first["tapsieve"]["observed"].get("packet"), None);
+    }
+}
+
+#[test]
+fn an_interface_that_goes_away_is_opened_again() {
+    let Some(lab) = Lab::new() else { return };
+    let sensor = lab.sensor(&feed(), TAP);
+    lab.unplug();
+    sensor.wait("trouble", |lab| lab.get("/readyz").contains("lost their interface"));
+    assert_eq!(lab.metric("tapsieve_capture_interfaces_lost_total"), 1.0);
+    lab.plug_in();
+    sensor.wait("recovery", |lab| lab.get("/readyz") == "ready\n");
+    lab.send(&capture(), &["--topspeed"]);
+    sensor.wait("alert", |lab| lab.alerts().len() >= 19);
+    assert_eq!(sensor.stop().code, 0);
+}
+
+#[test]
+fn reloads_lose_no_packet_and_no_alert() {
+    let Some(lab) = Lab::new() else { return };
+    let folder = lab.path("feed");
+    fs::create_dir(&folder).expect("folder");
+    for file in fs::read_dir(feed()).expect("feed").map(|entry| entry.expect("entry").path()) {
+        fs::copy(&file, folder.join(file.file_name().expect("name"))).expect("copied");
+    }
+    let many = lab.path("many.txt");
+    let mut list = fs::File::create(&many).expect("made");
+    for n in 0..50_000 {
+        writeln!(list, "host-{n}.other-world.example").expect("written");
+    }
+    let more = format!("{TAP}[[intel]]\npath = \"{}\"\n", many.display());
+    let sensor = lab.sensor(&folder, &more);
+    for _ in 0..20 {
+        sensor.signal("-HUP");
+        lab.send(&capture(), &["--pps=20000"]);
+    }
+    sensor.wait("every frame", |lab| all_arrived(lab, 20.0 * FRAMES));
+    sensor.wait("reload", |lab| lab.metric("tapsieve_indicator_set_generation") >= 5.0);
+    let ended = sensor.stop();
+    assert!(ended.stderr.contains("losses        none"), "{}", ended.stderr);
+    // the same flows over and over: each pass begins new ones where the last were closed
+    let mut seen = told(&lab.alerts());
+    seen.dedup();
+    let mut expected = replayed();
+    expected.dedup();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_feed_of_garbage_changes_nothing() {
+    let Some(lab) = Lab::new() else { return };
+    let list = lab.path("list.txt");
+    fs::write(&list, "30.44.10.10\n30.44.20.0/24\nfake-updates.example\n").expect("written");
+    let more = format!("{TAP}[indicators]\nwatch_secs = 1\n");
+    let sensor = lab.sensor(&list, &more);
+    let refused = |lab: &Lab, reason: &str| {
+        lab.metric(&format!("tapsieve_indicator_sets_refused_total{{reason=\"{reason}\"}}"))
+    };
+    fs::write(&list, "\u{0}\u{1}garbage").expect("written");
+    sensor.wait("refusal", |lab| refused(lab, "unusable") >= 1.0);
+    fs::write(&list, "30.44.10.10\n").expect("written");
+    sensor.wait("refusal", |lab| refused(lab, "implausible") >= 1.0);
+    assert_eq!(lab.metric("tapsieve_indicator_set_generation"), 0.0);
+    lab.send(&capture(), &["--topspeed"]);
+    sensor.wait("alert", |lab| lab.alerts().len() >= 5);
+    let whole = "30.44.10.10\n30.44.20.0/24\nfake-updates.example\n203.0.114.7\n";
+    fs::write(&list, whole).expect("written");
+    sensor.wait("new set", |lab| lab.metric("tapsieve_indicator_set_generation") >= 1.0);
+}
+
+#[test]
+fn alerts_wait_for_a_sink_that_is_gone() {
+    let Some(lab) = Lab::new() else { return };
+    let sensor = lab.sensor(&feed(), TAP);
+    // a folder in the file's place: it cannot be written
+    fs::remove_file(lab.path("alerts")).expect("there");
+    fs::create_dir(lab.path("alerts")).expect("made");
+    lab.send(&capture(), &["--topspeed"]);
+    let waiting = "tapsieve_sink_alerts_waiting{sink=\"file\"}";
+    sensor.wait("waiting alert", |lab| lab.metric(waiting) >= 19.0);
+    assert!(lab.get("/readyz").contains("19 alerts wait"), "{}", lab.get("/readyz"));
+    fs::remove_dir(lab.path("alerts")).expect("removed");
+    sensor.wait("alert", |lab| lab.alerts().len() >= 19);
+    sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
+    assert_eq!(told(&lab.alerts()), replayed());
+    assert_eq!(sensor.stop().code, 0);
+}
+
+#[test]
+fn a_killed_sensor_leaves_whole_lines_and_goes_on() {
+    let Some(lab) = Lab::new() else { return };
+    let sensor = lab.sensor(&feed(), TAP);
+    lab.send(&capture(), &["--topspeed"]);
+    sensor.wait("alert", |lab| !lab.alerts().is_empty());
+    sensor.kill();
+    let left = lab.alerts().len();
+    let half = b"{\"@timestamp\":\"half";
+    fs::OpenOptions::new()
+        .append(true)
+        .open(lab.path("alerts"))
+        .and_then(|mut file| file.write_all(half))
+        .expect("written");
+    let sensor = lab.sensor(&feed(), TAP);
+    lab.send(&capture(), &["--topspeed"]);
+    sensor.wait("alert", |lab| lab.alerts().len() >= left + 19);
+    let ended = sensor.stop();
+    assert!(ended.stderr.contains("cut 19 bytes of a half-written alert"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_wrong_configuration_is_told_whole_and_opens_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("wrong.toml");
+    fs::write(&path, "[sensr]\nname = 1\n[[capture]]\nthreads = 99\n").expect("written");
+    for arguments in [&["sensor", "--check"][..], &["sensor"]] {
+        let arguments = [arguments, &["--config", "wrong.toml"]].concat();
+        let told = run(folder.path(), &arguments);
+        assert_eq!(told.code, 2, "{}", told.stderr);
+        for line in ["wrong.toml:1:2: unknown key `sensr`", "wrong.toml:4:11: threads: a whole"] {
+            assert!(told.stderr.contains(line), "{}", told.stderr);
+        }
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 1);
+    let none = run(folder.path(), &["sensor", "--config", "none.toml"]);
+    assert_eq!(none.code, 2, "{}", none.stderr);
+}
