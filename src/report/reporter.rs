@@ -276,7 +276,9 @@ impl<'a> Reporter<'a> {
     }
 
     fn write(&mut self) {
-        if self.lines.is_empty() {
+        let nobody_asked = self.sinks.alerts.is_none() && self.reported.failure.is_none();
+        if self.lines.is_empty() || nobody_asked {
+            self.lines.clear();
             return;
         }
         let taken = deliver(&mut self.sinks.alerts, &self.lines);
