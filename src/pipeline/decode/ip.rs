@@ -20,6 +20,7 @@ use etherparse::LaxIpv4Slice;
 use etherparse::LaxIpv6Slice;
 
 use crate::model::address::Address;
+use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::packet::protocol;
 use crate::pipeline::decode::DecodeError;
@@ -184,14 +185,16 @@ fn v6<'a>(
         0 => wire_bytes.max(narrow(bytes.len())),
         n => n.saturating_add(V6_HEADER_BYTES),
     };
+    let payload_bytes = total_bytes.saturating_sub(offset(bytes, payload));
     Ok(Ip {
         src: Address::from_v6(header.source()),
         dst: Address::from_v6(header.destination()),
         protocol: protocol.0,
         extent: extent(extensions)?,
         bytes: total_bytes,
-        payload,
-        payload_bytes: total_bytes.saturating_sub(offset(bytes, payload)),
+        // behind "no next header" nothing is payload (RFC 8200 §4.7)
+        payload: payload.get(..index(payload_bytes)).unwrap_or(payload),
+        payload_bytes,
     })
 }
 
