@@ -42,4 +42,6 @@ pub struct Hit {
     pub value: Span,
     /// Other values of the same message, in the batch's `related` list.
     pub related: Span,
+    /// The flow was open before the set that names it was in force.
+    pub is_late: bool,
 }

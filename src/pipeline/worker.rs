@@ -99,6 +99,8 @@ pub struct Worker {
     ended: Vec<FlowEnd>,
     clock_secs: u32,
     settled_secs: u64,
+    /// Of the set that the last block was matched with, modulo 32.
+    generation: u8,
     batch: usize,
     current: Arc<Current>,
     desk: Desk,
@@ -136,6 +138,7 @@ impl Worker {
             ended: Vec::with_capacity(VISITS_PER_BLOCK),
             clock_secs: 0,
             settled_secs: 0,
+            generation: 0,
             batch: index(batch).max(1),
             current,
             desk: Desk {
@@ -164,7 +167,11 @@ impl Worker {
         batch.captured.0 = block.source;
         batch.captured.1.clone_from(&block.captured);
         let index = Arc::clone(&set.index);
+        let generation = u8::try_from(set.generation & 31).unwrap_or_default();
         drop(set);
+        if generation != std::mem::replace(&mut self.generation, generation) {
+            self.desk.sift.forget_all();
+        }
         for gathered in packets.chunks(self.batch) {
             let mut hints = std::mem::take(&mut self.hints);
             self.table.gather(gathered, &mut hints);
@@ -230,9 +237,11 @@ impl Worker {
         let counters = &mut self.desk.counters;
         let Some(entry) = self.table.enter(packet, hint, counters, take) else { return };
         let Entry { slot, side, event } = entry;
-        if event != Event::Known {
-            let context = Context { packet, flow: slot.view(), side, index };
-            self.desk.open(&context, batch);
+        let is_late = event == Event::Known;
+        if !is_late || slot.generation() != self.generation {
+            slot.set_generation(self.generation);
+            let context = Context { packet, flow: slot.view(), side, index, is_late };
+            self.desk.match_ends(&context, batch);
         }
         if slot.reading() != Reading::Finished {
             self.desk.read(packet, slot, side, bytes);
@@ -256,9 +265,11 @@ impl Worker {
 }
 
 impl Desk {
-    /// A flow opened: its ends are matched, once.
-    fn open(&mut self, opened: &Context<'_>, batch: &mut Batch) {
-        self.counters.count_observation(ObservationKind::Flow);
+    /// A flow opened, or another set is in force since: its ends are matched.
+    fn match_ends(&mut self, opened: &Context<'_>, batch: &mut Batch) {
+        if !opened.is_late {
+            self.counters.count_observation(ObservationKind::Flow);
+        }
         if self.settings.depth >= Depth::Match {
             self.sift.flow(opened, batch);
         }
@@ -346,7 +357,7 @@ impl Desk {
         if self.notes.is_empty() {
             return;
         }
-        let context = Context { packet, flow: slot.view(), side, index };
+        let context = Context { packet, flow: slot.view(), side, index, is_late: false };
         self.sift.begin();
         for observation in self.notes.iter() {
             let hash = self.hasher.hash_one(observation);

@@ -285,6 +285,10 @@ pub struct Own {
     /// How well it fits.
     #[serde(rename = "match")]
     pub grade: &'static str,
+    /// The flow was open before the indicator was in force; only then, and only from a sensor.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub late: bool,
     /// The indicator set that matched.
     pub set: Set,
 }

@@ -2,6 +2,7 @@
 //! its alerts wait.
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -29,6 +30,9 @@ const TURN: Duration = Duration::from_millis(500);
 /// Bytes of alerts that wait for one sink; beyond, the newest are lost and counted.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Alerts whose ids are remembered (about 100 bytes each).
+const RECENT_MAX: usize = 262_144;
+
 /// Upper bounds of the buckets of latency, in seconds.
 const LATENCY_SECS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0];
 
@@ -41,6 +45,8 @@ pub struct Status {
     pub workers: BTreeMap<usize, Counters>,
     /// Alerts by indicator type.
     pub alerts: BTreeMap<&'static str, u64>,
+    /// Alerts left out as they were given before.
+    pub repeated: u64,
     /// By sink.
     pub sinks: Vec<SinkStatus>,
     /// Times from frame to sink.
@@ -94,7 +100,30 @@ pub struct LiveReporter<'a> {
     outlets: Vec<Outlet>,
     published: &'a Mutex<Status>,
     status: Status,
+    recent: Recent,
     told: Instant,
+}
+
+/// The ids of the latest alerts: a flow that is matched again with a new set tells nothing twice.
+#[derive(Default)]
+struct Recent {
+    ids: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Recent {
+    fn is_new(&mut self, id: &str) -> bool {
+        if !self.ids.insert(id.to_owned()) {
+            return false;
+        }
+        self.order.push_back(id.to_owned());
+        if self.order.len() > RECENT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        true
+    }
 }
 
 impl Status {
@@ -102,6 +131,7 @@ impl Status {
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         self.sources.values().chain(self.workers.values()).for_each(|counts| sum.add(counts));
+        sum.hits_repeated = sum.hits_repeated.saturating_add(self.repeated);
         sum
     }
 }
@@ -121,6 +151,7 @@ impl<'a> LiveReporter<'a> {
             outlets: sinks.into_iter().map(outlet).collect(),
             published,
             status: Status::default(),
+            recent: Recent::default(),
             told: Instant::now(),
         }
     }
@@ -164,6 +195,10 @@ impl<'a> LiveReporter<'a> {
         let mut count = 0;
         for hit in &batch.hits {
             let Some(alert) = render::alert(hit, batch, &self.context) else { continue };
+            if !self.recent.is_new(&alert.event.id) {
+                self.status.repeated += 1;
+                continue;
+            }
             // an alert has no map and no number that JSON lacks
             let _cannot_fail = serde_json::to_writer(&mut lines, &alert);
             lines.push(b'\n');

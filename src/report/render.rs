@@ -79,6 +79,7 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
                 packet: (!is_live).then(|| hit.frame.number()),
             },
             grade: hit.found.grade.name(),
+            late: hit.is_late,
             set: Set { version: catalog.version().to_owned() },
         },
     })

@@ -152,16 +152,16 @@ fn variants(pcap: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-struct FrameOf {
+pub(crate) struct FrameOf {
     secs: u32,
     micros: u32,
     wire: u32,
     bytes: Vec<u8>,
-    record: Vec<u8>,
+    pub(crate) record: Vec<u8>,
 }
 
 /// The records of a little-endian microsecond pcap, which is what `fixtures/record` writes.
-fn frames(pcap: &[u8]) -> Vec<FrameOf> {
+pub(crate) fn frames(pcap: &[u8]) -> Vec<FrameOf> {
     assert_eq!(pcap[..4], [0xd4, 0xc3, 0xb2, 0xa1]);
     let word = |at: usize| u32::from_le_bytes(pcap[at..at + 4].try_into().expect("four bytes"));
     let (mut at, mut frames) = (24, Vec::new());

@@ -11,6 +11,8 @@ use serde_json::json;
 use crate::lab::Lab;
 use crate::run::root;
 use crate::run::run;
+use crate::same::FrameOf;
+use crate::same::frames;
 
 const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
 
@@ -195,4 +197,40 @@ fn a_wrong_configuration_is_told_whole_and_opens_nothing() {
     assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 1);
     let none = run(folder.path(), &["sensor", "--config", "none.toml"]);
     assert_eq!(none.code, 2, "{}", none.stderr);
+}
+
+#[test]
+fn a_flow_that_was_open_before_its_indicator_alerts() {
+    let Some(lab) = Lab::new() else { return };
+    let bytes = fs::read(capture()).expect("capture");
+    let frames = frames(&bytes);
+    // amid the first connection to 30.44.10.10
+    let part = |name: &str, frames: &[FrameOf]| {
+        let records = frames.iter().map(|frame| frame.record.as_slice());
+        let all: Vec<&[u8]> = std::iter::once(&bytes[..24]).chain(records).collect();
+        fs::write(lab.path(name), all.concat()).expect("written");
+        lab.path(name)
+    };
+    let (first, rest) = (part("first", &frames[..11]), part("rest", &frames[11..14]));
+    let list = lab.path("list.txt");
+    fs::write(&list, "203.0.114.7\n203.0.114.8\n").expect("written");
+    let sensor = lab.sensor(&list, TAP);
+    lab.send(&first, &["--topspeed"]);
+    sensor.wait("first part", |lab| all_arrived(lab, 11.0));
+    assert!(lab.alerts().is_empty());
+    fs::write(&list, "203.0.114.7\n30.44.10.10\n").expect("written");
+    sensor.signal("-HUP");
+    sensor.wait("new set", |lab| lab.metric("tapsieve_indicator_set_generation") == 1.0);
+    lab.send(&rest, &["--topspeed"]);
+    sensor.wait("alert", |lab| !lab.alerts().is_empty());
+    sensor.signal("-HUP");
+    sensor.wait("new set", |lab| lab.metric("tapsieve_indicator_set_generation") == 2.0);
+    lab.send(&rest, &["--topspeed"]);
+    sensor.wait("last part", |lab| all_arrived(lab, 17.0));
+    sensor.stop();
+    // once, although it was matched again
+    let alerts = lab.alerts();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(alerts[0]["tapsieve"]["late"], true);
+    assert_eq!(alerts[0]["tapsieve"]["indicator"]["value"], "30.44.10.10");
 }

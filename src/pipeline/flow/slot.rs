@@ -96,6 +96,16 @@ impl FlowSlot {
         FlowView { key: self.key, opener: self.marks.opener(), first: self.first }
     }
 
+    /// Returns the generation of the set that the flow was last matched with, modulo 32.
+    pub fn generation(&self) -> u8 {
+        self.marks.generation()
+    }
+
+    /// Notes the generation of the set that the flow is matched with, modulo 32.
+    pub fn set_generation(&mut self, generation: u8) {
+        self.marks.set_generation(generation);
+    }
+
     /// Returns how far the reading of this flow is.
     pub fn reading(&self) -> Reading {
         match self.stream {

@@ -43,6 +43,8 @@ pub struct Context<'p> {
     pub side: Side,
     /// The indicators in force.
     pub index: &'p Index,
+    /// The flow was open before this set was in force.
+    pub is_late: bool,
 }
 
 /// Matches observations and remembers what a flow has alerted on.
@@ -150,6 +152,11 @@ impl Sift {
         self.found = list;
     }
 
+    /// Forgets all flows: another set is in force, whose indicators have other numbers.
+    pub fn forget_all(&mut self) {
+        self.memory.clear();
+    }
+
     /// Forgets a flow that is over.
     pub fn forget(&mut self, flow: &FlowView) {
         if self.memory.is_empty() {
@@ -232,6 +239,7 @@ fn hit(
         flow: context.flow,
         value,
         related: Span::default(),
+        is_late: context.is_late,
     }
 }
 

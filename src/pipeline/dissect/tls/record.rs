@@ -141,7 +141,9 @@ impl<'a> Payload<'a> {
         while left > 0 {
             self.open()?;
             let here = left.min(usize::from(self.record_left));
-            let lack = left.saturating_sub(self.cursor.len());
+            // what goes on in another record is looked at again with that record's header
+            let more = left.min(here.saturating_add(HEADER_BYTES));
+            let lack = more.saturating_sub(self.cursor.len());
             each(self.cursor.take(here).ok_or(Lack::More(lack.max(1)))?);
             left = left.saturating_sub(here);
             self.record_left = self.record_left.saturating_sub(narrow16(here));
