@@ -361,6 +361,21 @@ mod tests {
     }
 
     #[test]
+    fn the_example_says_the_defaults() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/tapsieve.toml");
+        let example = Config::read(&path).expect("sound");
+        let least = Config::parse(LEAST).expect("enough");
+        let sink = SinkConfig::File {
+            path: PathBuf::from("/var/lib/tapsieve/alerts.jsonl"),
+            rotate_mebibytes: 100,
+            rotate_hours: 24,
+            keep: 30,
+        };
+        let intel = vec![PathBuf::from("/etc/tapsieve/feed")];
+        assert_eq!(example, Config { sinks: vec![sink], intel, ..least });
+    }
+
+    #[test]
     fn what_is_no_toml_has_its_line() {
         let found = Config::parse("[sensor\nname = \"x\"\n").expect_err("no TOML");
         assert_eq!((found[0].line, found[0].column), (1, 8), "{found:?}");
