@@ -44,6 +44,12 @@ macro_rules! counters {
                 self.captured_bytes.saturating_add(self.live_bytes)
             }
 
+            /// Returns how many frames gave no packet.
+            pub fn decode_failures(&self) -> u64 {
+                let rows = self.rows().into_iter();
+                rows.filter(|row| row.metric == "decode_failures_total").map(|row| row.value).sum()
+            }
+
             /// Counts an observation.
             pub fn count_observation(&mut self, kind: ObservationKind) {
                 bump(&mut self.observations, kind);

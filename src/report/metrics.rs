@@ -124,9 +124,15 @@ impl Page<'_> {
         let refused = live.sets_refused.iter().map(|(reason, n)| (vec![*reason], *n));
         let help = "New sets that were refused; the last good one stayed.";
         self.counter("indicator_sets_refused_total", help, &["reason"], refused)?;
+        let counters = live.status.counters();
+        let out = counters.packets.saturating_add(counters.decode_failures());
+        let held = counters.frames().saturating_sub(out);
+        let help =
+            "Frames between capture and the flow table: captured, not yet a packet or a failure.";
+        self.gauge("frames_held", help, &[], one(held as f64))?;
         let help = "Seconds since the last frame.";
         self.gauge("capture_silence_seconds", help, &[], one(live.silence_secs))?;
-        let down = live.status.counters().handles_down;
+        let down = counters.handles_down;
         let help = "Capture handles that have lost their interface.";
         self.gauge("capture_handles_down", help, &[], one(down as f64))?;
         let waiting = live.status.sinks.iter().map(|s| (vec![s.name.as_str()], s.waiting as f64));

@@ -158,8 +158,7 @@ fn loss_name(row: &Row) -> &'static str {
 
 /// The books of the capture and decode stages: every frame is somewhere.
 fn accounts(counters: &Counters) -> String {
-    let left_out: u64 =
-        counters.rows().iter().filter(|row| row.metric == "decode_failures_total").map(value).sum();
+    let left_out = counters.decode_failures();
     let known = counters.packets + left_out;
     let balance = if known == counters.frames() { "every frame" } else { "NOT every frame" };
     format!(
@@ -168,10 +167,6 @@ fn accounts(counters: &Counters) -> String {
         grouped(counters.packets),
         grouped(left_out)
     )
-}
-
-fn value(row: &Row) -> u64 {
-    row.value
 }
 
 fn bound_hit(run: &Run<'_>) -> Option<String> {

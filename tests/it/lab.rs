@@ -107,6 +107,20 @@ impl Lab {
         sensor
     }
 
+    /// Mounts a disk of 256 KiB in the folder; gone with the lab.
+    pub(crate) fn small_disk(&self) -> Option<PathBuf> {
+        let disk = self.path("disk");
+        fs::create_dir(&disk).expect("made");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(&disk);
+        let mounted = mount.status().expect("mount runs");
+        if !mounted.success() {
+            skip("mounting needs root");
+            return None;
+        }
+        Some(disk)
+    }
+
     /// Asks the sensor for a page; empty where it does not answer.
     pub(crate) fn get(&self, page: &str) -> String {
         let url = format!("http://127.0.0.1:9464{page}");
@@ -154,6 +168,10 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        if self.path("disk").exists() {
+            let _stays_until_then =
+                Command::new("umount").arg("-l").arg(self.path("disk")).output();
+        }
         let _gone_with_the_machine = Command::new("ip").args(["netns", "del", &self.name]).output();
     }
 }

@@ -64,6 +64,7 @@ fn a_sensor_finds_what_a_replay_finds_and_accounts_for_every_packet() {
             lab.metric("tapsieve_capture_kernel_packets_total") == FRAMES
         });
         assert_eq!(lab.get("/readyz"), "ready\n");
+        assert_eq!(lab.metric("tapsieve_frames_held"), 0.0);
         let ended = sensor.stop();
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert!(ended.stderr.contains("losses        none"), "{}", ended.stderr);
@@ -158,6 +159,27 @@ fn alerts_wait_for_a_sink_that_is_gone() {
     sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
     assert_eq!(told(&lab.alerts()), replayed());
     assert_eq!(sensor.stop().code, 0);
+}
+
+#[test]
+fn a_full_disk_costs_no_alert() {
+    let Some(lab) = Lab::new() else { return };
+    let Some(disk) = lab.small_disk() else { return };
+    let path = disk.join("alerts");
+    let more = format!("{TAP}[[sink]]\ntype = \"file\"\npath = \"{}\"\n", path.display());
+    let sensor = lab.sensor(&feed(), &more);
+    let filler = disk.join("filler");
+    let _until_it_is_full = fs::write(&filler, vec![0; 1 << 20]);
+    lab.send(&capture(), &["--topspeed"]);
+    // the other sink, on another disk, has them all
+    sensor.wait("alert", |lab| lab.alerts().len() >= 19);
+    sensor.wait("trouble", |lab| lab.get("/readyz").contains("No space left"));
+    let torn = fs::read_to_string(&path).expect("there");
+    assert!(torn.is_empty() || torn.ends_with('\n'), "{torn}");
+    fs::remove_file(&filler).expect("removed");
+    sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
+    let (here, there) = (fs::read_to_string(&path), fs::read_to_string(lab.path("alerts")));
+    assert_eq!(here.expect("there"), there.expect("there"));
 }
 
 #[test]

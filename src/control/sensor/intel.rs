@@ -79,6 +79,11 @@ impl Intel {
         }
     }
 
+    /// Tells whether a set is being compiled.
+    pub(super) fn is_compiling(&self) -> bool {
+        self.coming.is_some()
+    }
+
     /// Puts a set in force that has been compiled; looks whether the files have changed.
     pub(super) fn look(&mut self) {
         if let Some(coming) = &self.coming {

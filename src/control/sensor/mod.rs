@@ -15,6 +15,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use clap::Args;
+use sd_notify::NotifyState;
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
@@ -135,17 +136,33 @@ fn control(
     status: &Mutex<Status>,
     stop: &Arc<AtomicBool>,
 ) {
+    let watchdog = sd_notify::watchdog_enabled();
+    let (mut watched, mut reloading) = (Instant::now(), false);
+    notify(&[NotifyState::Ready]);
     while !stop.load(Ordering::Relaxed) {
         for signal in signals.pending() {
             match signal {
-                SIGHUP => intel.reload("SIGHUP"),
+                SIGHUP => {
+                    notify(&[NotifyState::Reloading, monotonic()]);
+                    reloading = true;
+                    intel.reload("SIGHUP");
+                }
                 _ => stop.store(true, Ordering::Relaxed),
             }
         }
         intel.look();
+        if reloading && !intel.is_compiling() {
+            reloading = false;
+            notify(&[NotifyState::Ready]);
+        }
         health.look(status);
+        if watchdog.is_some_and(|period| watched.elapsed() >= period / 2) {
+            watched = Instant::now();
+            notify(&[NotifyState::Watchdog]);
+        }
         std::thread::sleep(TURN);
     }
+    notify(&[NotifyState::Stopping]);
     output::say("tapsieve: stopping: reading what the rings still hold\n");
     // a second one hurries
     for signal in [SIGTERM, SIGINT] {
@@ -153,6 +170,16 @@ fn control(
         let _refused_then_not_in_a_hurry =
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, hurry);
     }
+}
+
+/// Tells systemd, where it started us and asks.
+fn notify(states: &[NotifyState<'_>]) {
+    // nobody listens where systemd did not start us
+    let _nobody_listens = sd_notify::notify(states);
+}
+
+fn monotonic() -> NotifyState<'static> {
+    NotifyState::monotonic_usec_now().unwrap_or(NotifyState::Ready)
 }
 
 fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure> {
