@@ -58,7 +58,8 @@ struct Hello {
 impl Hello {
     fn parse(bytes: &[u8]) -> Result<Self, Lack> {
         let mut c = Cursor::new(bytes);
-        let lack = Lack::More(CLIENT_HEAD_BYTES.saturating_sub(bytes.len()).max(1));
+        // each byte of the head may tell that it is none
+        let lack = Lack::More(1);
         let len = usize::from(c.u16().ok_or(lack)? & 0x7fff);
         match c.u8().ok_or(lack)? {
             CLIENT_HELLO => {
@@ -68,7 +69,6 @@ impl Hello {
                 Self::fitting(known, len, CLIENT_HEAD_BYTES, lens, 0)
             }
             SERVER_HELLO => {
-                let lack = Lack::More(SERVER_HEAD_BYTES.saturating_sub(bytes.len()).max(1));
                 let _session_id_hit = c.u8().ok_or(lack)?;
                 let kind = c.u8().ok_or(lack)?;
                 let version = c.u16().ok_or(lack)?;
