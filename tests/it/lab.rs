@@ -154,12 +154,12 @@ impl Lab {
         assert!(done.status.success(), "ip {arguments:?}: {why}");
     }
 
-    fn shell(&self, script: &str) {
+    pub(crate) fn shell(&self, script: &str) {
         let done = self.command("sh").args(["-c", script]).output().expect("sh runs");
         assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]);
         command
