@@ -106,6 +106,9 @@ pub enum Failure {
         /// Why.
         why: String,
     },
+    /// Alerts that no sink took before the end.
+    #[error("alerts were lost: {0}")]
+    AlertsLost(String),
     /// Signals that cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(std::io::Error),

@@ -31,10 +31,10 @@ pub struct Batch {
     /// Seconds of the packet clock before which nothing more comes, hits or sightings; those of a
     /// flow's end too, where someone asked for flows.
     pub settled_secs: u64,
-    /// What the worker that tells has counted so far.
-    pub counted: Counters,
+    /// What the worker that tells has counted so far, where it is of a block.
+    pub counted: Option<Counters>,
     /// Which source the block was of, and what was counted there.
-    pub captured: (u32, Counters),
+    pub captured: Option<(u32, Counters)>,
     /// The stories of the set that the hits are of.
     pub catalog: Option<Arc<dyn Catalog>>,
     bytes: Vec<u8>,
@@ -97,6 +97,7 @@ impl Batch {
         self.related.clear();
         self.sightings.clear();
         self.catalog = None;
+        (self.counted, self.captured) = (None, None);
         self.bytes.clear();
     }
 

@@ -164,8 +164,7 @@ impl Worker {
         }
         let set = self.current.load();
         batch.catalog = Some(Arc::clone(&set.catalog));
-        batch.captured.0 = block.source;
-        batch.captured.1.clone_from(&block.captured);
+        batch.captured = Some((block.source, block.captured.clone()));
         let index = Arc::clone(&set.index);
         let generation = u8::try_from(set.generation & 31).unwrap_or_default();
         drop(set);
@@ -189,7 +188,7 @@ impl Worker {
             self.settled_secs = u64::from(block.clock_secs);
         }
         batch.settled_secs = self.settled_secs;
-        batch.counted = self.counted();
+        batch.counted = Some(self.counted());
     }
 
     /// Returns what was counted so far.

@@ -179,15 +179,23 @@ impl<'a> LiveReporter<'a> {
             outlet.retry();
             let finished = outlet.sink.finish();
             outlet.judge(finished.map_err(|error| error.to_string()));
+            outlet.status.lost += std::mem::take(&mut outlet.status.waiting);
         }
         self.publish();
         self.status
     }
 
     fn take(&mut self, worker: usize, batch: &Batch) {
-        let (source, captured) = &batch.captured;
-        self.status.sources.entry(*source).or_default().clone_from(captured);
-        self.status.workers.entry(worker).or_default().clone_from(&batch.counted);
+        if let Some((source, captured)) = &batch.captured {
+            let known = self.status.sources.entry(*source).or_default();
+            // another worker may have told of a later block
+            if captured.frames() >= known.frames() {
+                known.clone_from(captured);
+            }
+        }
+        if let Some(counted) = &batch.counted {
+            self.status.workers.entry(worker).or_default().clone_from(counted);
+        }
         if batch.hits.is_empty() {
             return;
         }

@@ -50,8 +50,8 @@ pub struct Live<'a> {
     pub loaded_secs: f64,
     /// New sets that were refused, by reason.
     pub sets_refused: &'a BTreeMap<&'static str, u64>,
-    /// Seconds since the last frame.
-    pub silence_secs: f64,
+    /// Seconds since the last frame, by interface.
+    pub silences: &'a [(&'a str, f64)],
     /// Nothing keeps it from its work.
     pub is_ready: bool,
 }
@@ -68,7 +68,7 @@ pub fn exposition(totals: &Totals<'_>) -> Result<Vec<u8>, prometheus::Error> {
     page.set(totals)?;
     let one = |value: f64| [(vec![], value)];
     let active = one(totals.counters.flows_active as f64);
-    page.gauge("flows_active", "Flows open at the end.", &[], active)?;
+    page.gauge("flows_active", "Flows that are open; at the end of a replay.", &[], active)?;
     if let Some([intel_secs, packet_secs]) = totals.replay {
         let help = "Seconds that compiling the indicators took.";
         page.gauge("replay_intel_seconds", help, &[], one(intel_secs))?;
@@ -131,7 +131,8 @@ impl Page<'_> {
             "Frames between capture and the flow table: captured, not yet a packet or a failure.";
         self.gauge("frames_held", help, &[], one(held as f64))?;
         let help = "Seconds since the last frame.";
-        self.gauge("capture_silence_seconds", help, &[], one(live.silence_secs))?;
+        let silences = live.silences.iter().map(|(name, secs)| (vec![*name], *secs));
+        self.gauge("capture_silence_seconds", help, &["interface"], silences)?;
         let down = counters.handles_down;
         let help = "Capture handles that have lost their interface.";
         self.gauge("capture_handles_down", help, &[], one(down as f64))?;

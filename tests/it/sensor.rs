@@ -53,7 +53,7 @@ fn all_arrived(lab: &Lab, frames: f64) -> bool {
 #[test]
 fn a_sensor_finds_what_a_replay_finds_and_accounts_for_every_packet() {
     let Some(lab) = Lab::new() else { return };
-    for (threads, workers) in [(1, 1), (2, 2)] {
+    for (threads, workers) in [(1, 1), (2, 2), (1, 4)] {
         let _none_yet = fs::remove_file(lab.path("alerts"));
         let more = format!("{TAP}threads = {threads}\n[workers]\ncount = {workers}\n");
         let sensor = lab.sensor(&feed(), &more);
@@ -82,13 +82,49 @@ fn an_interface_that_goes_away_is_opened_again() {
     let Some(lab) = Lab::new() else { return };
     let sensor = lab.sensor(&feed(), TAP);
     lab.unplug();
-    sensor.wait("trouble", |lab| lab.get("/readyz").contains("lost their interface"));
+    sensor.wait("trouble", |lab| lab.get("/readyz").contains("tap0 is gone"));
     assert_eq!(lab.metric("tapsieve_capture_interfaces_lost_total"), 1.0);
     lab.plug_in();
     sensor.wait("recovery", |lab| lab.get("/readyz") == "ready\n");
     lab.send(&capture(), &["--topspeed"]);
     sensor.wait("alert", |lab| lab.alerts().len() >= 19);
-    assert_eq!(sensor.stop().code, 0);
+    let said = |lab: &Lab| fs::read_to_string(lab.path("errors")).unwrap_or_default();
+    sensor.wait("line", |lab| said(lab).contains("over: tap0 is gone"));
+    let ended = sensor.stop();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let told = |line: &str| ended.stderr.lines().filter(|told| told.contains(line)).count();
+    assert_eq!((told("not ready: tap0 is gone"), told("over: tap0 is gone")), (1, 1));
+}
+
+#[test]
+fn alerts_that_no_sink_took_are_said_to_be_lost() {
+    let Some(lab) = Lab::new() else { return };
+    let sensor = lab.sensor(&feed(), TAP);
+    fs::remove_file(lab.path("alerts")).expect("there");
+    fs::create_dir(lab.path("alerts")).expect("made");
+    lab.send(&capture(), &["--topspeed"]);
+    sensor.wait("waiting alert", |lab| lab.get("/readyz").contains("19 alerts wait"));
+    let ended = sensor.stop();
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("alerts were lost: 19 of file"), "{}", ended.stderr);
+}
+
+#[test]
+fn clients_that_misbehave_cost_the_page_nothing() {
+    let Some(lab) = Lab::new() else { return };
+    let sensor = lab.sensor(&feed(), TAP);
+    // connections that say nothing, more than there is room for; an endless head; many requests
+    let script = "exec 3<>/dev/null; for n in $(seq 100); do \
+        (exec 4<>/dev/tcp/127.0.0.1/9464 && sleep 12) & done; sleep 1; \
+        head -c 50000000 /dev/zero | tr '\\0' a | timeout 2 curl -s -m 2 -H @- \
+        http://127.0.0.1:9464/metrics; wait";
+    let flood = lab.command("bash").args(["-c", script]).spawn();
+    let mut flood = flood.expect("bash runs");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    // connections live ten seconds, then there is room again
+    sensor.wait("page", |lab| lab.get("/healthz") == "alive\n");
+    flood.wait().expect("ends");
+    assert_eq!(lab.get("/readyz"), "ready\n");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::model::limits::FLOWS_MAX;
 use crate::model::limits::OTHER_IDLE_SECS;
 use crate::model::limits::TCP_IDLE_SECS;
 use crate::model::policy::Policy;
+use crate::pipeline::capture::filter::Filter;
 use crate::pipeline::capture::live::LiveSettings;
 
 /// Idle limits at most: a week.
@@ -160,6 +161,14 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     if captures.is_empty() {
         all.note_at(0, "no [[capture]]: name an interface to capture on");
     }
+    for (n, capture) in captures.iter().enumerate() {
+        if captures.iter().take(n).any(|other| other.interface == capture.interface) {
+            all.note_at(
+                0,
+                format!("two [[capture]] of {}: its frames would count twice", capture.interface),
+            );
+        }
+    }
     let workers = all.table("workers", workers);
     let flows = all.table("flows", flows);
     let [flows_max, tcp_idle_secs, other_idle_secs] =
@@ -170,6 +179,11 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     }
     let indicators = all.table("indicators", indicators).unwrap_or_default();
     let sinks = all.tables("sink", sink).into_iter().flatten().collect::<Vec<_>>();
+    for (n, sink) in sinks.iter().enumerate() {
+        if sinks.iter().take(n).any(|other| same_place(other, sink)) {
+            all.note_at(0, "two [[sink]] with one place: its alerts would be there twice");
+        }
+    }
     let listen = all.table("http", http).unwrap_or_else(default_listen);
     all.end();
     Config {
@@ -183,6 +197,14 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         indicators,
         sinks: if sinks.is_empty() { vec![SinkConfig::Stdout] } else { sinks },
         listen,
+    }
+}
+
+fn same_place(one: &SinkConfig, other: &SinkConfig) -> bool {
+    match (one, other) {
+        (SinkConfig::Stdout, SinkConfig::Stdout) => true,
+        (SinkConfig::File { path: one, .. }, SinkConfig::File { path: other, .. }) => one == other,
+        _ => false,
     }
 }
 
@@ -201,6 +223,11 @@ fn capture(mut section: Section<'_, '_>) -> LiveSettings {
         filter: section.text("filter", ""),
         promiscuous: section.flag("promiscuous", true),
     };
+    if !settings.filter.is_empty()
+        && let Err(error) = Filter::new(&settings.filter)
+    {
+        section.note("filter", error);
+    }
     let backend = section.text("backend", "pcap");
     if backend != "pcap" {
         section.note("backend", format!("`{backend}` is none: \"pcap\" is the one there is"));
@@ -350,9 +377,9 @@ mod tests {
             &[
                 "5:1: [capture] needs `interface`",
                 "6:1: unknown key `interfce` in capture: did you mean `interface`?",
-                "7:11: threads: a whole number from 1 to 64 is wanted, not this integer",
+                "7:11: threads: a whole number from 1 to 64 is wanted, not 0",
                 "8:18: ring_mebibytes: a whole number from 1 to 2047 is wanted, not this string",
-                "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not this integer",
+                "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not 10",
                 "11:1: sink: tables: [[sink]] is wanted, not this table",
                 "13:2: unknown key `zebra`: known are sensor, capture, workers, flows, intel, \
                  indicators, sink, http",

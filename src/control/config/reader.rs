@@ -206,9 +206,11 @@ impl<'t, 'p> Section<'t, 'p> {
     }
 
     fn wrong<T>(&mut self, value: &Spanned<DeValue<'_>>, key: &str, wanted: &str) -> Option<T> {
-        let got = value.get_ref().type_str();
-        self.problems
-            .note(value.span().start, format!("{key}: {wanted} is wanted, not this {got}"));
+        let got = match value.get_ref().as_integer() {
+            Some(number) => number.as_str().to_owned(),
+            None => format!("this {}", value.get_ref().type_str()),
+        };
+        self.problems.note(value.span().start, format!("{key}: {wanted} is wanted, not {got}"));
         None
     }
 }

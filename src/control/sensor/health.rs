@@ -1,6 +1,7 @@
 //! How a sensor fares: what `/metrics`, `/healthz` and `/readyz` tell beside the counts.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -15,9 +16,16 @@ use crate::report::live::Status;
 /// Silence after which a mirror port is not believed to be one.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// Why new sets are refused.
+const REFUSALS: [&str; 3] = ["implausible", "thread", "unusable"];
+
 /// What the control thread knows.
 #[derive(Debug)]
-pub(super) struct Health(Mutex<Known>);
+pub(super) struct Health {
+    /// The interface of each source.
+    interfaces: Vec<String>,
+    known: Mutex<Known>,
+}
 
 /// What is known of the set in force, and of the traffic.
 #[derive(Clone, Debug)]
@@ -28,23 +36,39 @@ pub(super) struct Known {
     pub(super) indicators: BTreeMap<&'static str, u64>,
     pub(super) bytes: Vec<(&'static str, u64)>,
     pub(super) left_out: BTreeMap<String, u64>,
+    /// Damaged inputs of the set in force.
+    pub(super) damaged: u64,
     /// Sets that were refused, by reason.
     pub(super) refused: BTreeMap<&'static str, u64>,
-    frames: u64,
-    last_frame: Instant,
+    /// Frames of each interface, and when they last became more.
+    traffic: BTreeMap<String, (u64, Instant)>,
+}
+
+/// Something that keeps the sensor from its work.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Trouble {
+    /// What is in trouble and how, the same as long as it lasts.
+    pub(super) key: String,
+    /// The same with figures.
+    pub(super) text: String,
 }
 
 impl Health {
-    pub(super) fn new(compiled: &Compiled) -> Self {
-        Self(Mutex::new(Known::of(compiled, 0, BTreeMap::new())))
+    /// Begins with the first set; `interfaces` has that of each source.
+    pub(super) fn new(compiled: &Compiled, interfaces: Vec<String>) -> Self {
+        let refused = REFUSALS.map(|reason| (reason, 0)).into();
+        let now = Instant::now();
+        let traffic = interfaces.iter().map(|name| (name.clone(), (0, now))).collect();
+        let known = Known { traffic, ..Known::of(compiled, 0, refused) };
+        Self { interfaces, known: Mutex::new(known) }
     }
 
     /// Notes that another set is in force.
     pub(super) fn set_in_force(&self, compiled: &Compiled, generation: u64) {
         let mut known = self.lock();
-        let (frames, last_frame) = (known.frames, known.last_frame);
-        *known = Known::of(compiled, generation, std::mem::take(&mut known.refused));
-        (known.frames, known.last_frame) = (frames, last_frame);
+        let traffic = std::mem::take(&mut known.traffic);
+        let refused = std::mem::take(&mut known.refused);
+        *known = Known { traffic, ..Known::of(compiled, generation, refused) };
     }
 
     /// Notes that a set was refused.
@@ -58,13 +82,13 @@ impl Health {
     }
 
     /// Looks whether frames came.
-    pub(super) fn look(&self, status: &Mutex<Status>) {
-        let status = status.lock().unwrap_or_else(PoisonError::into_inner);
-        let frames = status.sources.values().map(|counts| counts.frames()).sum();
-        drop(status);
+    pub(super) fn look(&self, status: &Status) {
         let mut known = self.lock();
-        if frames != known.frames {
-            (known.frames, known.last_frame) = (frames, Instant::now());
+        for (name, (frames, since)) in &mut known.traffic {
+            let now = self.of(name, status, |counts| counts.frames());
+            if now != *frames {
+                (*frames, *since) = (now, Instant::now());
+            }
         }
     }
 
@@ -74,31 +98,58 @@ impl Health {
     }
 
     /// Returns what keeps the sensor from doing its work; nothing: it is ready.
-    pub(super) fn troubles(&self, status: &Status) -> Vec<String> {
+    pub(super) fn troubles(&self, status: &Status) -> Vec<Trouble> {
         let known = self.lock();
         let mut troubles = Vec::new();
-        let down = status.sources.values().map(|counts| counts.handles_down).sum::<u64>();
+        let mut note = |key: String, more: String| {
+            let text = format!("{key}{more}");
+            troubles.push(Trouble { key, text });
+        };
         if status.sources.is_empty() {
-            troubles.push("nothing is captured yet".to_owned());
+            note("nothing is captured yet".to_owned(), String::new());
         }
-        if down > 0 {
-            troubles.push(format!("{down} capture handles have lost their interface"));
-        }
-        let silence = known.last_frame.elapsed();
-        if silence > SILENCE_MAX {
-            troubles.push(format!("no frame for {} s: is the mirror on?", silence.as_secs()));
+        for (name, (_, since)) in &known.traffic {
+            let silence = since.elapsed();
+            if self.of(name, status, |counts| counts.handles_down) > 0 {
+                note(
+                    format!("{name} is gone; it is opened again when it comes back"),
+                    String::new(),
+                );
+            } else if is_down(name) {
+                note(format!("{name} is down"), String::new());
+            } else if silence > SILENCE_MAX {
+                let secs = silence.as_secs();
+                note(format!("{name} is silent: is the mirror on?"), format!(" (for {secs} s)"));
+            }
         }
         for sink in &status.sinks {
             if let Some(trouble) = &sink.trouble {
-                troubles.push(format!("{trouble}; {} alerts wait", sink.waiting));
+                note(trouble.clone(), format!("; {} alerts wait", sink.waiting));
             }
         }
         troubles
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns a sum over the handles of an interface.
+    fn of(
+        &self,
+        name: &str,
+        status: &Status,
+        count: impl Fn(&crate::model::counters::Counters) -> u64,
+    ) -> u64 {
+        let handles = (0..).zip(&self.interfaces).filter(|(_, interface)| *interface == name);
+        handles.filter_map(|(source, _)| status.sources.get(&source)).map(count).sum()
     }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells whether the kernel calls an interface down, or without carrier.
+fn is_down(name: &str) -> bool {
+    let state = fs::read_to_string(format!("/sys/class/net/{name}/operstate"));
+    state.is_ok_and(|state| matches!(state.trim(), "down" | "lowerlayerdown"))
 }
 
 impl Known {
@@ -111,14 +162,15 @@ impl Known {
             indicators: compiled.set.indicators_by_type(),
             bytes: compiled.set.bytes_by_part(),
             left_out: compiled.ledger.refused_by_reason(),
+            damaged: compiled.damages.len() as u64,
             refused,
-            frames: 0,
-            last_frame: Instant::now(),
+            traffic: BTreeMap::new(),
         }
     }
 
-    /// Returns seconds since the last frame.
-    pub(super) fn silence_secs(&self) -> f64 {
-        self.last_frame.elapsed().as_secs_f64()
+    /// Returns each interface with the seconds since its last frame.
+    pub(super) fn silences(&self) -> Vec<(&str, f64)> {
+        let secs = |since: &Instant| since.elapsed().as_secs_f64();
+        self.traffic.iter().map(|(name, (_, since))| (name.as_str(), secs(since))).collect()
     }
 }

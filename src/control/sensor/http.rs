@@ -1,33 +1,57 @@
 //! `/metrics`, `/healthz`, `/readyz`: how a sensor fares, for Prometheus and for whoever restarts
-//! it.
+//! it. Few connections at once, one request each, little time: a client can cost it nothing else.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tiny_http::Header;
-use tiny_http::Method;
-use tiny_http::Response;
-use tiny_http::Server;
+use http_body_util::Full;
+use hyper::Method;
+use hyper::Request;
+use hyper::Response;
+use hyper::body::Bytes;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio::time::timeout;
 
 use crate::control::cli::Failure;
+use crate::control::output;
 use crate::control::sensor::health::Health;
+use crate::control::sensor::health::Trouble;
 use crate::report::live::Status;
 use crate::report::metrics;
 use crate::report::metrics::Live;
 use crate::report::metrics::Totals;
 
-/// How often the server looks whether it is to stop.
+/// How often the server looks whether it is to stop; and how long it rests after a failed accept.
 const TURN: Duration = Duration::from_millis(100);
 
+/// Connections at once; one more is closed.
+const CONNECTIONS_MAX: usize = 32;
+
+/// A connection's life: a request, an answer.
+const CONNECTION_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of a request's head.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
 /// What the pages are made of.
-pub(super) struct Page<'a> {
-    pub(super) health: &'a Health,
-    pub(super) status: &'a Mutex<Status>,
-    pub(super) stop: &'a AtomicBool,
+#[derive(Clone)]
+pub(super) struct Page {
+    pub(super) health: Arc<Health>,
+    pub(super) status: Arc<Mutex<Status>>,
+    pub(super) stop: Arc<AtomicBool>,
 }
 
 /// A page: its status, its type, its text.
@@ -36,33 +60,74 @@ type Answer = (u16, &'static str, Vec<u8>);
 const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-impl Page<'_> {
+/// Takes an address to serve at.
+///
+/// # Errors
+///
+/// When it cannot be listened on.
+pub(super) fn listen(listen: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(listen).and_then(|bound| {
+        bound.set_nonblocking(true)?;
+        Ok(bound)
+    });
+    bound.map_err(|error| Failure::Listen { listen, why: error.to_string() })
+}
+
+impl Page {
     /// Serves until told to stop.
-    ///
-    /// # Errors
-    ///
-    /// When the address cannot be listened on.
-    pub(super) fn serve(self, listen: SocketAddr) -> Result<(), Failure> {
-        let server = Server::http(listen)
-            .map_err(|error| Failure::Listen { listen, why: error.to_string() });
-        let server = server.inspect_err(|_| self.stop.store(true, Ordering::Relaxed))?;
-        while !self.stop.load(Ordering::Relaxed) {
-            // an error is one client's: the next one is served
-            let Ok(Some(request)) = server.recv_timeout(TURN) else { continue };
-            let path = request.url().split('?').next().unwrap_or_default();
-            let (code, kind, text) = match (request.method(), path) {
-                (Method::Get | Method::Head, path) => self.answer(path),
-                _ => (405, TEXT, b"only GET\n".to_vec()),
-            };
-            let header = Header::from_bytes("Content-Type", kind);
-            let response = Response::from_data(text).with_status_code(code);
-            let response = header.into_iter().fold(response, Response::with_header);
-            let _client_went_away = request.respond(response);
+    pub(super) fn serve(self, listener: TcpListener) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let served = runtime.and_then(|runtime| {
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                self.accept(&listener).await;
+                Ok(())
+            })
+        });
+        if let Err(error) = served {
+            output::say(&format!("tapsieve: the pages cannot be served: {error}\n"));
         }
-        Ok(())
     }
 
-    fn answer(&self, path: &str) -> Answer {
+    async fn accept(&self, listener: &tokio::net::TcpListener) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        while !self.stop.load(Ordering::Relaxed) {
+            let Ok(accepted) = timeout(TURN, listener.accept()).await else { continue };
+            let Ok((stream, _)) = accepted else {
+                // out of descriptors, perhaps: the next one may do better
+                sleep(TURN).await;
+                continue;
+            };
+            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+            let page = self.clone();
+            tokio::spawn(async move {
+                let answer = service_fn(|request| page.answer(request));
+                let connection = http1::Builder::new()
+                    .keep_alive(false)
+                    .max_buf_size(HEAD_BYTES_MAX)
+                    .serve_connection(TokioIo::new(stream), answer);
+                // a client that is slow, or talks nonsense, is its own problem
+                let _ended = timeout(CONNECTION_MAX, connection).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (code, kind, text) = match *request.method() {
+            Method::GET | Method::HEAD => self.page(request.uri().path()),
+            _ => (405, TEXT, b"only GET\n".to_vec()),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = hyper::StatusCode::from_u16(code).unwrap_or_default();
+        response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+        Ok(response)
+    }
+
+    fn page(&self, path: &str) -> Answer {
         match path {
             "/metrics" => self.metrics(),
             "/healthz" => (200, TEXT, b"alive\n".to_vec()),
@@ -74,15 +139,17 @@ impl Page<'_> {
 
     fn ready(&self) -> Answer {
         let troubles = self.health.troubles(&self.status());
+        let line = |trouble: &Trouble| format!("{}\n", trouble.text);
         match troubles.as_slice() {
             [] => (200, TEXT, b"ready\n".to_vec()),
-            _ => (503, TEXT, (troubles.join("\n") + "\n").into_bytes()),
+            all => (503, TEXT, all.iter().map(line).collect::<String>().into_bytes()),
         }
     }
 
     fn metrics(&self) -> Answer {
         let (status, known) = (self.status(), self.health.known());
-        let counters = status.counters();
+        let mut counters = status.counters();
+        counters.intel_damaged = known.damaged;
         let page = metrics::exposition(&Totals {
             counters: &counters,
             alerts: &status.alerts,
@@ -97,7 +164,7 @@ impl Page<'_> {
                 generation: known.generation,
                 loaded_secs: known.loaded_secs,
                 sets_refused: &known.refused,
-                silence_secs: known.silence_secs(),
+                silences: &known.silences(),
                 is_ready: self.health.troubles(&status).is_empty(),
             }),
         });

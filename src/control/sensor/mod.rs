@@ -8,6 +8,7 @@ mod intel;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::thread::Builder;
@@ -19,6 +20,8 @@ use sd_notify::NotifyState;
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
+use signal_hook::consts::SIGUSR1;
+use signal_hook::consts::SIGUSR2;
 use signal_hook::iterator::Signals;
 
 use crate::control::cli::DONE;
@@ -29,9 +32,11 @@ use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::output;
 use crate::control::sensor::health::Health;
+use crate::control::sensor::health::Trouble;
 use crate::control::sensor::intel::Intel;
 use crate::control::supervisor;
 use crate::control::supervisor::Plan;
+use crate::model::counters::Counters;
 use crate::model::observation::Kinds;
 use crate::pipeline::capture::live::Live;
 use crate::pipeline::capturer::Depth;
@@ -49,6 +54,9 @@ use crate::report::summary::Run;
 
 /// How often the control thread looks at signals and files.
 const TURN: Duration = Duration::from_millis(100);
+
+/// How often it looks how the sensor fares.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Packets that a worker looks up together.
 const BATCH: u32 = 64;
@@ -80,14 +88,17 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     output::say_all(&first.damages);
     let intel_secs = started.elapsed().as_secs_f64();
     // from here on a signal ends it in order
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(Failure::Signals)?;
+    let mut signals =
+        Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
     let stop = Arc::new(AtomicBool::new(false));
     let sinks = sinks(&config)?;
     let sources = sources(&config, &stop)?;
     let handles = sources.len();
     let current = Arc::new(first.set.in_force());
-    let status = Mutex::new(Status::default());
-    let health = Arc::new(Health::new(&first));
+    let status = Arc::new(Mutex::new(Status::default()));
+    let listener = config.listen.map(http::listen).transpose()?;
+    let interfaces = sources.iter().map(|source| source.interface().to_owned()).collect();
+    let health = Arc::new(Health::new(&first, interfaces));
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
     let reporter =
         LiveReporter::new(Context { files: &[], sensor: Some(&config.name) }, sinks, &status);
@@ -104,28 +115,22 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         current,
     };
     let running = Instant::now();
-    let page = http::Page { health: &health, status: &status, stop: &stop };
-    let mut served = Ok(());
-    let outcome = std::thread::scope(|scope| {
-        let server = config.listen.map(|listen| {
-            let thread = Builder::new().name("http".to_owned());
-            thread.spawn_scoped(scope, move || page.serve(listen)).map_err(Failure::Thread)
-        });
-        let server = server.transpose()?;
-        let report = |told: &_, spare: &_| reporter.run(told, spare);
-        let outcome = supervisor::run(plan, &stop, report, || {
-            tell_start(&config, handles);
-            control(&mut signals, &mut intel, &health, &status, &stop);
-        });
-        stop.store(true, Ordering::Relaxed);
-        served = server.map_or(Ok(()), |server| {
-            server.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        outcome
+    if let Some(listener) = listener {
+        let (health, status) = (Arc::clone(&health), Arc::clone(&status));
+        let page = http::Page { health, status, stop: Arc::clone(&stop) };
+        let thread = Builder::new().name("http".to_owned());
+        thread.spawn(move || page.serve(listener)).map_err(Failure::Thread)?;
+    }
+    let report = |told: &_, spare: &_| reporter.run(told, spare);
+    let outcome = supervisor::run(plan, &stop, report, || {
+        tell_start(&config, handles);
+        control(&mut signals, &mut intel, &health, &status, &stop);
     })?;
-    served?;
-    tell_end(&outcome.reported, &first, [intel_secs, running.elapsed().as_secs_f64()]);
-    Ok(DONE)
+    let secs = [intel_secs, running.elapsed().as_secs_f64()];
+    tell_end(&outcome.counters, &outcome.reported, &first, secs);
+    let lost = outcome.reported.sinks.iter().filter(|sink| sink.lost > 0);
+    let lost: Vec<String> = lost.map(|sink| format!("{} of {}", sink.lost, sink.name)).collect();
+    if lost.is_empty() { Ok(DONE) } else { Err(Failure::AlertsLost(lost.join(", "))) }
 }
 
 /// Serves signals and looks at the indicators until told to stop.
@@ -137,6 +142,7 @@ fn control(
     stop: &Arc<AtomicBool>,
 ) {
     let watchdog = sd_notify::watchdog_enabled();
+    let (mut looked, mut troubles) = (Instant::now(), Vec::new());
     let (mut watched, mut reloading) = (Instant::now(), false);
     notify(&[NotifyState::Ready]);
     while !stop.load(Ordering::Relaxed) {
@@ -147,7 +153,9 @@ fn control(
                     reloading = true;
                     intel.reload("SIGHUP");
                 }
-                _ => stop.store(true, Ordering::Relaxed),
+                SIGTERM | SIGINT => stop.store(true, Ordering::Relaxed),
+                // whoever rotates files may send it; the file sink sees for itself
+                _ => {}
             }
         }
         intel.look();
@@ -155,7 +163,12 @@ fn control(
             reloading = false;
             notify(&[NotifyState::Ready]);
         }
-        health.look(status);
+        if looked.elapsed() >= LOOK_EVERY {
+            looked = Instant::now();
+            let status = status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            health.look(&status);
+            tell_changes(&mut troubles, health.troubles(&status));
+        }
         if watchdog.is_some_and(|period| watched.elapsed() >= period / 2) {
             watched = Instant::now();
             notify(&[NotifyState::Watchdog]);
@@ -170,6 +183,18 @@ fn control(
         let _refused_then_not_in_a_hurry =
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, hurry);
     }
+}
+
+/// Says what has come up and what is over, once each.
+fn tell_changes(before: &mut Vec<Trouble>, now: Vec<Trouble>) {
+    let new = |one: &Trouble, others: &[Trouble]| others.iter().all(|other| other.key != one.key);
+    for trouble in now.iter().filter(|trouble| new(trouble, before)) {
+        output::say(&format!("tapsieve: not ready: {}\n", trouble.text));
+    }
+    for trouble in before.iter().filter(|trouble| new(trouble, &now)) {
+        output::say(&format!("tapsieve: over: {}\n", trouble.key));
+    }
+    *before = now;
 }
 
 /// Tells systemd, where it started us and asks.
@@ -250,11 +275,15 @@ fn tell_start(config: &Config, handles: usize) {
     ));
 }
 
-fn tell_end(status: &Status, compiled: &Compiled, [intel_secs, packet_secs]: [f64; 2]) {
-    let counters = status.counters();
+fn tell_end(
+    counters: &Counters,
+    status: &Status,
+    compiled: &Compiled,
+    [intel_secs, packet_secs]: [f64; 2],
+) {
     let indicators = compiled.set.indicators_by_type();
     output::say(&summary::table(&Run {
-        counters: &counters,
+        counters,
         wire_bytes: counters.frame_bytes(),
         alerts: &status.alerts,
         alerts_unordered: 0,

@@ -156,6 +156,11 @@ impl Live {
         Ok(handles)
     }
 
+    /// Returns the name of its interface.
+    pub fn interface(&self) -> &str {
+        &self.settings.interface
+    }
+
     /// Opens the handle, and puts it into its group.
     fn connect(&mut self) -> Result<(), Fault> {
         let settings = &self.settings;
@@ -201,8 +206,9 @@ impl Live {
                 }
                 Err(pcap::Error::TimeoutExpired) => return self.wait(block),
                 Err(_gone) => {
+                    // what was dropped since the last look is known to nobody else
+                    self.look();
                     self.capture = None;
-                    self.looked = Instant::now();
                     count(&mut self.counters.interfaces_lost, 1);
                     return State::More;
                 }
