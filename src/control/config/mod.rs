@@ -1,7 +1,9 @@
 //! The sensor's configuration: one TOML file (contract §6); all that is wrong with it is told at
 //! once.
 
+mod capture;
 mod reader;
+pub mod sink;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,16 +11,19 @@ use std::path::PathBuf;
 
 use toml::de::DeTable;
 
+use crate::control::config::capture::capture;
 use crate::control::config::reader::Problem;
 use crate::control::config::reader::Problems;
 use crate::control::config::reader::Section;
+use crate::control::config::sink::SinkConfig;
+use crate::control::config::sink::same_place;
+use crate::control::config::sink::sink;
 use crate::control::intel::IntelOptions;
 use crate::model::indicator::IndicatorType;
 use crate::model::limits::FLOWS_MAX;
 use crate::model::limits::OTHER_IDLE_SECS;
 use crate::model::limits::TCP_IDLE_SECS;
 use crate::model::policy::Policy;
-use crate::pipeline::capture::filter::Filter;
 use crate::pipeline::capture::live::LiveSettings;
 
 /// Idle limits at most: a week.
@@ -67,24 +72,6 @@ pub struct Indicators {
     pub shrink_percent_min: u32,
     /// Seconds between two looks at whether the files have changed; 0: only at SIGHUP.
     pub watch_secs: u32,
-}
-
-/// Where alerts go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SinkConfig {
-    /// Standard output.
-    Stdout,
-    /// A file that is appended to.
-    File {
-        /// Its name.
-        path: PathBuf,
-        /// Size after which another is begun, in MiB; 0: never.
-        rotate_mebibytes: u32,
-        /// Age after which another is begun, in hours; 0: never.
-        rotate_hours: u32,
-        /// Old ones that are kept.
-        keep: u32,
-    },
 }
 
 /// A file that is no configuration.
@@ -200,40 +187,10 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     }
 }
 
-fn same_place(one: &SinkConfig, other: &SinkConfig) -> bool {
-    match (one, other) {
-        (SinkConfig::Stdout, SinkConfig::Stdout) => true,
-        (SinkConfig::File { path: one, .. }, SinkConfig::File { path: other, .. }) => one == other,
-        _ => false,
-    }
-}
-
 fn sensor(mut section: Section<'_, '_>) -> Option<String> {
     let name = section.optional_text("name");
     section.end();
     name
-}
-
-fn capture(mut section: Section<'_, '_>) -> LiveSettings {
-    let settings = LiveSettings {
-        interface: section.required_text("interface"),
-        threads: u16::try_from(section.number("threads", 1, 1..=64)).unwrap_or(1),
-        ring_mebibytes: section.number("ring_mebibytes", 64, 1..=2_047),
-        snap_bytes: section.number("snap_bytes", 65_535, 64..=262_144),
-        filter: section.text("filter", ""),
-        promiscuous: section.flag("promiscuous", true),
-    };
-    if !settings.filter.is_empty()
-        && let Err(error) = Filter::new(&settings.filter)
-    {
-        section.note("filter", error);
-    }
-    let backend = section.text("backend", "pcap");
-    if backend != "pcap" {
-        section.note("backend", format!("`{backend}` is none: \"pcap\" is the one there is"));
-    }
-    section.end();
-    settings
 }
 
 fn workers(mut section: Section<'_, '_>) -> u32 {
@@ -281,25 +238,6 @@ fn indicators(mut section: Section<'_, '_>) -> Indicators {
     };
     section.end();
     indicators
-}
-
-fn sink(mut section: Section<'_, '_>) -> Option<SinkConfig> {
-    let sink = match section.required_text("type").as_str() {
-        "stdout" => Some(SinkConfig::Stdout),
-        "file" => Some(SinkConfig::File {
-            path: PathBuf::from(section.required_text("path")),
-            rotate_mebibytes: section.number("rotate_mebibytes", 100, 0..=1_000_000),
-            rotate_hours: section.number("rotate_hours", 24, 0..=8_760),
-            keep: section.number("keep", 30, 1..=10_000),
-        }),
-        "" => None,
-        other => {
-            section.note("type", format!("`{other}` is none: \"file\" and \"stdout\" are"));
-            return None;
-        }
-    };
-    section.end();
-    sink
 }
 
 fn http(mut section: Section<'_, '_>) -> Option<SocketAddr> {

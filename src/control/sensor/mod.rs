@@ -4,6 +4,7 @@
 mod health;
 mod http;
 mod intel;
+mod outlets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +28,6 @@ use signal_hook::iterator::Signals;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
-use crate::control::config::SinkConfig;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::output;
@@ -43,12 +43,8 @@ use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::FlowSettings;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::live::LiveReporter;
-use crate::report::live::Named;
 use crate::report::live::Status;
 use crate::report::render::Context;
-use crate::report::sink::rolling::Rolling;
-use crate::report::sink::rolling::Rotation;
-use crate::report::sink::stdout::Stdout;
 use crate::report::summary;
 use crate::report::summary::Run;
 
@@ -91,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut signals =
         Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let sinks = sinks(&config)?;
+    let sinks = outlets::sinks(&config)?;
     let sources = sources(&config, &stop)?;
     let handles = sources.len();
     let current = Arc::new(first.set.in_force());
@@ -214,31 +210,6 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
         sources.extend(Live::open(settings, first, stop)?);
     }
     Ok(sources)
-}
-
-fn sinks(config: &Config) -> Result<Vec<Named>, Failure> {
-    let mut sinks: Vec<Named> = Vec::new();
-    for sink in &config.sinks {
-        match sink {
-            SinkConfig::Stdout => sinks.push(("stdout".to_owned(), Box::new(Stdout))),
-            SinkConfig::File { path, rotate_mebibytes, rotate_hours, keep } => {
-                let rotation = Rotation {
-                    bytes_max: u64::from(*rotate_mebibytes) << 20,
-                    age_max: Duration::from_secs(u64::from(*rotate_hours) * 3_600),
-                    keep: *keep as usize,
-                };
-                let (sink, cut) = Rolling::open(path, rotation)?;
-                if cut > 0 {
-                    output::say(&format!(
-                        "tapsieve: {}: cut {cut} bytes of a half-written alert\n",
-                        path.display()
-                    ));
-                }
-                sinks.push(("file".to_owned(), Box::new(sink)));
-            }
-        }
-    }
-    Ok(sinks)
 }
 
 fn workers(config: &Config, handles: usize) -> usize {
