@@ -108,7 +108,7 @@ fn floor(arguments: &FloorArguments) -> Result<u8, Failure> {
             frames += 1;
             bytes += u64::from(frame.captured_bytes);
             // one byte of the header: its cache line has to come in
-            touched += block.bytes.get(frame.at as usize).map_or(0, |byte| u64::from(*byte));
+            touched += block.memory().get(frame.at as usize).map_or(0, |byte| u64::from(*byte));
         }
         if state == State::Ended {
             break;

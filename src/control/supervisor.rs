@@ -208,13 +208,18 @@ fn start<'s, S: Source + Send + 's, R: Send + 's>(
         let circuit = Circuit {
             workers: inlets.clone(),
             returns,
-            blocks: (0..blocks).map(|_| Arc::new(Block::new(count))).collect(),
+            blocks: (0..blocks).map(|_| Arc::new(block_for(&source, count))).collect(),
         };
         let capturer = Capturer::new(number, source, plan.depth, plan.seed);
         let name = format!("capturer-{number}");
         capturers.push(thread(scope, name, move || capturer.run(circuit))?);
     }
     Ok(Threads { capturers, workers, reporter })
+}
+
+/// Returns a block for what a source reads.
+fn block_for(source: &impl Source, shards: usize) -> Block {
+    if source.lends() { Block::without_memory(shards) } else { Block::new(shards) }
 }
 
 fn thread<'s, T: Send + 's>(

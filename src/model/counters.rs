@@ -16,6 +16,10 @@ macro_rules! counters {
             pub flows_active: u64,
             /// Capture handles whose interface is gone now: a gauge.
             pub handles_down: u64,
+            /// Packets in the kernel's rings at the last look: a gauge.
+            pub kernel_held: u64,
+            /// Packets taken from the rings that the kernel did not count: a gauge, ever 0.
+            pub kernel_short: u64,
             /// Observations by kind, in the order of `ObservationKind::ALL`.
             pub observations: [u64; ObservationKind::ALL.len()],
             /// Hits by kind of observation, in the same order.
@@ -28,6 +32,8 @@ macro_rules! counters {
                 $(self.$field = self.$field.saturating_add(other.$field);)*
                 self.flows_active = self.flows_active.saturating_add(other.flows_active);
                 self.handles_down = self.handles_down.saturating_add(other.handles_down);
+                self.kernel_held = self.kernel_held.saturating_add(other.kernel_held);
+                self.kernel_short = self.kernel_short.saturating_add(other.kernel_short);
                 let pairs = self.observations.iter_mut().zip(&other.observations);
                 pairs.for_each(|(sum, n)| *sum = sum.saturating_add(*n));
                 let pairs = self.hits.iter_mut().zip(&other.hits);
@@ -100,7 +106,11 @@ counters! {
     live_bytes = "capture_bytes_total" { source = "live" },
     kernel_packets = "capture_kernel_packets_total" {},
     interfaces_lost = "capture_interfaces_lost_total" {},
+    early_packets = "capture_early_packets_total" {},
+    ring_freezes = "capture_ring_freezes_total" {},
+    ring_blocks_losing = "capture_ring_losing_blocks_total" {},
     lost_ring = "dropped_packets_total" { stage = "kernel", reason = "ring_full" },
+    lost_ring_damaged = "dropped_packets_total" { stage = "capture", reason = "ring_damaged" },
     lost_interface = "dropped_packets_total" { stage = "interface", reason = "driver" },
     skipped_oversized = "dropped_packets_total" { stage = "capture", reason = "oversized" },
     skipped_filter = "dropped_packets_total" { stage = "capture", reason = "filter" },

@@ -175,7 +175,7 @@ impl Worker {
             let mut hints = std::mem::take(&mut self.hints);
             self.table.gather(gathered, &mut hints);
             for (packet, hint) in gathered.iter().zip(hints.iter()) {
-                self.packet(packet, hint, (&block.bytes, &index), batch);
+                self.packet(packet, hint, (block.memory(), &index), batch);
             }
             self.hints = hints;
             // not the block's clock: a flow that is over by that may have packets in between

@@ -124,6 +124,17 @@ impl<'t, 'p> Section<'t, 'p> {
         flag.or_else(|| self.wrong(value, key, "true or false")).unwrap_or(default)
     }
 
+    /// Returns what one of some words stands for, where there is one.
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, known: &[(&str, T)]) -> Option<T> {
+        let word = self.optional_text(key)?;
+        let found = known.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<_> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            self.note(key, format!("`{word}` is none: {} are", names.join(" and ")));
+        }
+        found
+    }
+
     /// Returns texts with the place of each.
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<(usize, String)> {
         let Some(value) = self.value(key) else { return Vec::new() };
