@@ -14,6 +14,8 @@ macro_rules! counters {
             $(#[doc = $metric] pub $field: u64,)*
             /// Flows that are open now: a gauge.
             pub flows_active: u64,
+            /// Streams that are being read now: a gauge.
+            pub streams_active: u64,
             /// Capture handles whose interface is gone now: a gauge.
             pub handles_down: u64,
             /// Packets in the kernel's rings at the last look: a gauge.
@@ -31,6 +33,7 @@ macro_rules! counters {
             pub fn add(&mut self, other: &Self) {
                 $(self.$field = self.$field.saturating_add(other.$field);)*
                 self.flows_active = self.flows_active.saturating_add(other.flows_active);
+                self.streams_active = self.streams_active.saturating_add(other.streams_active);
                 self.handles_down = self.handles_down.saturating_add(other.handles_down);
                 self.kernel_held = self.kernel_held.saturating_add(other.kernel_held);
                 self.kernel_short = self.kernel_short.saturating_add(other.kernel_short);
@@ -130,6 +133,9 @@ counters! {
     flows = "flows_total" {},
     flows_evicted = "flows_evicted_total" {},
     flows_expired = "flows_expired_total" {},
+    flows_closed = "flows_closed_total" {},
+    tcp_packets_opener = "flow_tcp_packets_total" { side = "opener" },
+    tcp_packets_other = "flow_tcp_packets_total" { side = "other" },
     // reassembly: what a side's reading missed
     segments_reordered = "reassembly_segments_total" { outcome = "reordered" },
     segments_repeated = "reassembly_segments_total" { outcome = "repeated" },
@@ -137,6 +143,8 @@ counters! {
     streams_refused = "reassembly_refused_total" { reason = "side_bytes" },
     streams_refused_memory = "reassembly_refused_total" { reason = "all_bytes" },
     // dissect
+    streams_opened = "dissected_streams_opened_total" {},
+    streams_unfinished = "dissected_streams_total" { outcome = "unfinished" },
     streams_read = "dissected_streams_total" { outcome = "done" },
     streams_alien = "dissected_streams_total" { outcome = "alien" },
     streams_lost = "dissected_streams_total" { outcome = "lost" },

@@ -12,6 +12,7 @@ use prometheus::TextEncoder;
 use crate::model::counters::Counters;
 use crate::model::indicator::IndicatorType;
 use crate::model::observation::ObservationKind;
+use crate::report::accounting::Stage;
 use crate::report::live::SinkStatus;
 use crate::report::live::Status;
 
@@ -52,9 +53,18 @@ pub struct Live<'a> {
     pub sets_refused: &'a BTreeMap<&'static str, u64>,
     /// Seconds since the last frame, by interface.
     pub silences: &'a [(&'a str, f64)],
+    /// What each interface received and lost, as its driver tells.
+    pub adapters: &'a [Adapter<'a>],
+    /// The books of each stage.
+    pub stages: &'a [Stage],
+    /// One direction of the traffic alone is seen.
+    pub is_one_way: bool,
     /// Nothing keeps it from its work.
     pub is_ready: bool,
 }
+
+/// An interface, what it received, and what it lost by reason.
+pub type Adapter<'a> = (&'a str, u64, Vec<(&'static str, u64)>);
 
 /// Returns the exposition text.
 ///
@@ -77,6 +87,7 @@ pub fn exposition(totals: &Totals<'_>) -> Result<Vec<u8>, prometheus::Error> {
     }
     if let Some(live) = &totals.live {
         page.live(live)?;
+        page.books(live)?;
     }
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
@@ -144,6 +155,33 @@ impl Page<'_> {
         self.registry.register(Box::new(live.status.latency.0.clone()))
     }
 
+    /// What came in at each stage is somewhere.
+    fn books(&self, live: &Live<'_>) -> Result<(), prometheus::Error> {
+        let received = live.adapters.iter().map(|(name, received, _)| (vec![*name], *received));
+        let help = "Packets that an interface received, as its driver tells.";
+        self.counter("interface_packets_total", help, &["interface"], received)?;
+        let lost = live
+            .adapters
+            .iter()
+            .flat_map(|(name, _, lost)| lost.iter().map(|(reason, n)| (vec![*name, *reason], *n)));
+        let help = "Packets that an interface lost before the kernel had them.";
+        self.counter("interface_lost_packets_total", help, &["interface", "reason"], lost)?;
+        let flows = live.stages.iter().flat_map(|stage| {
+            let of = |what, n| (vec![stage.name, what], n);
+            [of("in", stage.taken), of("out", stage.given), of("dropped", stage.dropped)]
+        });
+        let help = "What came into each stage, went out, and was dropped.";
+        self.counter("stage_items_total", help, &["stage", "outcome"], flows)?;
+        let held = live.stages.iter().map(|stage| (vec![stage.name], stage.held as f64));
+        self.gauge("stage_held", "What is in each stage now.", &["stage"], held)?;
+        let of = |stage: &Stage| (vec![stage.name], stage.unaccounted() as f64);
+        let help = "What is nowhere, or in two places: 0 where the books balance.";
+        self.gauge("stage_unaccounted", help, &["stage"], live.stages.iter().map(of))?;
+        let one_way = [(vec![], f64::from(u8::from(live.is_one_way)))];
+        let help = "1 where one direction of the traffic alone is seen.";
+        self.gauge("capture_one_direction", help, &[], one_way)
+    }
+
     fn set(&self, totals: &Totals<'_>) -> Result<(), prometheus::Error> {
         let indicators = by_type(totals.indicators);
         let indicators = indicators.into_iter().map(|(labels, n)| (labels, n as f64));
@@ -208,6 +246,9 @@ fn help(metric: &str) -> &'static str {
         "flow_packets_total" => "Packets that belong to a flow.",
         "flows_total" => "Flows seen.",
         "flows_evicted_total" => "Flows given up because too many were open.",
+        "flows_closed_total" => "Flows that ended by a FIN or a reset.",
+        "flow_tcp_packets_total" => "TCP packets by who sent them.",
+        "dissected_streams_opened_total" => "TCP streams whose reading began.",
         "flows_expired_total" => "Flows that ended idle.",
         "reassembly_segments_total" => "Segments that did not come in order.",
         "reassembly_gaps_total" => "Sides whose reading ended at lost bytes.",

@@ -150,6 +150,13 @@ impl Page {
         let (status, known) = (self.status(), self.health.known());
         let mut counters = status.counters();
         counters.intel_damaged = known.damaged;
+        counters.lost_interface = known.traffic.had_no_room();
+        let seen = known.traffic.interfaces.iter();
+        let adapters: Vec<_> = seen
+            .map(|(name, seen)| {
+                (name.as_str(), seen.adapter.received(), seen.adapter.lost().collect())
+            })
+            .collect();
         let page = metrics::exposition(&Totals {
             counters: &counters,
             alerts: &status.alerts,
@@ -164,7 +171,10 @@ impl Page {
                 generation: known.generation,
                 loaded_secs: known.loaded_secs,
                 sets_refused: &known.refused,
-                silences: &known.silences(),
+                silences: &known.traffic.silences(),
+                adapters: &adapters,
+                stages: &known.traffic.stages,
+                is_one_way: known.traffic.direction.is_one_only(),
                 is_ready: self.health.troubles(&status).is_empty(),
             }),
         });

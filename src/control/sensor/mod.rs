@@ -1,6 +1,8 @@
 //! `tapsieve sensor`: the live daemon. Captures until told to stop, takes new indicators without a
 //! pause, and tells how it fares.
 
+mod adapter;
+mod direction;
 mod health;
 mod http;
 mod intel;
@@ -123,7 +125,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         control(&mut signals, &mut intel, &health, &status, &stop);
     })?;
     let secs = [intel_secs, running.elapsed().as_secs_f64()];
-    tell_end(&outcome.counters, &outcome.reported, &first, secs);
+    let mut counters = outcome.counters;
+    counters.lost_interface = health.had_no_room();
+    tell_end(&counters, &outcome.reported, &first, secs);
     let lost = outcome.reported.sinks.iter().filter(|sink| sink.lost > 0);
     let lost: Vec<String> = lost.map(|sink| format!("{} of {}", sink.lost, sink.name)).collect();
     if lost.is_empty() { Ok(DONE) } else { Err(Failure::AlertsLost(lost.join(", "))) }

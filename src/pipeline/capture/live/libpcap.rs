@@ -57,7 +57,6 @@ pub(super) struct Handle {
 struct Kernel {
     received: u32,
     dropped: u32,
-    dropped_before: u32,
 }
 
 impl Handle {
@@ -125,15 +124,10 @@ impl Handle {
     pub(super) fn look(&mut self, counters: &mut Counters) {
         let Ok(stats) = self.capture.stats() else { return };
         let before = self.kernel;
-        self.kernel = Kernel {
-            received: stats.received,
-            dropped: stats.dropped,
-            dropped_before: stats.if_dropped,
-        };
+        self.kernel = Kernel { received: stats.received, dropped: stats.dropped };
         let more = |now: u32, before: u32| u64::from(now.wrapping_sub(before));
         count(&mut counters.kernel_packets, more(stats.received, before.received));
         count(&mut counters.lost_ring, more(stats.dropped, before.dropped));
-        count(&mut counters.lost_interface, more(stats.if_dropped, before.dropped_before));
     }
 
     /// Tells whether the interface that was opened is still the one of its name.
