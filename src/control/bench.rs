@@ -16,6 +16,7 @@ use crate::control::output;
 use crate::control::replay::InputArguments;
 use crate::control::supervisor;
 use crate::control::supervisor::HASH_SEED;
+use crate::control::supervisor::Pins;
 use crate::control::supervisor::Plan;
 use crate::model::block::Block;
 use crate::model::observation::Kinds;
@@ -134,6 +135,7 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth, observed: Kinds::NONE, flows: arguments.input.flows() },
         current: Arc::new(current),
+        pins: Pins::default(),
     };
     let outcome = supervisor::replay(
         plan,

@@ -34,8 +34,8 @@ pub struct Block {
     pub last: FrameId,
     /// Whole seconds of the latest time seen up to the block's end.
     pub clock_secs: u32,
-    /// Whole seconds since 1970 by which a live source has handed over all there was; 0 where only
-    /// the frames say how late it is.
+    /// How late it is, in seconds since 1970, for a live source, whatever its frames say; 0 where
+    /// only they say it.
     pub now_secs: u32,
     /// Which source filled it.
     pub source: u32,

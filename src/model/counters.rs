@@ -16,6 +16,10 @@ macro_rules! counters {
             pub flows_active: u64,
             /// Streams that are being read now: a gauge.
             pub streams_active: u64,
+            /// Nanoseconds that a worker read blocks.
+            pub busy_nanos: u64,
+            /// Blocks that wait for a worker now: a gauge.
+            pub blocks_waiting: u64,
             /// Capture handles whose interface is gone now: a gauge.
             pub handles_down: u64,
             /// Packets in the kernel's rings at the last look: a gauge.
@@ -34,6 +38,8 @@ macro_rules! counters {
                 $(self.$field = self.$field.saturating_add(other.$field);)*
                 self.flows_active = self.flows_active.saturating_add(other.flows_active);
                 self.streams_active = self.streams_active.saturating_add(other.streams_active);
+                self.busy_nanos = self.busy_nanos.saturating_add(other.busy_nanos);
+                self.blocks_waiting = self.blocks_waiting.saturating_add(other.blocks_waiting);
                 self.handles_down = self.handles_down.saturating_add(other.handles_down);
                 self.kernel_held = self.kernel_held.saturating_add(other.kernel_held);
                 self.kernel_short = self.kernel_short.saturating_add(other.kernel_short);

@@ -115,9 +115,6 @@ impl<S: Source> Capturer<S> {
         if self.depth >= Depth::Decode {
             self.decode(block);
         }
-        if block.now_secs > 0 {
-            self.clock.see(block.now_secs);
-        }
         block.clock_secs = self.clock.secs;
         block.source = self.number;
         block.captured.clone_from(&self.counters);
@@ -137,10 +134,16 @@ impl<S: Source> Capturer<S> {
 
     fn decode(&mut self, block: &mut Block) {
         let shards = u64::try_from(block.shards.len()).unwrap_or(1);
-        let Block { bytes, lent, frames, shards: lists, .. } = block;
+        let Block { bytes, lent, frames, shards: lists, now_secs, .. } = block;
         let memory = lent.as_ref().map_or(bytes.as_slice(), |lent| lent.bytes());
+        let told = *now_secs > 0;
+        if told {
+            self.clock.secs = *now_secs;
+        }
         for frame in &*frames {
-            self.clock.see(frame.time.secs());
+            if !told {
+                self.clock.see(frame.time.secs());
+            }
             let at = index(frame.at);
             let end = at.saturating_add(index(frame.captured_bytes));
             let bytes = memory.get(at..end).unwrap_or_default();

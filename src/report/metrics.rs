@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use prometheus::CounterVec;
 use prometheus::Encoder;
 use prometheus::GaugeVec;
 use prometheus::IntCounterVec;
@@ -54,7 +55,7 @@ pub struct Live<'a> {
     /// Seconds since the last frame, by interface.
     pub silences: &'a [(&'a str, f64)],
     /// What each interface received and lost, as its driver tells.
-    pub adapters: &'a [Adapter<'a>],
+    pub adapters: &'a [Adapter],
     /// The books of each stage.
     pub stages: &'a [Stage],
     /// One direction of the traffic alone is seen.
@@ -63,8 +64,18 @@ pub struct Live<'a> {
     pub is_ready: bool,
 }
 
-/// An interface, what it received, and what it lost by reason.
-pub type Adapter<'a> = (&'a str, u64, Vec<(&'static str, u64)>);
+/// What the driver of an interface tells, since the start.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    /// Its name.
+    pub interface: String,
+    /// Packets received.
+    pub packets: u64,
+    /// Times without carrier.
+    pub downs: u64,
+    /// Packets lost before the kernel had them, by reason.
+    pub lost: Vec<(&'static str, u64)>,
+}
 
 /// Returns the exposition text.
 ///
@@ -156,14 +167,19 @@ impl Page<'_> {
     }
 
     /// What came in at each stage is somewhere.
-    fn books(&self, live: &Live<'_>) -> Result<(), prometheus::Error> {
-        let received = live.adapters.iter().map(|(name, received, _)| (vec![*name], *received));
+    fn books<'a>(&self, live: &Live<'a>) -> Result<(), prometheus::Error> {
+        let of = |adapter: &'a Adapter, n: u64| (vec![adapter.interface.as_str()], n);
+        let received = live.adapters.iter().map(|adapter| of(adapter, adapter.packets));
         let help = "Packets that an interface received, as its driver tells.";
         self.counter("interface_packets_total", help, &["interface"], received)?;
-        let lost = live
-            .adapters
-            .iter()
-            .flat_map(|(name, _, lost)| lost.iter().map(|(reason, n)| (vec![*name, *reason], *n)));
+        let downs = live.adapters.iter().map(|adapter| of(adapter, adapter.downs));
+        let help = "How often an interface lost its carrier.";
+        self.counter("interface_downs_total", help, &["interface"], downs)?;
+        let lost = live.adapters.iter().flat_map(|adapter| {
+            let of =
+                |(reason, n): &(&'static str, u64)| (vec![adapter.interface.as_str(), *reason], *n);
+            adapter.lost.iter().map(of)
+        });
         let help = "Packets that an interface lost before the kernel had them.";
         self.counter("interface_lost_packets_total", help, &["interface", "reason"], lost)?;
         let flows = live.stages.iter().flat_map(|stage| {
@@ -177,6 +193,15 @@ impl Page<'_> {
         let of = |stage: &Stage| (vec![stage.name], stage.unaccounted() as f64);
         let help = "What is nowhere, or in two places: 0 where the books balance.";
         self.gauge("stage_unaccounted", help, &["stage"], live.stages.iter().map(of))?;
+        let workers = &live.status.workers;
+        let names: Vec<String> = workers.keys().map(ToString::to_string).collect();
+        let busy = names.iter().zip(workers.values());
+        let busy = busy.map(|(name, n)| (vec![name.as_str()], n.busy_nanos as f64 / 1e9));
+        let help = "Seconds that a worker was busy.";
+        self.seconds("worker_busy_seconds_total", help, &["worker"], busy)?;
+        let waiting: u64 = workers.values().map(|counts| counts.blocks_waiting).sum();
+        let waiting = [(vec!["worker"], waiting as f64)];
+        self.gauge("channel_blocks", "Blocks that wait for a stage.", &["stage"], waiting)?;
         let one_way = [(vec![], f64::from(u8::from(live.is_one_way)))];
         let help = "1 where one direction of the traffic alone is seen.";
         self.gauge("capture_one_direction", help, &[], one_way)
@@ -207,6 +232,20 @@ impl Page<'_> {
         let family = IntCounterVec::new(Opts::new(format!("tapsieve_{metric}"), help), labels)?;
         for (values, n) in rows {
             family.get_metric_with_label_values(&values)?.inc_by(n);
+        }
+        self.registry.register(Box::new(family))
+    }
+
+    fn seconds<'l>(
+        &self,
+        metric: &str,
+        help: &str,
+        labels: &[&str],
+        rows: impl IntoIterator<Item = (Vec<&'l str>, f64)>,
+    ) -> Result<(), prometheus::Error> {
+        let family = CounterVec::new(Opts::new(format!("tapsieve_{metric}"), help), labels)?;
+        for (values, secs) in rows {
+            family.get_metric_with_label_values(&values)?.inc_by(secs);
         }
         self.registry.register(Box::new(family))
     }

@@ -16,6 +16,8 @@ use crate::run::has_program;
 use crate::run::ran;
 use crate::run::skip;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tapsieve");
+
 /// How long anything may take to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -61,7 +63,7 @@ impl Lab {
         // no neighbour discovery of their own: every packet is one that was sent
         for interface in ["tap0", "gen0"] {
             self.shell(&format!("sysctl -qw net.ipv6.conf.{interface}.disable_ipv6=1"));
-            self.ip(&["link", "set", interface, "up"]);
+            self.ip(&["link", "set", interface, "mtu", "9000", "up"]);
         }
     }
 
@@ -82,8 +84,29 @@ impl Lab {
         assert!(sent.status.success() && told.contains(failed), "{told}");
     }
 
+    /// Makes another namespace and puts the far interface there: `gen0` is 30.44.10.10, `tap0`
+    /// 30.44.10.1, and they talk for real.
+    pub(crate) fn second_namespace(&self) -> Self {
+        let far = Self {
+            name: format!("{}-far", self.name),
+            folder: tempfile::tempdir().expect("folder"),
+        };
+        let made = Command::new("ip").args(["netns", "add", &far.name]).status().expect("ip runs");
+        assert!(made.success());
+        self.ip(&["link", "set", "gen0", "netns", &far.name]);
+        self.ip(&["addr", "add", "30.44.10.1/24", "dev", "tap0"]);
+        far.ip(&["addr", "add", "30.44.10.10/24", "dev", "gen0"]);
+        far.ip(&["link", "set", "gen0", "up"]);
+        far
+    }
+
     /// Writes a configuration with these lines and starts a sensor with it.
     pub(crate) fn sensor(&self, feed: &Path, more: &str) -> Sensor<'_> {
+        self.sensor_behind(&[], feed, more)
+    }
+
+    /// The same, started by a program that becomes it: `before` is its command line.
+    pub(crate) fn sensor_behind(&self, before: &[&str], feed: &Path, more: &str) -> Sensor<'_> {
         let path = self.path("sensor.toml");
         let text = format!(
             "[sensor]\nname = \"lab\"\n[[intel]]\npath = \"{}\"\n[[sink]]\ntype = \"file\"\n\
@@ -94,7 +117,8 @@ impl Lab {
         fs::write(&path, text).expect("written");
         let errors = fs::File::create(self.path("errors")).expect("made");
         let child = self
-            .command(env!("CARGO_BIN_EXE_tapsieve"))
+            .command(before.first().unwrap_or(&PROGRAM))
+            .args(before.iter().skip(1).chain(&[PROGRAM][usize::from(before.is_empty())..]))
             .args(["sensor", "--config"])
             .arg(&path)
             .stdin(Stdio::null())

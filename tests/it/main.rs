@@ -10,4 +10,5 @@ mod corpus;
 mod corpus_intel;
 mod schema;
 mod lab;
+mod live;
 mod sensor;

@@ -17,16 +17,16 @@ use crate::same::frames;
 
 const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
 
-fn feed() -> PathBuf {
+pub(crate) fn feed() -> PathBuf {
     root().join("fixtures/demo/feed")
 }
 
-fn capture() -> PathBuf {
+pub(crate) fn capture() -> PathBuf {
     root().join("fixtures/demo/site/input.pcap")
 }
 
 /// What does not depend on when something was sent: who alerted on what, where.
-fn told(alerts: &[Value]) -> Vec<String> {
+pub(crate) fn told(alerts: &[Value]) -> Vec<String> {
     let tell = |alert: &Value| {
         let own = &alert["tapsieve"];
         let seen = [&own["observed"]["place"], &own["observed"]["value"], &own["observed"]["side"]];

@@ -23,8 +23,13 @@ pub(super) fn capture(mut section: Section<'_, '_>) -> LiveSettings {
         snap_bytes: section.number("snap_bytes", 262_144, 64..=262_144),
         filter: section.text("filter", ""),
         promiscuous: section.flag("promiscuous", true),
+        cpus: section.cpus("cpus"),
         clocking: section.choice("clock", CLOCKS).unwrap_or(Clocking::Host),
     };
+    if !settings.cpus.is_empty() && settings.cpus.len() != usize::from(settings.threads) {
+        let (cpus, threads) = (settings.cpus.len(), settings.threads);
+        section.note("cpus", format!("{cpus} CPUs for {threads} threads: name one for each"));
+    }
     if !settings.filter.is_empty()
         && let Err(error) = Filter::new(&settings.filter)
     {

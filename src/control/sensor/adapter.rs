@@ -25,6 +25,7 @@ const NO_ROOM: &[&str] = &["missed", "overrun", "dropped"];
 pub(super) struct Adapter {
     folder: PathBuf,
     received: Count,
+    downs: Count,
     lost: Vec<(&'static str, Count)>,
 }
 
@@ -53,7 +54,8 @@ impl Adapter {
 
     fn at(folder: PathBuf) -> Self {
         let lost = REASONS.iter().map(|(reason, _)| (*reason, Count::default())).collect();
-        let mut adapter = Self { folder, received: Count::default(), lost };
+        let (received, downs) = (Count::default(), Count::default());
+        let mut adapter = Self { folder, received, downs, lost };
         adapter.look();
         adapter
     }
@@ -65,6 +67,7 @@ impl Adapter {
             text.trim().parse::<u64>().ok()
         };
         self.received.see(read("rx_packets"));
+        self.downs.see(read("../carrier_down_count"));
         for ((_, count), (_, names)) in self.lost.iter_mut().zip(REASONS) {
             let sum = names
                 .iter()
@@ -77,6 +80,11 @@ impl Adapter {
     /// Returns how many packets it received since the start.
     pub(super) fn received(&self) -> u64 {
         self.received.since_start
+    }
+
+    /// Returns how often it lost its carrier since the start.
+    pub(super) fn downs(&self) -> u64 {
+        self.downs.since_start
     }
 
     /// Returns how many packets it lost since the start, by reason.

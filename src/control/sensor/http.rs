@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use crate::control::cli::Failure;
 use crate::control::output;
 use crate::control::sensor::health::Health;
+use crate::control::sensor::health::Seen;
 use crate::control::sensor::health::Trouble;
 use crate::report::live::Status;
 use crate::report::metrics;
@@ -151,12 +152,13 @@ impl Page {
         let mut counters = status.counters();
         counters.intel_damaged = known.damaged;
         counters.lost_interface = known.traffic.had_no_room();
-        let seen = known.traffic.interfaces.iter();
-        let adapters: Vec<_> = seen
-            .map(|(name, seen)| {
-                (name.as_str(), seen.adapter.received(), seen.adapter.lost().collect())
-            })
-            .collect();
+        let adapter = |(name, seen): (&String, &Seen)| metrics::Adapter {
+            interface: name.clone(),
+            packets: seen.adapter.received(),
+            downs: seen.adapter.downs(),
+            lost: seen.adapter.lost().collect(),
+        };
+        let adapters: Vec<_> = known.traffic.interfaces.iter().map(adapter).collect();
         let page = metrics::exposition(&Totals {
             counters: &counters,
             alerts: &status.alerts,

@@ -62,6 +62,8 @@ pub struct LiveSettings {
     pub promiscuous: bool,
     /// Whose clock stamps frames.
     pub clocking: Clocking,
+    /// The CPU of each handle's thread; empty: any.
+    pub cpus: Vec<u16>,
 }
 
 /// What reads an interface.
@@ -123,6 +125,7 @@ pub struct Live {
     /// there to take them. Only at the start: later, times may go back as clocks are set.
     since: Timestamp,
     begun: Instant,
+    begun_secs: u32,
     looked: Instant,
     stop: Arc<AtomicBool>,
     stopping: Option<Instant>,
@@ -175,6 +178,7 @@ impl Live {
                 capture: Some(capture),
                 since: Timestamp::default(),
                 begun: Instant::now(),
+                begun_secs: 0,
                 looked: Instant::now(),
                 stop: Arc::clone(stop),
                 stopping: None,
@@ -190,6 +194,7 @@ impl Live {
         let since = now();
         for handle in handles {
             (handle.since, handle.begun) = (since, Instant::now());
+            handle.begun_secs = since.secs();
             handle.look();
             let lost = std::mem::take(&mut handle.counters.lost_ring);
             count(&mut handle.counters.early_packets, lost);
@@ -209,9 +214,8 @@ impl Live {
             match capture.fill(block, &mut self.counters) {
                 Reading::More => self.number_frames(block),
                 Reading::Empty => {}
-                Reading::Down if capture.is_current(&self.settings.interface) => {
-                    count(&mut self.counters.interfaces_lost, 1);
-                }
+                // it may come back as it is; whether it is down the control thread sees
+                Reading::Down if capture.is_current(&self.settings.interface) => {}
                 Reading::Down | Reading::Gone => self.let_go(),
             }
             if !block.frames.is_empty() || block.lent.is_some() {
@@ -305,9 +309,9 @@ impl Live {
 impl Source for Live {
     fn fill(&mut self, block: &mut Block) -> State {
         let state = if self.is_drained() { State::Ended } else { self.read(block) };
-        if block.frames.is_empty() {
-            block.now_secs = now().secs();
-        }
+        // not by the host's clock, which may be set: flows are idle by the time that passed
+        let passed = u32::try_from(self.begun.elapsed().as_secs()).unwrap_or(u32::MAX);
+        block.now_secs = self.begun_secs.saturating_add(passed);
         let bytes = block.frames.iter().map(|frame| u64::from(frame.captured_bytes)).sum();
         count(&mut self.counters.live_packets, u64::from(narrow(block.frames.len())));
         count(&mut self.counters.live_bytes, bytes);

@@ -38,6 +38,7 @@ use crate::pipeline::capture::live::LiveSettings;
 use crate::pipeline::capture::live::Reading;
 use crate::pipeline::capture::live::count;
 use crate::pipeline::capture::live::libpcap;
+use crate::pipeline::capture::live::tpacket::Kind;
 use crate::pipeline::capture::live::tpacket::walk;
 use crate::pipeline::capture::packet_socket as packet;
 use crate::pipeline::capture::packet_socket::CHUNK_BYTES;
@@ -57,7 +58,7 @@ const LENT_WAIT: Duration = Duration::from_millis(1);
 pub(super) struct Ring {
     socket: OwnedFd,
     interface: u32,
-    link: u16,
+    kind: Kind,
     /// In the kernel's order.
     chunks: Vec<Arc<Chunk>>,
     /// The one that the kernel fills next, or has filled.
@@ -105,7 +106,7 @@ impl Ring {
         Ok(Self {
             socket,
             interface,
-            link,
+            kind: Kind { link, snap_bytes: settings.snap_bytes },
             chunks: chunks.into_iter().map(Arc::new).collect(),
             next: 0,
             oldest: 0,
@@ -124,7 +125,7 @@ impl Ring {
         if !chunk.take() {
             return self.state();
         }
-        let walked = walk(chunk.bytes_mut(), self.link, &mut block.frames);
+        let walked = walk(chunk.bytes_mut(), self.kind, &mut block.frames);
         let lost = walked.told.saturating_sub(walked.found);
         count(&mut counters.lost_ring_damaged, u64::from(lost));
         count(&mut counters.ring_blocks_losing, u64::from(walked.losing));

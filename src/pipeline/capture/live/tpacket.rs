@@ -50,12 +50,21 @@ pub(super) struct Walked {
     pub(super) losing: bool,
 }
 
-/// Adds the frames of a block (`link` is their link type) to `frames`; their ids are to be set.
-pub(super) fn walk(block: &mut [u8], link: u16, frames: &mut Vec<Frame>) -> Walked {
+/// What is known of all frames of a ring.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// Their link type.
+    pub(super) link: u16,
+    /// Bytes kept of each at most, its tag included.
+    pub(super) snap_bytes: u32,
+}
+
+/// Adds the frames of a block to `frames`; their ids are to be set.
+pub(super) fn walk(block: &mut [u8], kind: Kind, frames: &mut Vec<Frame>) -> Walked {
     let mut walked = Walked { told: u32_at(block, 12).unwrap_or_default(), ..Walked::default() };
     let mut at = index(u32_at(block, 16).unwrap_or_default());
     while walked.found < walked.told && frames.len() < BLOCK_FRAMES_MAX {
-        let Some((frame, status, next)) = frame(block, at, link) else { break };
+        let Some((frame, status, next)) = frame(block, at, kind) else { break };
         frames.push(frame);
         walked.found = walked.found.saturating_add(1);
         walked.losing |= status & libc::TP_STATUS_LOSING != 0;
@@ -68,7 +77,7 @@ pub(super) fn walk(block: &mut [u8], link: u16, frames: &mut Vec<Frame>) -> Walk
 }
 
 /// Returns the frame whose header is at `at`, the header's status, and how far the next one is.
-fn frame(block: &mut [u8], at: usize, link: u16) -> Option<(Frame, u32, u32)> {
+fn frame(block: &mut [u8], at: usize, kind: Kind) -> Option<(Frame, u32, u32)> {
     let header: [u8; 48] = *block.get(at..)?.first_chunk()?;
     let word = |at| u32_at(&header, at).unwrap_or_default();
     let (status, mut captured, mut wire) = (word(20), word(12), word(16));
@@ -77,13 +86,13 @@ fn frame(block: &mut [u8], at: usize, link: u16) -> Option<(Frame, u32, u32)> {
     // inside the block, and not in its own header
     block.get(start..start.checked_add(index(captured))?).filter(|_| mac >= HEADER_BYTES)?;
     let tagged = word(32) != 0 || status & libc::TP_STATUS_VLAN_VALID != 0;
-    if tagged && link == ETHERNET {
+    if tagged && kind.link == ETHERNET {
         let tci = u16::try_from(word(32) & 0xffff).unwrap_or_default();
         let told = status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
         let tpid = u16_at(&header, 36).filter(|_| told).unwrap_or(TPID_8021Q);
         if put_tag(block, start, captured, [tpid, tci]) {
             start = start.checked_sub(TAG_BYTES)?;
-            captured = captured.saturating_add(4);
+            captured = captured.saturating_add(4).min(kind.snap_bytes);
             wire = wire.saturating_add(4);
         }
     }
@@ -93,7 +102,7 @@ fn frame(block: &mut [u8], at: usize, link: u16) -> Option<(Frame, u32, u32)> {
         at: narrow(start),
         captured_bytes: captured,
         wire_bytes: wire,
-        link,
+        link: kind.link,
     };
     Some((frame, status, word(0)))
 }
@@ -130,6 +139,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const KIND: Kind = Kind { link: ETHERNET, snap_bytes: 20 };
 
     /// A frame as the kernel lays it out: bytes, their number on the wire, status, TCI and TPID.
     struct Laid<'b> {
@@ -174,7 +185,7 @@ mod tests {
     fn check(frames: &[Laid<'_>], link: u16, expected: &[(&[u8], u32)]) {
         let mut block = block(frames);
         let mut found = Vec::new();
-        let walked = walk(&mut block, link, &mut found);
+        let walked = walk(&mut block, Kind { link, snap_bytes: 1_000 }, &mut found);
         assert_eq!(walked.told, walked.found);
         let bytes = |frame: &Frame| &block[frame.at as usize..][..frame.captured_bytes as usize];
         let told: Vec<_> = found.iter().map(|frame| (bytes(frame), frame.wire_bytes)).collect();
@@ -211,6 +222,11 @@ mod tests {
                 (plain, 18),
             ],
         );
+        // no more bytes than are to be kept
+        let mut block = block(&[tagged(valid, [5, 0])]);
+        let mut found = Vec::new();
+        walk(&mut block, KIND, &mut found);
+        assert_eq!((found[0].captured_bytes, found[0].wire_bytes), (20, 22));
         // no addresses to put it behind; no Ethernet
         check(&[Laid { status: valid, ..laid(b"short") }], ETHERNET, &[(b"short", 5)]);
         check(&[tagged(valid, [5, 0])], 101, &[(plain, 18)]);
@@ -220,7 +236,7 @@ mod tests {
     fn losing_is_told() {
         let losing = Laid { status: 1 | libc::TP_STATUS_LOSING, ..laid(b"x") };
         let mut block = block(&[laid(b"y"), losing]);
-        let walked = walk(&mut block, ETHERNET, &mut Vec::new());
+        let walked = walk(&mut block, KIND, &mut Vec::new());
         assert_eq!(walked, Walked { told: 2, found: 2, losing: true });
     }
 
@@ -229,7 +245,7 @@ mod tests {
         for (at, value) in [(48 + 12, 1_u32 << 20), (48 + 24, 4), (48, u32::MAX), (16, 1 << 30)] {
             let mut block = block(&[laid(b"first"), laid(b"second")]);
             block[at..at + 4].copy_from_slice(&value.to_ne_bytes());
-            let walked = walk(&mut block, ETHERNET, &mut Vec::new());
+            let walked = walk(&mut block, KIND, &mut Vec::new());
             assert!(walked.told == 2 && walked.found < 2, "{at}: {walked:?}");
         }
     }
@@ -244,7 +260,7 @@ mod tests {
                 count.copy_from_slice(&u32::from(told).to_ne_bytes());
             }
             let mut frames = Vec::new();
-            let walked = walk(&mut bytes, ETHERNET, &mut frames);
+            let walked = walk(&mut bytes, KIND, &mut frames);
             prop_assert!(walked.found <= walked.told);
             for frame in frames {
                 let end = frame.at as usize + frame.captured_bytes as usize;
