@@ -37,4 +37,5 @@ pub mod indicator;
 pub mod story;
 pub mod hit;
 pub mod batch;
+pub mod canary;
 pub mod counters;

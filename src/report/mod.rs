@@ -1,7 +1,8 @@
 //! Per hit: may allocate and wait. A replay waits for it, so that nothing is lost.
 
-pub mod alert;
 pub mod accounting;
+pub mod alert;
+pub mod canary;
 pub mod live;
 pub mod observation;
 pub mod render;

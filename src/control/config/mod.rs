@@ -1,6 +1,7 @@
 //! The sensor's configuration: one TOML file (contract §6); all that is wrong with it is told at
 //! once.
 
+pub mod canary;
 mod capture;
 mod reader;
 pub mod sink;
@@ -11,6 +12,8 @@ use std::path::PathBuf;
 
 use toml::de::DeTable;
 
+use crate::control::config::canary::CanaryConfig;
+use crate::control::config::canary::canary;
 use crate::control::config::capture::capture;
 use crate::control::config::reader::Problem;
 use crate::control::config::reader::Problems;
@@ -55,6 +58,8 @@ pub struct Config {
     pub indicators: Indicators,
     /// Where alerts go.
     pub sinks: Vec<SinkConfig>,
+    /// How it proves that it works; `None`: not at all.
+    pub canary: Option<CanaryConfig>,
     /// Where metrics and health are served; `None`: nowhere.
     pub listen: Option<SocketAddr>,
 }
@@ -140,7 +145,8 @@ impl Config {
     pub fn intel_options(&self) -> IntelOptions {
         let Indicators { opt_in, allow_special, include_non_ids, tls_url_hosts, .. } =
             self.indicators.clone();
-        IntelOptions { policy: Policy { allow_special, tls_url_hosts, opt_in }, include_non_ids }
+        let policy = Policy { allow_special, tls_url_hosts, opt_in };
+        IntelOptions { policy, include_non_ids, canary: self.canary.is_some() }
     }
 }
 
@@ -173,6 +179,9 @@ fn whole(mut all: Section<'_, '_>) -> Config {
             all.note_at(0, "two [[sink]] with one place: its alerts would be there twice");
         }
     }
+    let captured = captures.first().map(|capture| capture.interface.clone());
+    let canary = |section: Section<'_, '_>| canary(section, captured.as_deref());
+    let canary = all.table("canary", canary).flatten();
     let listen = all.table("http", http).unwrap_or_else(default_listen);
     all.end();
     Config {
@@ -186,6 +195,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         intel,
         indicators,
         sinks: if sinks.is_empty() { vec![SinkConfig::Stdout] } else { sinks },
+        canary,
         listen,
     }
 }

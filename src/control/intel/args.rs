@@ -55,7 +55,7 @@ impl IntelArguments {
             tls_url_hosts: self.tls_url_hosts,
             opt_in: self.opt_in.clone(),
         };
-        IntelOptions { policy, include_non_ids: self.include_non_ids }
+        IntelOptions { policy, include_non_ids: self.include_non_ids, canary: false }
     }
 }
 

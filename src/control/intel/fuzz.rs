@@ -25,7 +25,7 @@ pub fn fuzz(data: &[u8]) {
     let all =
         Policy { allow_special: true, tls_url_hosts: true, opt_in: IndicatorType::ALL.to_vec() };
     let strict = made(&path, &IntelOptions::default());
-    let wide = made(&path, &IntelOptions { policy: all, include_non_ids: true });
+    let wide = made(&path, &IntelOptions { policy: all, include_non_ids: true, canary: false });
     let again = made(&path, &IntelOptions::default());
     fs::remove_file(&path).expect("the file");
     assert_eq!(version(&strict), version(&again));

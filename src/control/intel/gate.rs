@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn asked_for_they_match() {
         let policy = Policy { opt_in: vec![IndicatorType::UserAgent], ..Policy::default() };
-        let options = IntelOptions { policy, include_non_ids: true };
+        let options = IntelOptions { policy, include_non_ids: true, canary: false };
         let agent = Attribute { kind: "user-agent", to_ids: false, ..PLAIN };
         assert_eq!(meaning(&agent, &options).map(|m| m.first), Ok(IndicatorType::UserAgent));
         let port = Attribute { kind: "port", ..PLAIN };

@@ -56,6 +56,8 @@ pub struct IntelOptions {
     pub policy: Policy,
     /// Accept attributes whose `to_ids` is false.
     pub include_non_ids: bool,
+    /// Look for the sensor's canary, too.
+    pub canary: bool,
 }
 
 /// One attribute as a format tells it: text as the file has it.

@@ -2,6 +2,7 @@
 //! pause, and tells how it fares.
 
 mod adapter;
+mod canary;
 mod direction;
 mod health;
 mod http;

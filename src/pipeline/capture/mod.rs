@@ -20,6 +20,7 @@ mod patient;
 mod pcap;
 mod pcapng;
 mod reading;
+pub mod sender;
 #[cfg(test)]
 mod samples;
 

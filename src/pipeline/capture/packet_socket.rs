@@ -87,16 +87,25 @@ pub(super) fn attach_filter(socket: BorrowedFd<'_>, program: &[BpfInstruction]) 
     set_at(socket, (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER), &filter)
 }
 
-/// Takes what arrives on an interface from now on.
+/// Protocol of a socket that only sends.
+pub(super) const NOTHING: libc::c_int = 0;
+
+/// Protocol of a socket that takes all there is.
+pub(super) const EVERYTHING: libc::c_int = libc::ETH_P_ALL;
+
+/// Binds a socket to an interface: it takes what arrives there of a protocol from now on.
 ///
 /// # Errors
 ///
 /// When the interface is gone or down.
-pub(super) fn bind(socket: BorrowedFd<'_>, interface: i32) -> io::Result<()> {
-    let every = u16::try_from(libc::ETH_P_ALL).unwrap_or_default().to_be();
+pub(super) fn bind(
+    socket: BorrowedFd<'_>,
+    interface: i32,
+    protocol: libc::c_int,
+) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).unwrap_or_default(),
-        sll_protocol: every,
+        sll_protocol: u16::try_from(protocol).unwrap_or_default().to_be(),
         sll_ifindex: interface,
         sll_hatype: 0,
         sll_pkttype: 0,

@@ -16,16 +16,22 @@ use rayon::iter::IntoParallelIterator;
 use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
+use crate::control::intel::Attribute;
 use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::merge::Merge;
+use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
+use crate::control::intel::harvest::Harvest;
 use crate::control::intel::harvest::Purpose;
+use crate::control::intel::input::Listed;
 use crate::control::intel::input::Plan;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
 use crate::control::intel::set::IndicatorSet;
+use crate::model::canary::CANARY_DOMAIN;
+use crate::model::canary::CANARY_TAG;
 use crate::model::indicator::IndicatorId;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
@@ -66,6 +72,10 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         let damage = gather.read();
         lock().file_done(damage);
     });
+    let own = own();
+    if options.canary {
+        lock().append(canary(options, &own));
+    }
     let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (catalog, mut ledger) = merge.settle()?;
     ledger.add_damage(plan.damage);
@@ -73,13 +83,30 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         return Err(IntelError::TooMany { what: "over 500 million" });
     }
     let index = index(&catalog, &options.policy)?;
-    if index.is_empty() {
+    if index.len() <= usize::from(options.canary) {
         return Err(nothing_usable(inputs, &mut ledger));
     }
     let version = version::of(&catalog);
     let damages = ledger.take_damage();
     let set = Arc::new(IndicatorSet { index: Arc::new(index), catalog, version });
     Ok(Compiled { set, ledger, damages })
+}
+
+/// What the sensor looks for by itself comes from no file.
+fn own() -> Listed {
+    Listed { path: PathBuf::new(), provider: "tapsieve".to_owned(), published_secs: 0 }
+}
+
+/// Returns the indicator of the sensor's canary.
+fn canary<'a>(options: &'a IntelOptions, own: &'a Listed) -> Harvest<'a> {
+    let gather = Gather { options, file: own, purpose: Purpose::Compile, give: &|_| () };
+    let mut harvest = gather.begin();
+    let tags = harvest.tag_list(std::iter::once(CANARY_TAG));
+    let info = "the sensor's own canary: it proves that alerts come out";
+    let event = harvest.event(&EventParts { info, tags, ..EventParts::default() });
+    let (kind, value) = ("domain", CANARY_DOMAIN);
+    harvest.take(&Attribute { kind, value, ..Attribute::default() }, event);
+    harvest
 }
 
 fn index(catalog: &Catalog, policy: &Policy) -> Result<Index, IntelError> {

@@ -99,7 +99,7 @@ impl Ring {
         if settings.promiscuous {
             packet::be_promiscuous(socket.as_fd(), at)?;
         }
-        packet::bind(socket.as_fd(), at)?;
+        packet::bind(socket.as_fd(), at, packet::EVERYTHING)?;
         if let Some(group) = group {
             packet::join_fanout(socket.as_fd(), group).map_err(Fault::Fanout)?;
         }

@@ -1,0 +1,134 @@
+//! The canary of a sensor: a frame that it sends itself, once in a while, and whose alert must come
+//! out at every sink.
+
+use std::hash::BuildHasher;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use etherparse::PacketBuilder;
+
+use crate::control::config::canary::CanaryConfig;
+use crate::model::canary::CANARY_DOMAIN;
+use crate::pipeline::capture::sender::Sender;
+use crate::report::canary::Proof;
+
+/// Source and destination station: with both the same, a switch that takes the frame sends it
+/// nowhere.
+const STATION: [u8; 6] = [0x02, b't', b'a', b'p', b's', b'i'];
+
+/// Addresses that are nobody's (RFC 5737 §3).
+const FROM: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const TO: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+/// Intervals without a canary that came out after which something is wrong.
+const MISSED_MAX: u32 = 3;
+
+/// Sends canaries, and knows how long ago one came out.
+#[derive(Debug)]
+pub(super) struct Canary {
+    config: CanaryConfig,
+    sender: Option<Sender>,
+    began: Instant,
+    sent: Option<Instant>,
+    proof: Arc<Proof>,
+    /// Why the last one was not sent.
+    trouble: Option<String>,
+}
+
+impl Canary {
+    /// Begins; an interface that cannot be sent on now may be later.
+    pub(super) fn new(config: &CanaryConfig, proof: Arc<Proof>) -> Self {
+        Self {
+            config: config.clone(),
+            sender: Sender::open(&config.interface).ok(),
+            began: Instant::now(),
+            sent: None,
+            proof,
+            trouble: None,
+        }
+    }
+
+    /// Sends one, where it is time to.
+    pub(super) fn turn(&mut self) {
+        if self.sent.is_some_and(|sent| sent.elapsed() < self.config.interval) {
+            return;
+        }
+        self.sent = Some(Instant::now());
+        self.trouble = self.send().err().map(|error| error.to_string());
+    }
+
+    /// Returns for how long none has come out.
+    pub(super) fn age(&self) -> Duration {
+        self.proof.proved().unwrap_or(self.began).elapsed()
+    }
+
+    /// Returns what is wrong, if no canary came out for too long.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let late = self.age() > self.config.interval * MISSED_MAX;
+        let why = |trouble: &String| format!("the canary cannot be sent: {trouble}");
+        let silent = || "the canary does not come out: what is sent is not alerted on".to_owned();
+        late.then(|| self.trouble.as_ref().map_or_else(silent, why))
+    }
+
+    fn send(&mut self) -> std::io::Result<()> {
+        // nobody outside can know the name beforehand
+        let nonce = foldhash::fast::RandomState::default().hash_one(Instant::now());
+        let name = format!("{nonce:016x}.{CANARY_DOMAIN}");
+        let frame = frame(nonce, &name);
+        self.proof.expect(name);
+        if self.sender.as_ref().is_some_and(|sender| sender.send(&frame).is_ok()) {
+            return Ok(());
+        }
+        // the interface may have come back as another one
+        let sender = Sender::open(&self.config.interface)?;
+        sender.send(&frame)?;
+        self.sender = Some(sender);
+        Ok(())
+    }
+}
+
+/// Returns a DNS query for the address of a name, in a frame.
+fn frame(nonce: u64, name: &str) -> Vec<u8> {
+    let [a, b, c, d, ..] = nonce.to_be_bytes();
+    // a flow of its own each time
+    let port = u16::from_be_bytes([a, b]) | 0x8000;
+    let query = query([c, d], name);
+    let packet = PacketBuilder::ethernet2(STATION, STATION)
+        .ipv4(FROM.octets(), TO.octets(), 1)
+        .udp(port, 53);
+    let mut frame = Vec::with_capacity(packet.size(query.len()));
+    // a query is far shorter than a packet may be, and memory takes all of it
+    let _cannot_fail = packet.write(&mut frame, &query);
+    frame
+}
+
+/// Returns a DNS query (RFC 1035 §4.1): recursion desired, one question of type A, class IN.
+fn query([id_high, id_low]: [u8; 2], name: &str) -> Vec<u8> {
+    let mut query = vec![id_high, id_low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        query.push(u8::try_from(label.len()).unwrap_or_default());
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1]);
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canary_is_a_query_that_others_read() {
+        let name = format!("0123456789abcdef.{CANARY_DOMAIN}");
+        let frame = frame(0x0123_4567_89ab_cdef, &name);
+        let packet = etherparse::SlicedPacket::from_ethernet(&frame).expect("whole");
+        let Some(etherparse::TransportSlice::Udp(udp)) = packet.transport else {
+            panic!("no UDP");
+        };
+        assert_eq!((udp.source_port(), udp.destination_port()), (0x8123, 53));
+        let query = simple_dns::Packet::parse(udp.payload()).expect("DNS");
+        assert_eq!(query.questions[0].qname.to_string(), name);
+    }
+}
