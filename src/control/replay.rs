@@ -16,6 +16,7 @@ use crate::control::cli::Failure;
 use crate::control::intel::IntelArguments;
 use crate::control::intel::compile::Compiled;
 use crate::control::output;
+use crate::control::post::Behind;
 use crate::control::signals::Stopped;
 use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
@@ -30,9 +31,9 @@ use crate::pipeline::capture::file::Files;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::FlowSettings;
 use crate::pipeline::worker::WorkerSettings;
-use crate::report::live::SinkStatus;
 use crate::report::metrics::Totals;
 use crate::report::metrics::exposition;
+use crate::report::outlet::SinkStatus;
 use crate::report::render::Context;
 use crate::report::reporter::Reported;
 use crate::report::reporter::Sinks;
@@ -151,6 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
         current: Arc::new(compiled.set.in_force()),
+        behind: Behind::Wait,
     };
     let outcome = supervisor::replay(plan, Context { files: &names, sensor: None }, sinks)?;
     let secs = [intel_secs, started.elapsed().as_secs_f64()];

@@ -15,6 +15,9 @@ use crossbeam_channel::Sender;
 use crossbeam_channel::bounded;
 
 use crate::control::cli::Failure;
+use crate::control::post::Behind;
+use crate::control::post::Letters;
+use crate::control::post::Post;
 use crate::model::batch::Batch;
 use crate::model::block::Block;
 use crate::model::counters::Counters;
@@ -64,6 +67,8 @@ pub struct Plan<S> {
     pub settings: WorkerSettings,
     /// What is looked for.
     pub current: Arc<Current>,
+    /// What workers do while the reporter is behind.
+    pub behind: Behind,
 }
 
 /// What a run did; `R` is what its reporter tells at the end.
@@ -191,11 +196,9 @@ fn start<'s, S: Source + Send + 's, R: Send + 's>(
         let (inlet, outlet) = bounded(blocks * sources);
         inlets.push(inlet);
         let post = Post {
-            number,
             blocks: outlet,
             returned: returned.clone(),
-            tell: tell.clone(),
-            spare: spare.clone(),
+            letters: Letters::new(number, (tell.clone(), spare.clone()), plan.behind),
         };
         let worker = Worker::new(number, count, plan.settings, Arc::clone(&plan.current));
         let name = format!("worker-{number}");
@@ -236,44 +239,6 @@ impl<S: Source, R> Threads<'_, S, R> {
 /// Returns what a thread returned; its panic is ours.
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// One worker's ends of the channels.
-struct Post {
-    number: usize,
-    blocks: Receiver<Arc<Block>>,
-    /// By source.
-    returned: Vec<Sender<()>>,
-    tell: Sender<Told>,
-    spare: Receiver<Batch>,
-}
-
-impl Post {
-    /// Serves blocks until the capturer has hung up.
-    fn serve(self, mut worker: Worker) -> Counters {
-        let mut batch = self.spare.recv().unwrap_or_default();
-        for block in &self.blocks {
-            worker.read(&block, &mut batch);
-            let source = block.source as usize;
-            drop(block);
-            // holds more than can be under way; the capturer may be gone
-            let _why = self.returned.get(source).map(|returned| returned.try_send(()));
-            batch = self.hand_over(batch);
-        }
-        let counters = worker.end(&mut batch, &mut |full| {
-            let next = self.hand_over(std::mem::take(full));
-            *full = next;
-        });
-        batch.settle();
-        let _gone_only_with_the_run = self.tell.send(Told { worker: self.number, batch });
-        counters
-    }
-
-    /// Waits for the reporter: a replay loses nothing.
-    fn hand_over(&self, batch: Batch) -> Batch {
-        let _gone_only_with_the_run = self.tell.send(Told { worker: self.number, batch });
-        self.spare.recv().unwrap_or_default()
-    }
 }
 
 fn outcome<S: Source, R>(
