@@ -126,6 +126,9 @@ impl Health {
             if let Some(trouble) = &sink.trouble {
                 note(trouble.clone(), format!("; {} alerts wait", sink.waiting));
             }
+            if let Some(trouble) = &sink.spool.trouble {
+                note(trouble.clone(), format!("; {} alerts were lost", sink.lost));
+            }
         }
         troubles
     }
