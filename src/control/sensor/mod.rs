@@ -125,8 +125,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let report = |told: &_, spare: &_| reporter.run(told, spare);
     let outcome = supervisor::run(plan, &stop, report, || {
         tell_start(&config, handles);
-        let told = Told { signals: &mut signals, reopen };
-        control(told, &mut intel, &health, &status, &stop);
+        let mut told = Told { signals: &mut signals, reopen };
+        control(&mut told, &mut intel, &health, &status, &stop);
     })?;
     let secs = [intel_secs, running.elapsed().as_secs_f64()];
     tell_end(&outcome.counters, &outcome.reported, &first, secs);
@@ -142,7 +142,7 @@ struct Told<'a> {
 
 /// Serves signals and looks at the indicators until told to stop.
 fn control(
-    told: Told<'_>,
+    told: &mut Told<'_>,
     intel: &mut Intel,
     health: &Health,
     status: &Mutex<Status>,

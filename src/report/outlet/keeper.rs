@@ -298,7 +298,7 @@ impl<T: Fn(&[u64])> Keeper<T> {
                     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof);
                 let lost = self.spool.as_mut().filter(|_| is_gone).map_or(0, Spool::give_up);
                 self.lose_spooled(lost);
-                self.fail_spool(format!("cannot be read: {error}"));
+                self.fail_spool(&format!("cannot be read: {error}"));
                 None
             }
         }
@@ -351,7 +351,7 @@ impl<T: Fn(&[u64])> Keeper<T> {
                 });
             }
             // memory holds them meanwhile, up to its bound
-            Err(Refusal::Broken(error)) => self.fail_spool(format!("cannot be written: {error}")),
+            Err(Refusal::Broken(error)) => self.fail_spool(&format!("cannot be written: {error}")),
         }
     }
 
@@ -401,17 +401,17 @@ impl<T: Fn(&[u64])> Keeper<T> {
     fn settle(&mut self) {
         let settled = self.spool.as_mut().map(Spool::settle);
         if let Some(Err(error)) = settled {
-            return self.fail_spool(format!("cannot be written: {error}"));
+            return self.fail_spool(&format!("cannot be written: {error}"));
         }
         self.is_unsettled = false;
         self.settled = Instant::now();
         self.note_spool();
     }
 
-    fn fail_spool(&mut self, what: String) {
+    fn fail_spool(&mut self, what: &str) {
         self.spool_failed = Some(Instant::now());
         self.is_spool_unwell = true;
-        self.note(|status| status.spool.trouble = Some(trouble(status, &what)));
+        self.note(|status| status.spool.trouble = Some(trouble(status, what)));
     }
 
     /// Keeps what a peer may have lost for the next sensor; it is counted as delivered.
