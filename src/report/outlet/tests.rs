@@ -1,4 +1,4 @@
-//! Outlets with sinks that fail, hang and come back: nothing lost, nothing twice, all accounted for.
+//! Outlets with sinks that fail, hang and come back: nothing lost or twice, all accounted for.
 
 use std::path::Path;
 
