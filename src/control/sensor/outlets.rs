@@ -112,6 +112,10 @@ pub(super) fn tell_end(sinks: &[SinkStatus]) -> Result<(), Failure> {
         let all = waiting.join(", ");
         output::say(&format!("tapsieve: alerts wait for the next start: {all}\n"));
     }
+    for sink in sinks.iter().filter(|sink| sink.unsure > 0) {
+        let SinkStatus { name, unsure, .. } = sink;
+        output::say(&format!("tapsieve: {unsure} alerts may not have reached {name}: it died\n"));
+    }
     let lost = sinks.iter().filter(|sink| sink.lost > 0);
     let lost: Vec<String> = lost.map(|sink| format!("{} of {}", sink.lost, sink.name)).collect();
     if lost.is_empty() { Ok(()) } else { Err(Failure::AlertsLost(lost.join(", "))) }

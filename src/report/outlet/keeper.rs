@@ -419,11 +419,14 @@ impl<T: Fn(&[u64])> Keeper<T> {
         if unsure.is_empty() {
             return;
         }
-        if let Some(spool) = &mut self.spool {
-            // where it does not fit, the peer may have it all the same
-            let _refused = spool.append(unsure, lines(unsure));
-            let _why = spool.sync();
+        let count = lines(unsure);
+        let appended = self.spool.as_mut().map(|spool| spool.append(unsure, count));
+        if matches!(appended, Some(Ok(()))) {
+            // a disk that cannot be synced has it all the same, most likely
+            let _why = self.spool.as_mut().map(Spool::sync);
             self.note_spool();
+        } else {
+            self.note(|status| status.unsure = count);
         }
     }
 

@@ -63,6 +63,10 @@ pub struct SinkStatus {
     pub resent: u64,
     /// Connections made after the first.
     pub reconnects: u64,
+    /// Alerts among those delivered that a peer may have lost, which died before the end.
+    pub unsure: u64,
+    /// So many wait that the newest are lost.
+    pub is_losing: bool,
     /// Why it takes none, if it does not.
     pub trouble: Option<String>,
     /// How the spool fares, where there is one.
@@ -185,7 +189,9 @@ impl Outlet {
     pub(super) fn give(&self, chunk: &Arc<Chunk>) {
         let mut board = lock(&self.board);
         board.status.given += chunk.count;
-        if board.held_bytes.saturating_add(chunk.lines.len()) > WAITING_BYTES_MAX {
+        board.status.is_losing =
+            board.held_bytes.saturating_add(chunk.lines.len()) > WAITING_BYTES_MAX;
+        if board.status.is_losing {
             board.status.lost += chunk.count;
             return;
         }

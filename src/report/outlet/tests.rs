@@ -114,7 +114,7 @@ fn without_a_spool_the_newest_are_lost_at_the_bound_and_the_rest_at_the_end() {
     let outlet = sink.outlet(None);
     give(&outlet, 0..70, 1024 * 1024);
     let status = outlet.status();
-    assert_eq!((status.waiting, status.lost), (63, 7));
+    assert_eq!((status.waiting, status.lost, status.is_losing), (63, 7, true));
     let status = end(outlet);
     assert_eq!((status.waiting, status.lost), (0, 70));
 }
@@ -152,6 +152,23 @@ fn what_waits_at_the_end_goes_to_the_spool_and_comes_first_at_the_next_start() {
     let status = end(outlet);
     assert_eq!((status.delivered, status.spool.bytes), (20, 0));
     assert_eq!(sink.taken(), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_sink_that_hangs_at_the_end_is_left_behind() {
+    let folder = tempfile::tempdir().expect("folder");
+    let sinks = [Moody::default(), Moody::default()];
+    sinks.iter().for_each(|sink| set(&sink.hangs, true));
+    let spools = [spool(folder.path(), 1 << 20), None];
+    let mut outlets = Vec::from_iter(sinks.iter().zip(spools).map(|(sink, s)| sink.outlet(s)));
+    for outlet in &mut outlets {
+        give(outlet, 0..10, 10);
+        outlet.hang_up();
+    }
+    let ended: Vec<SinkStatus> = outlets.into_iter().map(end).collect();
+    let sums = ended.iter().map(|s| (s.waiting, s.lost)).collect::<Vec<_>>();
+    assert_eq!(sums, [(10, 0), (0, 10)]);
+    sinks.iter().for_each(|sink| set(&sink.hangs, false));
 }
 
 #[test]

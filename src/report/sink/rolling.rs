@@ -260,4 +260,56 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("there"), "two\n");
         assert_eq!(fs::read_to_string(folder.path().join("moved")).expect("there"), "one\n");
     }
+    #[test]
+    fn a_crash_between_two_files_costs_nothing() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        let rotation = Rotation { bytes_max: 4, keep: 2, ..NEVER };
+        let stamps = ["20261123T191142666537000Z", "20261123T191142666537001Z"];
+        for stamp in stamps {
+            fs::write(folder.path().join(format!("alerts.{stamp}")), stamp).expect("written");
+        }
+        // it was renamed, and no other begun
+        let (mut sink, cut) = Rolling::open(&path, rotation, None).expect("opened");
+        sink.deliver(b"line0\n").expect("delivered");
+        sink.deliver(b"line1\n").expect("delivered");
+        assert_eq!((cut, fs::read_to_string(&path).expect("there").as_str()), (0, "line1\n"));
+        let names = names(folder.path());
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert_eq!(names[1], format!("alerts.{}", stamps[1]));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_in_place_is_appended_to() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        let rotation = Rotation { bytes_max: 10, ..NEVER };
+        let (mut sink, _) = Rolling::open(&path, rotation, None).expect("opened");
+        for line in ["one\n", "two\n"] {
+            sink.deliver(line.as_bytes()).expect("delivered");
+            fs::write(&path, "").expect("cut");
+        }
+        sink.deliver(b"three\n").expect("delivered");
+        sink.deliver(b"four\n").expect("delivered");
+        assert_eq!(fs::read_to_string(&path).expect("there"), "three\nfour\n");
+        assert_eq!(names(folder.path()), ["alerts"]);
+    }
+
+    #[test]
+    fn what_is_not_synced_is_not_settled() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        let hour = Duration::from_secs(3_600);
+        for (sync_every, settled) in
+            [(None, true), (Some(Duration::ZERO), true), (Some(hour), false)]
+        {
+            let (mut sink, _) = Rolling::open(&path, NEVER, sync_every).expect("opened");
+            assert!(sink.is_settled());
+            sink.deliver(b"one\n").expect("delivered");
+            sink.tend().expect("well");
+            assert_eq!(sink.is_settled(), settled, "{sync_every:?}");
+            sink.reopen().expect("opened");
+            assert!(sink.is_settled());
+        }
+    }
 }
