@@ -13,6 +13,7 @@ use crate::control::cli::Failure;
 use crate::control::intel::IntelArguments;
 use crate::control::observe::nothing_in_force;
 use crate::control::output;
+use crate::control::post::Behind;
 use crate::control::replay::InputArguments;
 use crate::control::supervisor;
 use crate::control::supervisor::HASH_SEED;
@@ -136,6 +137,7 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
         settings: WorkerSettings { depth, observed: Kinds::NONE, flows: arguments.input.flows() },
         current: Arc::new(current),
         pins: Pins::default(),
+        behind: Behind::Wait,
     };
     let outcome = supervisor::replay(
         plan,

@@ -18,6 +18,7 @@ use crate::control::replay;
 use crate::control::sensor;
 use crate::pipeline::capture::live::LiveError;
 use crate::report::sink::SinkError;
+use crate::report::spool::SpoolError;
 
 /// What tapsieve can do.
 #[derive(Subcommand, Debug)]
@@ -86,6 +87,9 @@ pub enum Failure {
     /// An output that cannot be written.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// A spool that cannot be used.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// An option that makes no sense.
     #[error("{0}")]
     Usage(String),

@@ -9,5 +9,6 @@ pub mod observe;
 pub mod bench;
 pub mod explain;
 pub mod output;
+pub mod post;
 pub mod supervisor;
 pub mod intel;

@@ -9,6 +9,7 @@ use crate::control::cli::DAMAGED;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::output;
+use crate::control::post::Behind;
 use crate::control::replay::InputArguments;
 use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
@@ -59,6 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
         current: Arc::new(nothing_in_force()),
         pins: Pins::default(),
+        behind: Behind::Wait,
     };
     let outcome = supervisor::replay(
         plan,

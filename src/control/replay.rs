@@ -16,6 +16,7 @@ use crate::control::cli::Failure;
 use crate::control::intel::IntelArguments;
 use crate::control::intel::compile::Compiled;
 use crate::control::output;
+use crate::control::post::Behind;
 use crate::control::signals::Stopped;
 use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
@@ -31,9 +32,9 @@ use crate::pipeline::capture::file::Files;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::FlowSettings;
 use crate::pipeline::worker::WorkerSettings;
-use crate::report::live::SinkStatus;
 use crate::report::metrics::Totals;
 use crate::report::metrics::exposition;
+use crate::report::outlet::SinkStatus;
 use crate::report::render::Context;
 use crate::report::reporter::Reported;
 use crate::report::reporter::Sinks;
@@ -153,6 +154,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
         current: Arc::new(compiled.set.in_force()),
         pins: Pins::default(),
+        behind: Behind::Wait,
     };
     let outcome = supervisor::replay(plan, Context { files: &names, sensor: None }, sinks)?;
     let secs = [intel_secs, started.elapsed().as_secs_f64()];

@@ -9,8 +9,6 @@ use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::thread::Scope;
 use std::thread::ScopedJoinHandle;
-use std::time::Duration;
-use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 use crossbeam_channel::Sender;
@@ -21,6 +19,9 @@ use nix::unistd::Pid;
 
 use crate::control::cli::Failure;
 use crate::control::output;
+use crate::control::post::Behind;
+use crate::control::post::Letters;
+use crate::control::post::Post;
 use crate::model::batch::Batch;
 use crate::model::block::Block;
 use crate::model::counters::Counters;
@@ -72,6 +73,8 @@ pub struct Plan<S> {
     pub current: Arc<Current>,
     /// Where threads run.
     pub pins: Pins,
+    /// What workers do while the reporter is behind.
+    pub behind: Behind,
 }
 
 /// The CPUs that threads are pinned to, by number; a thread without one runs anywhere.
@@ -208,11 +211,9 @@ fn start<'s, S: Source + Send + 's, R: Send + 's>(
         let (inlet, outlet) = bounded(blocks * sources);
         inlets.push(inlet);
         let post = Post {
-            number,
             blocks: outlet,
             returned: returned.clone(),
-            tell: tell.clone(),
-            spare: spare.clone(),
+            letters: Letters::new(number, (tell.clone(), spare.clone()), plan.behind),
         };
         let worker = Worker::new(number, count, plan.settings, Arc::clone(&plan.current));
         let name = format!("worker-{number}");
@@ -279,51 +280,6 @@ impl<S: Source, R> Threads<'_, S, R> {
 /// Returns what a thread returned; its panic is ours.
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// One worker's ends of the channels.
-struct Post {
-    number: usize,
-    blocks: Receiver<Arc<Block>>,
-    /// By source.
-    returned: Vec<Sender<()>>,
-    tell: Sender<Told>,
-    spare: Receiver<Batch>,
-}
-
-impl Post {
-    /// Serves blocks until the capturer has hung up.
-    fn serve(self, mut worker: Worker) -> Counters {
-        let mut batch = self.spare.recv().unwrap_or_default();
-        let mut busy = Duration::ZERO;
-        for block in &self.blocks {
-            let began = Instant::now();
-            worker.read(&block, &mut batch);
-            busy += began.elapsed();
-            if let Some(counted) = &mut batch.counted {
-                counted.busy_nanos = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
-                counted.blocks_waiting = self.blocks.len() as u64;
-            }
-            let source = block.source as usize;
-            drop(block);
-            // holds more than can be under way; the capturer may be gone
-            let _why = self.returned.get(source).map(|returned| returned.try_send(()));
-            batch = self.hand_over(batch);
-        }
-        let counters = worker.end(&mut batch, &mut |full| {
-            let next = self.hand_over(std::mem::take(full));
-            *full = next;
-        });
-        batch.settle();
-        let _gone_only_with_the_run = self.tell.send(Told { worker: self.number, batch });
-        counters
-    }
-
-    /// Waits for the reporter: a replay loses nothing.
-    fn hand_over(&self, batch: Batch) -> Batch {
-        let _gone_only_with_the_run = self.tell.send(Told { worker: self.number, batch });
-        self.spare.recv().unwrap_or_default()
-    }
 }
 
 fn outcome<S: Source, R>(

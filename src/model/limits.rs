@@ -109,6 +109,13 @@ pub const REORDER_SECS: u32 = 10;
 /// Alerts that wait so at once; at the bound the earliest goes (about 2 KiB each: 128 MiB).
 pub const ALERTS_HELD_MAX: usize = 65_536;
 
+/// Hits that a sensor's worker keeps while the reporter is behind (about 300 bytes each with their
+/// values: 5 MiB); at the bound the newest are refused.
+pub const HITS_KEPT_MAX: usize = 16_384;
+
+/// Batches in which it keeps them: two seconds of blocks.
+pub const BATCHES_KEPT_MAX: usize = 256;
+
 /// Observation lines that wait for an earlier one at once; at the bound the earliest goes (about
 /// 500 bytes each: 128 MiB).
 pub const SIGHTINGS_HELD_MAX: usize = 262_144;

@@ -75,7 +75,7 @@ pub fn stages(status: &Status) -> Vec<Stage> {
             held: counts.streams_active,
             is_passage: false,
         },
-        Stage::on_the_way("reporter", hits, alerts, status.repeated),
+        Stage::on_the_way("reporter", hits, alerts, status.repeated + counts.hits_refused),
     ]
 }
 

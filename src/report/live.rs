@@ -1,9 +1,11 @@
-//! The live reporter: alerts go out at once, to every sink; a sink that fails is tried again while
-//! its alerts wait.
+//! The live reporter: alerts go out at once, to every sink, and it waits for none: each has an
+//! outlet that holds what it has not taken.
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -19,16 +21,17 @@ use prometheus::HistogramOpts;
 
 use crate::model::batch::Batch;
 use crate::model::counters::Counters;
+use crate::report::outlet::Chunk;
+use crate::report::outlet::Opened;
+use crate::report::outlet::Outlet;
+use crate::report::outlet::Reopen;
+use crate::report::outlet::SinkStatus;
 use crate::report::render;
 use crate::report::render::Context;
 use crate::report::reporter::Told;
-use crate::report::sink::Sink;
 
-/// How often what was counted is told, and a sink that failed is tried again.
+/// How often what was counted is told.
 const TURN: Duration = Duration::from_millis(500);
-
-/// Bytes of alerts that wait for one sink; beyond, the newest are lost and counted.
-const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Alerts whose ids are remembered (about 100 bytes each).
 const RECENT_MAX: usize = 262_144;
@@ -49,49 +52,32 @@ pub struct Status {
     pub repeated: u64,
     /// By sink.
     pub sinks: Vec<SinkStatus>,
-    /// Times from frame to sink.
+    /// Times from frame to the first sink, or spool, that took the alert.
     pub latency: Latency,
 }
 
-/// A histogram of the times from the frame that completed a value to the alert's sinks; clones are
-/// the same one.
+/// A histogram of the times from the frame that completed a value to the first sink, or spool, that
+/// took the alert; clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Latency(pub Histogram);
 
 impl Default for Latency {
     fn default() -> Self {
-        let help = "Seconds from the frame that completed a value to the alert's sinks.";
+        let help = "Seconds from the frame that completed a value to the alert's first sink.";
         let options = HistogramOpts::new("tapsieve_alert_latency_seconds", help);
         let histogram = Histogram::with_opts(options.buckets(LATENCY_SECS.to_vec()));
         Self(histogram.expect("a good name and rising bounds"))
     }
 }
 
-/// How a sink fares.
-#[derive(Clone, Debug, Default)]
-pub struct SinkStatus {
-    /// Its name.
-    pub name: String,
-    /// Alerts that it took.
-    pub delivered: u64,
-    /// Alerts that were lost, as too many waited.
-    pub lost: u64,
-    /// Alerts that wait.
-    pub waiting: u64,
-    /// Why it takes none, if it does not.
-    pub trouble: Option<String>,
-}
-
-/// A sink and its name.
-pub type Named = (String, Box<dyn Sink>);
-
-/// One sink, and what waits for it.
-struct Outlet {
-    sink: Box<dyn Sink>,
-    waiting: VecDeque<Vec<u8>>,
-    waiting_bytes: usize,
-    status: SinkStatus,
-    tried: Option<Instant>,
+impl Latency {
+    /// Notes that alerts of frames with these times, in nanoseconds since 1970, are out.
+    fn observe(&self, times: &[u64]) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        for time in times {
+            self.0.observe(now.saturating_sub(Duration::from_nanos(*time)).as_secs_f64());
+        }
+    }
 }
 
 /// Takes what workers tell until all have ended.
@@ -137,23 +123,30 @@ impl Status {
 }
 
 impl<'a> LiveReporter<'a> {
-    /// Returns a reporter to named sinks, which tells what it knows through `published`.
-    pub fn new(context: Context<'a>, sinks: Vec<Named>, published: &'a Mutex<Status>) -> Self {
-        let outlet = |(name, sink)| Outlet {
-            sink,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            status: SinkStatus { name, ..SinkStatus::default() },
-            tried: None,
+    /// Returns a reporter to sinks, whose threads it starts; tells what it knows through
+    /// `published`.
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot be started.
+    pub fn new(
+        context: Context<'a>,
+        sinks: Vec<Opened>,
+        published: &'a Mutex<Status>,
+    ) -> io::Result<Self> {
+        let status = Status::default();
+        let start = |opened| {
+            let latency = status.latency.clone();
+            Outlet::start(opened, move |times: &[u64]| latency.observe(times))
         };
-        Self {
-            context,
-            outlets: sinks.into_iter().map(outlet).collect(),
-            published,
-            status: Status::default(),
-            recent: Recent::default(),
-            told: Instant::now(),
-        }
+        let outlets = sinks.into_iter().map(start).collect::<io::Result<Vec<_>>>()?;
+        let (recent, told) = (Recent::default(), Instant::now());
+        Ok(Self { context, outlets, published, status, recent, told })
+    }
+
+    /// Returns what asks all sinks to open their files and connections anew.
+    pub fn reopen(&self) -> Reopen {
+        Reopen::of(&self.outlets)
     }
 
     /// Runs until every sender is gone; batches go back through `spare`.
@@ -170,17 +163,11 @@ impl<'a> LiveReporter<'a> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.told.elapsed() >= TURN {
-                self.outlets.iter_mut().for_each(Outlet::retry);
                 self.publish();
             }
         }
-        for outlet in &mut self.outlets {
-            outlet.tried = None;
-            outlet.retry();
-            let finished = outlet.sink.finish();
-            outlet.judge(finished.map_err(|error| error.to_string()));
-            outlet.status.lost += std::mem::take(&mut outlet.status.waiting);
-        }
+        self.outlets.iter_mut().for_each(Outlet::hang_up);
+        self.outlets.iter().for_each(Outlet::join);
         self.publish();
         self.status
     }
@@ -199,8 +186,7 @@ impl<'a> LiveReporter<'a> {
         if batch.hits.is_empty() {
             return;
         }
-        let mut lines = Vec::with_capacity(1024);
-        let mut count = 0;
+        let (mut lines, mut times) = (Vec::with_capacity(1024), Vec::new());
         for hit in &batch.hits {
             let Some(alert) = render::alert(hit, batch, &self.context) else { continue };
             if !self.recent.is_new(&alert.event.id) {
@@ -210,135 +196,26 @@ impl<'a> LiveReporter<'a> {
             // an alert has no map and no number that JSON lacks
             let _cannot_fail = serde_json::to_writer(&mut lines, &alert);
             lines.push(b'\n');
-            count += 1;
+            times.push(hit.time.0);
             *self.status.alerts.entry(alert.tapsieve.indicator.kind).or_default() += 1;
+            if Chunk::is_full(&lines) {
+                self.give(std::mem::take(&mut lines), std::mem::take(&mut times));
+            }
         }
-        for outlet in &mut self.outlets {
-            outlet.deliver(&lines, count);
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        for hit in &batch.hits {
-            let waited = now.saturating_sub(Duration::from_nanos(hit.time.0));
-            self.status.latency.0.observe(waited.as_secs_f64());
+        self.give(lines, times);
+    }
+
+    fn give(&self, lines: Vec<u8>, times: Vec<u64>) {
+        if !lines.is_empty() {
+            let chunk = Arc::new(Chunk::new(lines, times));
+            self.outlets.iter().for_each(|outlet| outlet.give(&chunk));
         }
     }
 
     fn publish(&mut self) {
         self.told = Instant::now();
-        self.status.sinks = self.outlets.iter().map(|outlet| outlet.status.clone()).collect();
+        self.status.sinks = self.outlets.iter().map(Outlet::status).collect();
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.clone_from(&self.status);
-    }
-}
-
-impl Outlet {
-    /// Delivers lines now, or lets them wait behind those that wait already.
-    fn deliver(&mut self, lines: &[u8], count: u64) {
-        if self.waiting.is_empty() {
-            let delivered = self.sink.deliver(lines).map_err(|error| error.to_string());
-            if self.judge(delivered) {
-                self.status.delivered += count;
-                return;
-            }
-        }
-        if self.waiting_bytes.saturating_add(lines.len()) > WAITING_BYTES_MAX {
-            self.status.lost += count;
-            return;
-        }
-        self.waiting_bytes += lines.len();
-        self.status.waiting += count;
-        self.waiting.push_back(lines.to_vec());
-    }
-
-    /// Tries again to deliver what waits.
-    fn retry(&mut self) {
-        if self.tried.is_some_and(|tried| tried.elapsed() < TURN) {
-            return;
-        }
-        while let Some(lines) = self.waiting.front() {
-            let delivered = self.sink.deliver(lines).map_err(|error| error.to_string());
-            if !self.judge(delivered) {
-                return;
-            }
-            let lines = self.waiting.pop_front().unwrap_or_default();
-            let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
-            self.waiting_bytes -= lines.len();
-            self.status.waiting -= count;
-            self.status.delivered += count;
-        }
-    }
-
-    /// Notes how a delivery went.
-    fn judge(&mut self, delivered: Result<(), String>) -> bool {
-        self.status.trouble = delivered.err();
-        if self.status.trouble.is_some() {
-            self.tried = Some(Instant::now());
-        }
-        self.status.trouble.is_none()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-    use std::path::PathBuf;
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
-    use std::sync::atomic::Ordering;
-
-    use super::*;
-    use crate::report::sink::SinkError;
-
-    /// Takes lines while it stands.
-    struct Wavering {
-        stands: Arc<AtomicBool>,
-        taken: Arc<Mutex<Vec<u8>>>,
-    }
-
-    impl Sink for Wavering {
-        fn deliver(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-            if !self.stands.load(Ordering::Relaxed) {
-                let source = io::Error::from(io::ErrorKind::StorageFull);
-                return Err(SinkError::Broken { path: PathBuf::from("x"), source });
-            }
-            self.taken.lock().expect("no panic").extend_from_slice(lines);
-            Ok(())
-        }
-
-        fn finish(&mut self) -> Result<(), SinkError> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn what_a_sink_does_not_take_waits_in_order() {
-        let (stands, taken) = (Arc::new(AtomicBool::new(true)), Arc::default());
-        let sink = Wavering { stands: Arc::clone(&stands), taken: Arc::clone(&taken) };
-        let mut outlet = Outlet {
-            sink: Box::new(sink),
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            status: SinkStatus::default(),
-            tried: None,
-        };
-        outlet.deliver(b"one\n", 1);
-        stands.store(false, Ordering::Relaxed);
-        outlet.deliver(b"two\n", 1);
-        outlet.deliver(b"three\nfour\n", 2);
-        assert_eq!((outlet.status.delivered, outlet.status.waiting), (1, 3));
-        assert!(
-            outlet
-                .status
-                .trouble
-                .as_ref()
-                .is_some_and(|why| why.contains("no space") || why.contains("storage"))
-        );
-        stands.store(true, Ordering::Relaxed);
-        outlet.tried = None;
-        outlet.retry();
-        outlet.deliver(b"five\n", 1);
-        assert_eq!((outlet.status.delivered, outlet.status.waiting), (5, 0));
-        assert_eq!(*taken.lock().expect("no panic"), b"one\ntwo\nthree\nfour\nfive\n");
-        assert_eq!((outlet.status.trouble, outlet.waiting_bytes), (None, 0));
     }
 }

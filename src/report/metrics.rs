@@ -14,8 +14,8 @@ use crate::model::counters::Counters;
 use crate::model::indicator::IndicatorType;
 use crate::model::observation::ObservationKind;
 use crate::report::accounting::Stage;
-use crate::report::live::SinkStatus;
 use crate::report::live::Status;
+use crate::report::outlet::SinkStatus;
 
 /// Everything that a run can tell.
 #[derive(Clone, Copy, Debug)]
@@ -158,9 +158,7 @@ impl Page<'_> {
         let down = counters.handles_down;
         let help = "Capture handles that have lost their interface.";
         self.gauge("capture_handles_down", help, &[], one(down as f64))?;
-        let waiting = live.status.sinks.iter().map(|s| (vec![s.name.as_str()], s.waiting as f64));
-        let help = "Alerts that wait for a sink to take them.";
-        self.gauge("sink_alerts_waiting", help, &["sink"], waiting)?;
+        self.sinks(&live.status.sinks)?;
         let help = "1 where nothing keeps the sensor from its work.";
         self.gauge("ready", help, &[], one(f64::from(u8::from(live.is_ready))))?;
         self.registry.register(Box::new(live.status.latency.0.clone()))
@@ -205,6 +203,31 @@ impl Page<'_> {
         let one_way = [(vec![], f64::from(u8::from(live.is_one_way)))];
         let help = "1 where one direction of the traffic alone is seen.";
         self.gauge("capture_one_direction", help, &[], one_way)
+    }
+
+    /// Of each sink: given + found at the start = delivered + lost + waiting.
+    fn sinks(&self, sinks: &[SinkStatus]) -> Result<(), prometheus::Error> {
+        let of = |what: fn(&SinkStatus) -> u64| {
+            sinks.iter().map(move |sink| (vec![sink.name.as_str()], what(sink)))
+        };
+        for (metric, what) in [
+            ("sink_alerts_given_total", (|s| s.given) as fn(&SinkStatus) -> u64),
+            ("sink_alerts_resent_total", |s| s.resent),
+            ("sink_reconnects_total", |s| s.reconnects),
+        ] {
+            self.counter(metric, help(metric), &["sink"], of(what))?;
+        }
+        for (metric, what) in [
+            ("sink_alerts_waiting", (|s| s.waiting) as fn(&SinkStatus) -> u64),
+            ("sink_spool_alerts", |s| s.spool.alerts),
+            ("sink_spool_alerts_at_start", |s| s.found),
+            ("sink_spool_bytes", |s| s.spool.bytes),
+            ("sink_spool_bytes_max", |s| s.spool.bytes_max),
+        ] {
+            let rows = of(what).map(|(labels, n)| (labels, n as f64));
+            self.gauge(metric, help(metric), &["sink"], rows)?;
+        }
+        Ok(())
     }
 
     fn set(&self, totals: &Totals<'_>) -> Result<(), prometheus::Error> {
@@ -297,6 +320,15 @@ fn help(metric: &str) -> &'static str {
         "dissect_bounds_total" => "Messages of which not all was read, as they go over a bound.",
         "alerts_suppressed_total" => "Hits left out as repetitions in their flow and place.",
         "inputs_damaged_total" => "Inputs that were cut, damaged or of no use.",
+        "hits_refused_total" => "Hits left out as the reporter was behind.",
+        "sink_alerts_given_total" => "Alerts given to a sink.",
+        "sink_alerts_resent_total" => "Alerts sent again after a connection broke.",
+        "sink_alerts_waiting" => "Alerts that wait for a sink to take them.",
+        "sink_reconnects_total" => "Connections made after the first.",
+        "sink_spool_alerts" => "Alerts that wait in the spool of a sink.",
+        "sink_spool_alerts_at_start" => "Alerts that were in the spool at the start.",
+        "sink_spool_bytes" => "Bytes of a spool on disk.",
+        "sink_spool_bytes_max" => "Bytes that a spool may take; 0: there is none.",
         "observations_refused_total" => "Observations too many or too long for their memory.",
         "observation_values_forgotten_total" => "Values that may be told twice of one flow.",
         _ => "Count.",

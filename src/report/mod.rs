@@ -8,6 +8,8 @@ pub mod observation;
 pub mod render;
 pub mod reporter;
 pub mod sink;
+pub mod spool;
+pub mod outlet;
 pub mod metrics;
 pub mod summary;
 pub mod progress;

@@ -122,6 +122,7 @@ fn is_loss(row: &Row) -> bool {
         "reassembly_gaps_total",
         "reassembly_refused_total",
         "observations_refused_total",
+        "hits_refused_total",
         "dissect_bounds_total",
     ];
     // frames that hold no IP (ARP, spanning tree ...) and datagrams of other protocols are no loss:
@@ -153,6 +154,7 @@ fn loss_name(row: &Row) -> &'static str {
         ("reassembly_refused_total", _) => "streams over a bound",
         ("dissect_bounds_total", _) => "messages over a bound",
         ("observations_refused_total", _) => "observations over a bound",
+        ("hits_refused_total", _) => "hits that the reporter had no room for",
         (other, _) => other,
     }
 }
@@ -176,6 +178,7 @@ fn bound_hit(run: &Run<'_>) -> Option<String> {
         ("flows evicted", counters.flows_evicted),
         ("streams over a bound", counters.streams_refused + counters.streams_refused_memory),
         ("observations over a bound", counters.observations_refused),
+        ("hits refused", counters.hits_refused),
         ("values forgotten", counters.values_forgotten),
         ("alerts out of order", run.alerts_unordered),
     ];

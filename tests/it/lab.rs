@@ -211,10 +211,14 @@ impl Sensor<'_> {
         }
     }
 
+    /// Returns the number of its process: `ip netns exec` becomes the program that it runs.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("runs").id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: &str) {
-        // `ip netns exec` becomes the program that it runs
-        let pid = self.child.as_ref().expect("runs").id().to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
         assert!(sent.success());
     }

@@ -12,3 +12,4 @@ mod schema;
 mod lab;
 mod live;
 mod sensor;
+mod sinks;

@@ -5,6 +5,7 @@ pub mod canary;
 mod capture;
 mod reader;
 pub mod sink;
+pub mod spool;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,8 +20,9 @@ use crate::control::config::reader::Problem;
 use crate::control::config::reader::Problems;
 use crate::control::config::reader::Section;
 use crate::control::config::sink::SinkConfig;
-use crate::control::config::sink::same_place;
-use crate::control::config::sink::sink;
+use crate::control::config::sink::sinks;
+use crate::control::config::spool::SpoolConfig;
+use crate::control::config::spool::spool;
 use crate::control::intel::IntelOptions;
 use crate::model::indicator::IndicatorType;
 use crate::model::limits::FLOWS_MAX;
@@ -60,6 +62,8 @@ pub struct Config {
     pub sinks: Vec<SinkConfig>,
     /// How it proves that it works; `None`: not at all.
     pub canary: Option<CanaryConfig>,
+    /// Where alerts wait on disk; `None`: they wait in memory.
+    pub spool: Option<SpoolConfig>,
     /// Where metrics and health are served; `None`: nowhere.
     pub listen: Option<SocketAddr>,
 }
@@ -173,15 +177,11 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         all.note_at(0, "no [[intel]]: name a feed, or there is nothing to look for");
     }
     let indicators = all.table("indicators", indicators).unwrap_or_default();
-    let sinks = all.tables("sink", sink).into_iter().flatten().collect::<Vec<_>>();
-    for (n, sink) in sinks.iter().enumerate() {
-        if sinks.iter().take(n).any(|other| same_place(other, sink)) {
-            all.note_at(0, "two [[sink]] with one place: its alerts would be there twice");
-        }
-    }
     let captured = captures.first().map(|capture| capture.interface.clone());
     let canary = |section: Section<'_, '_>| canary(section, captured.as_deref());
     let canary = all.table("canary", canary).flatten();
+    let sinks = sinks(&mut all);
+    let spool = all.table("spool", spool);
     let listen = all.table("http", http).unwrap_or_else(default_listen);
     all.end();
     Config {
@@ -194,8 +194,9 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         other_idle_secs,
         intel,
         indicators,
-        sinks: if sinks.is_empty() { vec![SinkConfig::Stdout] } else { sinks },
         canary,
+        sinks,
+        spool,
         listen,
     }
 }
@@ -300,6 +301,7 @@ impl Default for Indicators {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::config::sink::Destination;
 
     const LEAST: &str = "[[capture]]\ninterface = \"eth1\"\n[[intel]]\npath = \"/feed\"\n";
 
@@ -310,12 +312,55 @@ mod tests {
         assert_eq!(found, problems, "{text}");
     }
 
+    fn file(name: &str, path: &str, keep: u32) -> SinkConfig {
+        let (rotate_mebibytes, rotate_hours, sync_secs) = (100, 24, 1);
+        let path = PathBuf::from(path);
+        let to = Destination::File { path, rotate_mebibytes, rotate_hours, keep, sync_secs };
+        SinkConfig { name: name.to_owned(), to }
+    }
+
+    #[test]
+    fn sinks_are_told_apart_by_name() {
+        let names = |text: &str| {
+            let sinks = Config::parse(&format!("{LEAST}{text}")).expect("sound").sinks;
+            sinks.into_iter().map(|sink| sink.name).collect::<Vec<_>>()
+        };
+        let tcp = |port: u16| format!("[[sink]]\ntype = \"tcp\"\naddress = \"h:{port}\"\n");
+        let unix = "[[sink]]\ntype = \"unix\"\npath = \"/s\"\n";
+        assert_eq!(names(&(tcp(1) + unix + &tcp(2) + &tcp(3))), ["tcp", "unix", "tcp-2", "tcp-3"]);
+        let named = format!("{}name = \"tcp\"\n", tcp(2));
+        assert_eq!(names(&(tcp(1) + &named)), ["tcp-2", "tcp"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_sinks_has_its_place() {
+        let text = format!(
+            "{LEAST}[[sink]]\ntype = \"tcp\"\naddress = \"siem\"\nname = \"A b\"\n\
+             [[sink]]\ntype = \"stdout\"\nname = \"x\"\n[[sink]]\ntype = \"stdout\"\nname = \"x\"\n\
+             [[sink]]\ntype = \"kafka\"\n[[sink]]\ntype = \"unix\"\n[spool]\nmebibytes = 0\n"
+        );
+        check(
+            &text,
+            &[
+                "7:11: address: a host with a port is wanted, as \"logs.example:5170\" or \"[::1]:5170\"",
+                "8:8: name: up to 32 of a-z, 0-9, `-` and `_` are wanted",
+                "12:1: two [[sink]] named `x`: name one otherwise",
+                "12:1: two [[sink]] with one place: its alerts would be there twice",
+                "16:8: type: `kafka` is none: \"file\", \"stdout\", \"unix\" and \"tcp\" are",
+                "17:1: [sink] needs `path`",
+                "19:1: [spool] needs `path`",
+                "20:13: mebibytes: a whole number from 1 to 1048576 is wanted, not 0",
+            ],
+        );
+    }
+
     #[test]
     fn the_least_is_an_interface_and_a_feed() {
         let config = Config::parse(LEAST).expect("enough");
         assert_eq!(config.captures[0].interface, "eth1");
         assert_eq!(config.captures[0].ring_mebibytes, 64);
-        assert_eq!(config.sinks, [SinkConfig::Stdout]);
+        let stdout = SinkConfig { name: "stdout".to_owned(), to: Destination::Stdout };
+        assert_eq!((config.sinks, config.spool), (vec![stdout], None));
         assert_eq!(config.listen, default_listen());
         check(
             "",
@@ -342,7 +387,7 @@ mod tests {
                 "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not 10",
                 "11:1: sink: tables: [[sink]] is wanted, not this table",
                 "13:2: unknown key `zebra`: known are sensor, capture, workers, flows, intel, \
-                 indicators, sink, http",
+                 indicators, sink, spool, http",
             ],
         );
     }
@@ -352,14 +397,10 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/tapsieve.toml");
         let example = Config::read(&path).expect("sound");
         let least = Config::parse(LEAST).expect("enough");
-        let sink = SinkConfig::File {
-            path: PathBuf::from("/var/lib/tapsieve/alerts.jsonl"),
-            rotate_mebibytes: 100,
-            rotate_hours: 24,
-            keep: 30,
-        };
+        let sinks = vec![file("file", "/var/lib/tapsieve/alerts.jsonl", 30)];
+        let spool = SpoolConfig { path: PathBuf::from("/var/lib/tapsieve/spool"), mebibytes: 256 };
         let intel = vec![PathBuf::from("/etc/tapsieve/feed")];
-        assert_eq!(example, Config { sinks: vec![sink], intel, ..least });
+        assert_eq!(example, Config { sinks, intel, spool: Some(spool), ..least });
     }
 
     #[test]
@@ -384,12 +425,6 @@ mod tests {
         );
         assert_eq!(config.indicators.opt_in, [IndicatorType::UserAgent]);
         assert_eq!(config.indicators.shrink_percent_min, 10);
-        let sink = SinkConfig::File {
-            path: PathBuf::from("/a"),
-            rotate_mebibytes: 100,
-            rotate_hours: 24,
-            keep: 2,
-        };
-        assert_eq!(config.sinks, [sink]);
+        assert_eq!(config.sinks, [file("file", "/a", 2)]);
     }
 }

@@ -198,6 +198,11 @@ impl<'t, 'p> Section<'t, 'p> {
             .collect()
     }
 
+    /// Returns the byte of the text where the table begins.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
     /// Notes a problem with the value of a key.
     pub(super) fn note(&mut self, key: &'static str, what: impl fmt::Display) {
         let place = self.value(key).map_or(self.at, |value| value.span().start);

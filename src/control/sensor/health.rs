@@ -179,6 +179,13 @@ impl Health {
             if let Some(trouble) = &sink.trouble {
                 note(trouble.clone(), format!("; {} alerts wait", sink.waiting));
             }
+            if sink.is_losing {
+                let lost = format!(" ({} so far)", sink.lost);
+                note(format!("too many alerts wait for {}: the newest are lost", sink.name), lost);
+            }
+            if let Some(trouble) = &sink.spool.trouble {
+                note(trouble.clone(), format!("; {} alerts were lost", sink.lost));
+            }
         }
         troubles
     }

@@ -34,6 +34,7 @@ use crate::control::config::Config;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::output;
+use crate::control::post::Behind;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::intel::Intel;
@@ -49,6 +50,7 @@ use crate::pipeline::worker::FlowSettings;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::live::LiveReporter;
 use crate::report::live::Status;
+use crate::report::outlet::Reopen;
 use crate::report::render::Context;
 use crate::report::summary;
 use crate::report::summary::Run;
@@ -92,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut signals =
         Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let sinks = outlets::sinks(&config)?;
+    let sinks = outlets::open(&config)?;
     let sources = sources(&config, &stop)?;
     let handles = sources.len();
     let current = Arc::new(first.set.in_force());
@@ -102,7 +104,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let health = Arc::new(Health::new(&first, interfaces));
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
     let reporter =
-        LiveReporter::new(Context { files: &[], sensor: Some(&config.name) }, sinks, &status);
+        LiveReporter::new(Context { files: &[], sensor: Some(&config.name) }, sinks, &status)
+            .map_err(Failure::Thread)?;
+    let reopen = reporter.reopen();
     let plan = Plan {
         sources,
         seed: seed(),
@@ -115,6 +119,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         },
         current,
         pins: pins(&config),
+        behind: Behind::Keep,
     };
     let running = Instant::now();
     if let Some(listener) = listener {
@@ -126,21 +131,27 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let report = |told: &_, spare: &_| reporter.run(told, spare);
     let outcome = supervisor::run(plan, &stop, report, || {
         tell_start(&config, handles);
-        control(&mut signals, &mut intel, &health, &status, &stop);
+        let mut told = Told { signals: &mut signals, reopen };
+        control(&mut told, &mut intel, &health, &status, &stop);
     })?;
     let secs = [intel_secs, running.elapsed().as_secs_f64()];
     let mut counters = outcome.counters;
     counters.lost_interface = health.had_no_room();
     let wire_bytes = outcome.wire_bytes;
     tell_end((&counters, wire_bytes), &outcome.reported, &first, secs);
-    let lost = outcome.reported.sinks.iter().filter(|sink| sink.lost > 0);
-    let lost: Vec<String> = lost.map(|sink| format!("{} of {}", sink.lost, sink.name)).collect();
-    if lost.is_empty() { Ok(DONE) } else { Err(Failure::AlertsLost(lost.join(", "))) }
+    outlets::tell_end(&outcome.reported.sinks)?;
+    Ok(DONE)
+}
+
+/// What the sensor is told while it runs, and who is to know.
+struct Told<'a> {
+    signals: &'a mut Signals,
+    reopen: Reopen,
 }
 
 /// Serves signals and looks at the indicators until told to stop.
 fn control(
-    signals: &mut Signals,
+    told: &mut Told<'_>,
     intel: &mut Intel,
     health: &Health,
     status: &Mutex<Status>,
@@ -151,11 +162,12 @@ fn control(
     let (mut watched, mut reloading) = (Instant::now(), false);
     notify(&[NotifyState::Ready]);
     while !stop.load(Ordering::Relaxed) {
-        for signal in signals.pending() {
+        for signal in told.signals.pending() {
             match signal {
                 SIGHUP => {
                     notify(&[NotifyState::Reloading, monotonic()]);
                     reloading = true;
+                    told.reopen.ask();
                     intel.reload("SIGHUP");
                 }
                 SIGTERM | SIGINT => stop.store(true, Ordering::Relaxed),

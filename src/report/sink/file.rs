@@ -22,7 +22,7 @@ use crate::report::sink::SinkError;
 const TORN_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What every alert begins with.
-const ALERT_START: &[u8] = b"{\"@timestamp\":";
+pub(in crate::report) const ALERT_START: &[u8] = b"{\"@timestamp\":";
 
 /// A file of lines. Every write is whole lines, so a crash leaves whole lines.
 #[derive(Debug)]

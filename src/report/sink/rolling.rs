@@ -1,5 +1,9 @@
 //! A file that is appended to for years: begun anew by size and age, opened again when someone
 //! moved it away, whole lines whatever happens.
+//!
+//! It is synced at most once in `sync_every` while there is something new, before it is put aside,
+//! and at the end: what was written longer ago than that survives the machine. A spool forgets
+//! what it holds for this file only when it is synced.
 
 use std::fs;
 use std::fs::File;
@@ -9,6 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use crate::report::render::rfc3339;
@@ -32,6 +37,8 @@ pub struct Rotation {
 pub struct Rolling {
     path: PathBuf,
     rotation: Rotation,
+    /// How long what is new waits to be synced; `None`: for ever.
+    sync_every: Option<Duration>,
     open: Option<Open>,
 }
 
@@ -40,6 +47,10 @@ struct Open {
     file: File,
     bytes: u64,
     since: SystemTime,
+    /// Since when something is written that is not synced.
+    unsynced: Option<Instant>,
+    /// Half a delivery is at its end: to be mended by opening it again.
+    is_torn: bool,
 }
 
 impl Rolling {
@@ -48,26 +59,53 @@ impl Rolling {
     /// # Errors
     ///
     /// `Broken` when it cannot be opened, or its last line is no alert.
-    pub fn open(path: &Path, rotation: Rotation) -> Result<(Self, u64), SinkError> {
-        let mut sink = Self { path: path.to_owned(), rotation, open: None };
-        let cut = sink.reopen().map_err(|source| sink.broken(source))?;
+    pub fn open(
+        path: &Path,
+        rotation: Rotation,
+        sync_every: Option<Duration>,
+    ) -> Result<(Self, u64), SinkError> {
+        let mut sink = Self { path: path.to_owned(), rotation, sync_every, open: None };
+        let cut = sink.open_again().map_err(|source| sink.broken(source))?;
         Ok((sink, cut))
     }
 
-    fn reopen(&mut self) -> io::Result<u64> {
+    fn open_again(&mut self) -> io::Result<u64> {
+        self.put_aside()?;
+        let is_new = !self.path.exists();
         let (file, cut) = open_for_append(&self.path)?;
+        if is_new {
+            sync_folder(&self.path);
+        }
         let about = file.metadata()?;
         let since = about.created().or_else(|_| about.modified()).unwrap_or(SystemTime::now());
-        self.open = Some(Open { file, bytes: about.len(), since });
+        self.open = Some(Open { file, bytes: about.len(), since, unsynced: None, is_torn: false });
         Ok(cut)
     }
 
+    /// Closes the file; one that cannot be synced stays open, to be tried again.
+    fn put_aside(&mut self) -> io::Result<()> {
+        self.sync()?;
+        self.open = None;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let Some(open) = self.open.as_mut().filter(|open| open.unsynced.is_some()) else {
+            return Ok(());
+        };
+        open.file.sync_data()?;
+        open.unsynced = None;
+        Ok(())
+    }
+
     /// Whether the name still leads to the file that is open: whoever rotates files may have moved
-    /// it.
-    fn is_moved(&self) -> bool {
-        let Some(open) = &self.open else { return true };
-        let ids = |about: fs::Metadata| (about.dev(), about.ino());
-        fs::metadata(&self.path).ok().map(ids) != open.file.metadata().ok().map(ids)
+    /// it. Learns how long it is: it may have been cut, too.
+    fn is_moved(&mut self) -> bool {
+        let Some(open) = &mut self.open else { return true };
+        let ids = |about: &fs::Metadata| (about.dev(), about.ino());
+        let Some(about) = open.file.metadata().ok().filter(|_| !open.is_torn) else { return true };
+        open.bytes = about.len();
+        fs::metadata(&self.path).ok().as_ref().map(ids) != Some(ids(&about))
     }
 
     fn is_full(&self) -> bool {
@@ -79,17 +117,16 @@ impl Rolling {
 
     /// Gives the full file a name with its time and begins another.
     fn rotate(&mut self) -> io::Result<()> {
-        if let Some(open) = self.open.take() {
-            open.file.sync_all()?;
-        }
+        self.put_aside()?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let time = crate::model::time::Timestamp(u64::try_from(now.as_nanos()).unwrap_or(0));
         let stamp: String = rfc3339(time).chars().filter(char::is_ascii_alphanumeric).collect();
         let mut name = self.path.file_name().unwrap_or_default().to_owned();
         name.push(".");
         name.push(&stamp);
+        // a crash after this leaves no file of that name: the next start makes one
         fs::rename(&self.path, self.path.with_file_name(name))?;
-        self.reopen()?;
+        self.open_again()?;
         self.forget_oldest()
     }
 
@@ -113,7 +150,7 @@ impl Rolling {
 
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.open.is_none() || self.is_moved() {
-            self.reopen()?;
+            self.open_again()?;
         }
         if self.is_full() {
             self.rotate()?;
@@ -122,12 +159,12 @@ impl Rolling {
         match open.file.write_all(lines) {
             Ok(()) => {
                 open.bytes += lines.len() as u64;
+                open.unsynced.get_or_insert_with(Instant::now);
                 Ok(())
             }
             Err(error) => {
                 // what was written of it would be there twice when it is tried again
-                let _mended_when_opened = open.file.set_len(open.bytes);
-                self.open = None;
+                open.is_torn = open.file.set_len(open.bytes).is_err();
                 Err(error)
             }
         }
@@ -149,9 +186,33 @@ impl Sink for Rolling {
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        let synced = self.open.take().map_or(Ok(()), |open| open.file.sync_all());
-        synced.map_err(|source| self.broken(source))
+        self.put_aside().map_err(|source| self.broken(source))
     }
+
+    fn tend(&mut self) -> Result<(), SinkError> {
+        let since = self.open.as_ref().and_then(|open| open.unsynced);
+        let is_due = since.is_some_and(|since| {
+            self.sync_every.is_some_and(|sync_every| since.elapsed() >= sync_every)
+        });
+        let tended = if is_due { self.sync() } else { Ok(()) };
+        tended.map_err(|source| self.broken(source))
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkError> {
+        let opened = self.open_again().map(|_cut_is_cut| ());
+        opened.map_err(|source| self.broken(source))
+    }
+
+    fn is_settled(&self) -> bool {
+        let is_unsynced = self.open.as_ref().is_some_and(|open| open.unsynced.is_some());
+        self.sync_every.is_none() || !is_unsynced
+    }
+}
+
+/// Makes a new name in a folder safe, where the file system can.
+fn sync_folder(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let _not_everywhere = File::open(folder.unwrap_or(Path::new("."))).and_then(|f| f.sync_all());
 }
 
 #[cfg(test)]
@@ -174,7 +235,7 @@ mod tests {
         let path = folder.path().join("alerts");
         fs::write(folder.path().join("alerts.notes"), "mine").expect("written");
         let (mut sink, _) =
-            Rolling::open(&path, Rotation { bytes_max: 4, ..NEVER }).expect("opened");
+            Rolling::open(&path, Rotation { bytes_max: 4, ..NEVER }, None).expect("opened");
         for n in 0..7 {
             sink.deliver(format!("line{n}\n").as_bytes()).expect("delivered");
         }
@@ -191,12 +252,64 @@ mod tests {
     fn a_file_that_was_moved_away_is_begun_anew() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("alerts");
-        let (mut sink, _) = Rolling::open(&path, NEVER).expect("opened");
+        let (mut sink, _) = Rolling::open(&path, NEVER, None).expect("opened");
         sink.deliver(b"one\n").expect("delivered");
         fs::rename(&path, folder.path().join("moved")).expect("moved");
         sink.deliver(b"two\n").expect("delivered");
         sink.finish().expect("synced");
         assert_eq!(fs::read_to_string(&path).expect("there"), "two\n");
         assert_eq!(fs::read_to_string(folder.path().join("moved")).expect("there"), "one\n");
+    }
+    #[test]
+    fn a_crash_between_two_files_costs_nothing() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        let rotation = Rotation { bytes_max: 4, keep: 2, ..NEVER };
+        let stamps = ["20261123T191142666537000Z", "20261123T191142666537001Z"];
+        for stamp in stamps {
+            fs::write(folder.path().join(format!("alerts.{stamp}")), stamp).expect("written");
+        }
+        // it was renamed, and no other begun
+        let (mut sink, cut) = Rolling::open(&path, rotation, None).expect("opened");
+        sink.deliver(b"line0\n").expect("delivered");
+        sink.deliver(b"line1\n").expect("delivered");
+        assert_eq!((cut, fs::read_to_string(&path).expect("there").as_str()), (0, "line1\n"));
+        let names = names(folder.path());
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert_eq!(names[1], format!("alerts.{}", stamps[1]));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_in_place_is_appended_to() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        let rotation = Rotation { bytes_max: 10, ..NEVER };
+        let (mut sink, _) = Rolling::open(&path, rotation, None).expect("opened");
+        for line in ["one\n", "two\n"] {
+            sink.deliver(line.as_bytes()).expect("delivered");
+            fs::write(&path, "").expect("cut");
+        }
+        sink.deliver(b"three\n").expect("delivered");
+        sink.deliver(b"four\n").expect("delivered");
+        assert_eq!(fs::read_to_string(&path).expect("there"), "three\nfour\n");
+        assert_eq!(names(folder.path()), ["alerts"]);
+    }
+
+    #[test]
+    fn what_is_not_synced_is_not_settled() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        let hour = Duration::from_secs(3_600);
+        for (sync_every, settled) in
+            [(None, true), (Some(Duration::ZERO), true), (Some(hour), false)]
+        {
+            let (mut sink, _) = Rolling::open(&path, NEVER, sync_every).expect("opened");
+            assert!(sink.is_settled());
+            sink.deliver(b"one\n").expect("delivered");
+            sink.tend().expect("well");
+            assert_eq!(sink.is_settled(), settled, "{sync_every:?}");
+            sink.reopen().expect("opened");
+            assert!(sink.is_settled());
+        }
     }
 }
