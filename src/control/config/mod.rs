@@ -2,6 +2,7 @@
 //! once.
 
 mod capture;
+pub mod confinement;
 mod reader;
 pub mod sink;
 
@@ -12,6 +13,8 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use crate::control::config::capture::capture;
+use crate::control::config::confinement::Confinement;
+use crate::control::config::confinement::confinement;
 use crate::control::config::reader::Problem;
 use crate::control::config::reader::Problems;
 use crate::control::config::reader::Section;
@@ -55,6 +58,8 @@ pub struct Config {
     pub sinks: Vec<SinkConfig>,
     /// Where metrics and health are served; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// What it gives up once that is open.
+    pub confinement: Confinement,
 }
 
 /// How indicators are read, and which sets are refused.
@@ -172,6 +177,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         }
     }
     let listen = all.table("http", http).unwrap_or_else(default_listen);
+    let confinement = all.table("drop", confinement).unwrap_or_default();
     all.end();
     Config {
         name: name.unwrap_or_else(host_name),
@@ -184,6 +190,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         indicators,
         sinks: if sinks.is_empty() { vec![SinkConfig::Stdout] } else { sinks },
         listen,
+        confinement,
     }
 }
 
@@ -320,7 +327,7 @@ mod tests {
                 "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not 10",
                 "11:1: sink: tables: [[sink]] is wanted, not this table",
                 "13:2: unknown key `zebra`: known are sensor, capture, workers, flows, intel, \
-                 indicators, sink, http",
+                 indicators, sink, http, drop",
             ],
         );
     }
