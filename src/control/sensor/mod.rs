@@ -1,6 +1,7 @@
 //! `tapsieve sensor`: the live daemon. Captures until told to stop, takes new indicators without a
 //! pause, and tells how it fares.
 
+pub mod confine;
 mod health;
 mod http;
 mod intel;
@@ -31,6 +32,7 @@ use crate::control::config::Config;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::output;
+use crate::control::sensor::confine::Confined;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::intel::Intel;
@@ -77,8 +79,14 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let config = Config::read(&arguments.config)?;
     if arguments.check {
+        confine::check(&config.confinement);
         return Ok(DONE);
     }
+    let stop = Arc::new(AtomicBool::new(false));
+    let listener = config.listen.map(http::listen).transpose()?;
+    // with no capability left, interfaces are opened before it goes; else when all is ready
+    let early = (!config.confinement.keep_net_raw).then(|| sources(&config, &stop)).transpose()?;
+    let mut confined = Confined::enter(&arguments.config, &config)?;
     let started = Instant::now();
     let first = compile(&config.intel, &config.intel_options())?;
     output::say_all(&first.damages);
@@ -86,13 +94,14 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     // from here on a signal ends it in order
     let mut signals =
         Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
-    let stop = Arc::new(AtomicBool::new(false));
+    // opened as whom they are opened again: what cannot be written is known now
     let sinks = outlets::sinks(&config)?;
-    let sources = sources(&config, &stop)?;
+    let sources = early.map_or_else(|| sources(&config, &stop), Ok)?;
     let handles = sources.len();
+    confined.filter_calls(&config.confinement)?;
+    output::say(&confined.line());
     let current = Arc::new(first.set.in_force());
     let status = Arc::new(Mutex::new(Status::default()));
-    let listener = config.listen.map(http::listen).transpose()?;
     let interfaces = sources.iter().map(|source| source.interface().to_owned()).collect();
     let health = Arc::new(Health::new(&first, interfaces));
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
