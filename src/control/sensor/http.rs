@@ -27,6 +27,7 @@ use tokio::time::timeout;
 
 use crate::control::cli::Failure;
 use crate::control::output;
+use crate::control::sensor::confine::InForce;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Trouble;
 use crate::report::live::Status;
@@ -52,6 +53,7 @@ pub(super) struct Page {
     pub(super) health: Arc<Health>,
     pub(super) status: Arc<Mutex<Status>>,
     pub(super) stop: Arc<AtomicBool>,
+    pub(super) confinement: InForce,
 }
 
 /// A page: its status, its type, its text.
@@ -165,6 +167,7 @@ impl Page {
                 loaded_secs: known.loaded_secs,
                 sets_refused: &known.refused,
                 silences: &known.silences(),
+                confinement: &self.confinement,
                 is_ready: self.health.troubles(&status).is_empty(),
             }),
         });

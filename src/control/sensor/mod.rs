@@ -122,7 +122,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let running = Instant::now();
     if let Some(listener) = listener {
         let (health, status) = (Arc::clone(&health), Arc::clone(&status));
-        let page = http::Page { health, status, stop: Arc::clone(&stop) };
+        let confinement = confined.in_force();
+        let page = http::Page { health, status, stop: Arc::clone(&stop), confinement };
         let thread = Builder::new().name("http".to_owned());
         thread.spawn(move || page.serve(listener)).map_err(Failure::Thread)?;
     }
