@@ -212,17 +212,31 @@ impl Sensor<'_> {
         }
     }
 
+    /// Returns its process; `ip netns exec` becomes the program that it runs.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("runs").id()
+    }
+
+    /// Returns what it has said.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.lab.path("errors")).unwrap_or_default()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: &str) {
-        // `ip netns exec` becomes the program that it runs
-        let pid = self.child.as_ref().expect("runs").id().to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
         assert!(sent.success());
     }
 
     /// Ends it in order; returns how it ended.
-    pub(crate) fn stop(mut self) -> Run {
+    pub(crate) fn stop(self) -> Run {
         self.signal("-TERM");
+        self.ended()
+    }
+
+    /// Waits for its end; returns how it ended.
+    pub(crate) fn ended(mut self) -> Run {
         let ended = self.child.take().expect("runs").wait_with_output().expect("ends");
         let errors = fs::read_to_string(self.lab.path("errors")).unwrap_or_default();
         Run { stderr: errors, ..ran(&ended) }

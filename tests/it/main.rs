@@ -11,3 +11,5 @@ mod corpus_intel;
 mod schema;
 mod lab;
 mod sensor;
+mod confine;
+mod systemd;

@@ -6,6 +6,7 @@ mod health;
 mod http;
 mod intel;
 mod outlets;
+mod pulse;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +57,10 @@ const TURN: Duration = Duration::from_millis(100);
 /// How often it looks how the sensor fares.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Quiet of a thread that the watchdog does not mind, however short its period: the reporter
+/// publishes twice a second.
+const QUIET_AT_LEAST: Duration = Duration::from_secs(1);
+
 /// Packets that a worker looks up together.
 const BATCH: u32 = 64;
 
@@ -103,7 +108,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let current = Arc::new(first.set.in_force());
     let status = Arc::new(Mutex::new(Status::default()));
     let interfaces = sources.iter().map(|source| source.interface().to_owned()).collect();
-    let health = Arc::new(Health::new(&first, interfaces));
+    let (workers, reopens) = (workers(&config, handles), config.confinement.keep_net_raw);
+    let health = Arc::new(Health::new(&first, interfaces, reopens, workers));
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
     let reporter =
         LiveReporter::new(Context { files: &[], sensor: Some(&config.name) }, sinks, &status);
@@ -111,7 +117,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         sources,
         seed: seed(),
         depth: Depth::Match,
-        workers: workers(&config, handles),
+        workers,
         settings: WorkerSettings {
             depth: Depth::Match,
             observed: Kinds::NONE,
@@ -164,6 +170,7 @@ fn control(
                 _ => {}
             }
         }
+        health.feel(&status.lock().unwrap_or_else(PoisonError::into_inner));
         intel.look();
         if reloading && !intel.is_compiling() {
             reloading = false;
@@ -175,20 +182,24 @@ fn control(
             health.look(&status);
             tell_changes(&mut troubles, health.troubles(&status));
         }
-        if watchdog.is_some_and(|period| watched.elapsed() >= period / 2) {
+        // a pipeline that is stuck is not vouched for
+        let is_due = |period: &Duration| watched.elapsed() >= *period / 2;
+        if let Some(period) = watchdog.filter(is_due)
+            && health.quiet((period / 2).max(QUIET_AT_LEAST)).is_empty()
+        {
             watched = Instant::now();
             notify(&[NotifyState::Watchdog]);
         }
         std::thread::sleep(TURN);
     }
-    notify(&[NotifyState::Stopping]);
-    output::say("tapsieve: stopping: reading what the rings still hold\n");
     // a second one hurries
     for signal in [SIGTERM, SIGINT] {
         let hurry = Arc::clone(stop);
         let _refused_then_not_in_a_hurry =
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, hurry);
     }
+    notify(&[NotifyState::Stopping]);
+    output::say("tapsieve: stopping: reading what the rings still hold\n");
 }
 
 /// Says what has come up and what is over, once each.

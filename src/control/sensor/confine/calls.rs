@@ -27,7 +27,6 @@ const FREE: &[c_long] = &[
     libc::SYS_mremap,
     libc::SYS_madvise,
     libc::SYS_membarrier,
-    libc::SYS_mincore,
     libc::SYS_mlock,
     libc::SYS_mlock2,
     // threads: rayon starts some at each new set
@@ -309,12 +308,8 @@ mod tests {
             assert!(fs::hard_link("/etc/passwd", &link).is_err_and(refused));
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
             assert!(fs::set_permissions(folder.path(), mode).is_err_and(refused));
-            let bluetooth = socket::socket(
-                AddressFamily::Bluetooth,
-                SockType::Raw,
-                SockFlag::empty(),
-                None,
-            );
+            let bluetooth =
+                socket::socket(AddressFamily::Bluetooth, SockType::Raw, SockFlag::empty(), None);
             assert_eq!(bluetooth.err(), Some(nix::errno::Errno::EPERM));
             assert_eq!(nix::sys::prctl::set_dumpable(true), Err(nix::errno::Errno::EPERM));
         });
