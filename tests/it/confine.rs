@@ -280,3 +280,36 @@ fn without_the_capability_an_interface_that_was_gone_is_not_opened_again() {
     sensor.wait("line", |_| sensor.said().contains(&format!("not ready: {line}")));
     assert_eq!(sensor.stop().code, 0);
 }
+
+#[test]
+fn what_the_kernel_lacks_is_said_and_ends_only_a_strict_start() {
+    let Some(lab) = Lab::new() else { return };
+    if !has_program("strace") {
+        return;
+    }
+    let cases = [
+        (
+            "landlock_create_ruleset",
+            "EOPNOTSUPP",
+            "landlock",
+            ", no Landlock (the kernel has none)",
+        ),
+        ("landlock_restrict_self", "EPERM", "landlock", ", no Landlock (the kernel refuses it"),
+        ("seccomp", "EINVAL", "seccomp", ", no seccomp ("),
+    ];
+    for (call, error, name, said) in cases {
+        let _none_yet = fs::remove_file(lab.path("alerts"));
+        let inject = format!("inject={call}:error={error}");
+        // the tracer is the child, so that the sensor keeps its number
+        let by = ["strace", "-D", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject];
+        let sensor = lab.sensor_by(&by, &feed(), TAP);
+        assert!(sensor.said().contains(said), "{call}: {}", sensor.said());
+        assert_eq!((measure(&lab, name), measure(&lab, "user")), (0.0, 1.0));
+        is_finding(&sensor, &lab);
+        assert_eq!(sensor.stop().code, 0);
+        let strict = format!("{TAP}[drop]\nuser = \"nobody\"\nstrict = true\n");
+        let ended = lab.sensor_that_ends(&by, &feed(), &strict);
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("[drop] {name}: ")), "{}", ended.stderr);
+    }
+}

@@ -103,13 +103,11 @@ const FREE: &[c_long] = &[
     libc::SYS_read,
     libc::SYS_readlinkat,
     libc::SYS_readv,
-    libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_sendfile,
     libc::SYS_splice,
     libc::SYS_statfs,
     libc::SYS_statx,
-    libc::SYS_sync_file_range,
     libc::SYS_unlinkat,
     libc::SYS_write,
     libc::SYS_writev,
@@ -143,7 +141,7 @@ const FREE: &[c_long] = &[
     libc::SYS_clone3,
 ];
 
-/// Older names of the same, which x86-64 alone has.
+/// Older names of the same: those of x86-64.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[
     libc::SYS_access,
@@ -160,13 +158,17 @@ const OLDER: &[c_long] = &[
     libc::SYS_poll,
     libc::SYS_readlink,
     libc::SYS_rename,
+    libc::SYS_renameat,
     libc::SYS_rmdir,
     libc::SYS_select,
     libc::SYS_stat,
     libc::SYS_time,
     libc::SYS_unlink,
 ];
-#[cfg(not(target_arch = "x86_64"))]
+/// What aarch64 has of them: `renameat`, a number that the crate does not name.
+#[cfg(target_arch = "aarch64")]
+const OLDER: &[c_long] = &[38];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const OLDER: &[c_long] = &[];
 
 /// Kinds of sockets.

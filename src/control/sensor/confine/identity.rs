@@ -30,17 +30,17 @@ pub(super) enum Identity {
 }
 
 impl Identity {
-    /// Looks up the user, where root started the sensor or only asks.
+    /// Looks up the user, where root starts the sensor.
     ///
     /// # Errors
     ///
     /// When there is none.
-    pub(super) fn find(settings: &Confinement) -> Result<Self, ConfineError> {
+    pub(super) fn find(settings: &Confinement, is_root: bool) -> Result<Self, ConfineError> {
         let user = &settings.user;
         if user.is_empty() {
             return Ok(Self::Stays("[drop] user is empty"));
         }
-        if !Uid::effective().is_root() {
+        if !is_root {
             return Ok(Self::Stays("not started as root"));
         }
         match User::from_name(user) {

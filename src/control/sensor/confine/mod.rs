@@ -35,7 +35,10 @@ pub enum ConfineError {
         user: String,
     },
     /// The system's refusal, where it would leave the sensor with root's power.
-    #[error("[drop] user `{user}`: cannot {what}: {why}")]
+    #[error(
+        "[drop] user `{user}`: cannot {what}: {why}: start it as that user with CAP_NET_RAW, or \
+         let root have CAP_SETUID, CAP_SETGID and CAP_SETPCAP"
+    )]
     Identity {
         /// The name.
         user: String,
@@ -91,7 +94,7 @@ const SWITCHED_OFF: &str = "switched off";
 
 /// Says what a configuration asks for that this host does not have; opens nothing.
 pub(super) fn check(settings: &Confinement) {
-    if let Err(error) = Identity::find(settings) {
+    if let Err(error) = Identity::find(settings, true) {
         output::say(&format!("tapsieve: started as root it would end here: {error}\n"));
     }
 }
@@ -105,9 +108,9 @@ impl Confined {
     /// When there is no such user, root's power cannot be given up, or what must be had cannot.
     pub(super) fn enter(path: &Path, config: &Config) -> Result<Self, ConfineError> {
         let settings = &config.confinement;
-        let identity = Identity::find(settings)?;
-        let places = Places::of(path, config);
         let was_root = Uid::effective().is_root();
+        let identity = Identity::find(settings, was_root)?;
+        let places = Places::of(path, config);
         let user = identity.assume()?;
         let capabilities = identity::reduce(settings, was_root)?;
         let no_new_privs = identity::no_new_privs(settings)?;

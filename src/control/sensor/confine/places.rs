@@ -17,7 +17,7 @@ use crate::control::sensor::confine::ConfineError;
 
 /// What every sensor reads: interfaces, itself, how many cores it has, and what names are looked up
 /// with. A file of these that is replaced by a rename is not read again.
-const SYSTEM: [&str; 19] = [
+const SYSTEM: [&str; 20] = [
     "/sys/class/net",
     "/sys/devices",
     "/sys/fs/cgroup",
@@ -25,6 +25,7 @@ const SYSTEM: [&str; 19] = [
     "/proc/net",
     "/proc/sys/net",
     "/proc/sys/kernel/random",
+    "/proc/sys/vm/overcommit_memory",
     "/dev/null",
     "/dev/urandom",
     "/etc/resolv.conf",
