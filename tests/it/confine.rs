@@ -58,10 +58,12 @@ fn threads(sensor: &Sensor<'_>) -> BTreeMap<String, BTreeMap<String, String>> {
 
 /// Holds every thread against `CONFINED`, but for some words.
 fn check_threads(sensor: &Sensor<'_>, but: &[(&str, &str)]) {
-    let threads = threads(sensor);
+    // a thread gives itself its name
     for name in ["capturer-0", "worker-0", "reporter", "http"] {
-        assert!(threads.keys().any(|thread| thread.starts_with(name)), "no {name}: {threads:?}");
+        let is_there = |_: &Lab| threads(sensor).keys().any(|thread| thread.starts_with(name));
+        sensor.wait(name, is_there);
     }
+    let threads = threads(sensor);
     for (name, status) in &threads {
         for (word, value) in CONFINED {
             let changed = but.iter().find(|(changed, _)| *changed == word);

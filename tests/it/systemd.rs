@@ -68,11 +68,14 @@ fn feed() -> std::path::PathBuf {
 
 /// Stops a thread by its name; the other threads go on.
 fn freeze(sensor: &Sensor<'_>, name: &str) -> Child {
-    let tasks = fs::read_dir(format!("/proc/{}/task", sensor.pid())).expect("runs");
     let called = |task: &Path| fs::read_to_string(task.join("comm")).unwrap_or_default();
-    let task =
-        tasks.map(|task| task.expect("listed").path()).find(|task| called(task).trim() == name);
-    let task = task.expect("there is such a thread");
+    let find = || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", sensor.pid())).expect("runs");
+        let mut tasks = tasks.map(|task| task.expect("listed").path());
+        tasks.find(|task| called(task).trim() == name)
+    };
+    sensor.wait(name, |_| find().is_some());
+    let task = find().expect("there is such a thread");
     let id = task.file_name().expect("has one").to_string_lossy().into_owned();
     let mut python = Command::new("python3");
     let freezer = python.args(["-c", FREEZE, &id]).stdin(Stdio::null()).spawn().expect("starts");

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use crate::report::live::Beats;
 
-/// Quiet that is a trouble, and no life: a restart is the answer. Beyond what a busy machine, a slow
-/// disk or a swapped page explains.
+/// Quiet that is a trouble, and no life: a restart is the answer. Beyond what a busy machine, a
+/// slow disk or a swapped page explains.
 pub(super) const QUIET_MAX: Duration = Duration::from_secs(10);
 
 /// Threads, and when each of them last told something.

@@ -103,7 +103,7 @@ pub(super) fn reduce(settings: &Confinement, was_root: bool) -> Result<Measure, 
         }
         // another's filter of system calls, perhaps, which bounds them as well
         Err(why) => {
-            required(settings, "keep_net_raw", Err(format!("capabilities as started ({why})")))
+            required(settings, "capabilities", Err(format!("capabilities as started ({why})")))
         }
     }
 }

@@ -59,9 +59,9 @@ pub enum ConfineError {
         user: String,
     },
     /// A measure that the kernel does not have, where it must be had.
-    #[error("[drop] {measure}: {why}: switch it off, or strict = false goes on without")]
+    #[error("[drop] {measure}: {why}: with strict = false the sensor goes on without")]
     Lacking {
-        /// The key.
+        /// Its name.
         measure: &'static str,
         /// Why.
         why: String,
