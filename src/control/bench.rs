@@ -16,6 +16,7 @@ use crate::control::output;
 use crate::control::replay::InputArguments;
 use crate::control::supervisor;
 use crate::control::supervisor::HASH_SEED;
+use crate::control::supervisor::Pins;
 use crate::control::supervisor::Plan;
 use crate::model::block::Block;
 use crate::model::observation::Kinds;
@@ -108,7 +109,7 @@ fn floor(arguments: &FloorArguments) -> Result<u8, Failure> {
             frames += 1;
             bytes += u64::from(frame.captured_bytes);
             // one byte of the header: its cache line has to come in
-            touched += block.bytes.get(frame.at as usize).map_or(0, |byte| u64::from(*byte));
+            touched += block.memory().get(frame.at as usize).map_or(0, |byte| u64::from(*byte));
         }
         if state == State::Ended {
             break;
@@ -134,6 +135,7 @@ fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth, observed: Kinds::NONE, flows: arguments.input.flows() },
         current: Arc::new(current),
+        pins: Pins::default(),
     };
     let outcome = supervisor::replay(
         plan,

@@ -13,6 +13,7 @@ use crate::control::replay::InputArguments;
 use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
 use crate::control::supervisor::HASH_SEED;
+use crate::control::supervisor::Pins;
 use crate::control::supervisor::Plan;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
@@ -57,6 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
         current: Arc::new(nothing_in_force()),
+        pins: Pins::default(),
     };
     let outcome = supervisor::replay(
         plan,

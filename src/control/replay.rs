@@ -21,6 +21,7 @@ use crate::control::signals::stop_on_signals;
 use crate::control::supervisor;
 use crate::control::supervisor::HASH_SEED;
 use crate::control::supervisor::Outcome;
+use crate::control::supervisor::Pins;
 use crate::control::supervisor::Plan;
 use crate::model::limits::FLOWS_MAX;
 use crate::model::limits::OTHER_IDLE_SECS;
@@ -151,6 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         workers: arguments.input.workers(),
         settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
         current: Arc::new(compiled.set.in_force()),
+        pins: Pins::default(),
     };
     let outcome = supervisor::replay(plan, Context { files: &names, sensor: None }, sinks)?;
     let secs = [intel_secs, started.elapsed().as_secs_f64()];

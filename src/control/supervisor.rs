@@ -9,12 +9,18 @@ use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::thread::Scope;
 use std::thread::ScopedJoinHandle;
+use std::time::Duration;
+use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 use crossbeam_channel::Sender;
 use crossbeam_channel::bounded;
+use nix::sched::CpuSet;
+use nix::sched::sched_setaffinity;
+use nix::unistd::Pid;
 
 use crate::control::cli::Failure;
+use crate::control::output;
 use crate::model::batch::Batch;
 use crate::model::block::Block;
 use crate::model::counters::Counters;
@@ -64,6 +70,17 @@ pub struct Plan<S> {
     pub settings: WorkerSettings,
     /// What is looked for.
     pub current: Arc<Current>,
+    /// Where threads run.
+    pub pins: Pins,
+}
+
+/// The CPUs that threads are pinned to, by number; a thread without one runs anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Pins {
+    /// Of each source's capturer.
+    pub capturers: Vec<Option<u16>>,
+    /// Of each worker.
+    pub workers: Vec<Option<u16>>,
 }
 
 /// What a run did; `R` is what its reporter tells at the end.
@@ -199,22 +216,48 @@ fn start<'s, S: Source + Send + 's, R: Send + 's>(
         };
         let worker = Worker::new(number, count, plan.settings, Arc::clone(&plan.current));
         let name = format!("worker-{number}");
-        workers.push(thread(scope, name, move || post.serve(worker))?);
+        let cpu = plan.pins.workers.get(number).copied().flatten();
+        workers.push(thread(scope, name, move || {
+            pin(cpu);
+            post.serve(worker)
+        })?);
     }
     drop(tell);
     let reporter = thread(scope, "reporter".to_owned(), move || report(&told, &give))?;
     let mut capturers = Vec::with_capacity(sources);
+    let mut cpus = plan.pins.capturers.into_iter();
     for ((number, source), returns) in (0..).zip(plan.sources).zip(returns) {
+        let cpu = cpus.next().flatten();
         let circuit = Circuit {
             workers: inlets.clone(),
             returns,
-            blocks: (0..blocks).map(|_| Arc::new(Block::new(count))).collect(),
+            blocks: (0..blocks).map(|_| Arc::new(block_for(&source, count))).collect(),
         };
         let capturer = Capturer::new(number, source, plan.depth, plan.seed);
         let name = format!("capturer-{number}");
-        capturers.push(thread(scope, name, move || capturer.run(circuit))?);
+        capturers.push(thread(scope, name, move || {
+            pin(cpu);
+            capturer.run(circuit)
+        })?);
     }
     Ok(Threads { capturers, workers, reporter })
+}
+
+/// Pins this thread to a CPU.
+fn pin(cpu: Option<u16>) {
+    let Some(cpu) = cpu else { return };
+    let mut only = CpuSet::new();
+    let pinned =
+        only.set(usize::from(cpu)).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
+    if let Err(error) = pinned {
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        output::say(&format!("tapsieve: {name} cannot be pinned to CPU {cpu}: {error}\n"));
+    }
+}
+
+/// Returns a block for what a source reads.
+fn block_for(source: &impl Source, shards: usize) -> Block {
+    if source.lends() { Block::without_memory(shards) } else { Block::new(shards) }
 }
 
 fn thread<'s, T: Send + 's>(
@@ -252,8 +295,15 @@ impl Post {
     /// Serves blocks until the capturer has hung up.
     fn serve(self, mut worker: Worker) -> Counters {
         let mut batch = self.spare.recv().unwrap_or_default();
+        let mut busy = Duration::ZERO;
         for block in &self.blocks {
+            let began = Instant::now();
             worker.read(&block, &mut batch);
+            busy += began.elapsed();
+            if let Some(counted) = &mut batch.counted {
+                counted.busy_nanos = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
+                counted.blocks_waiting = self.blocks.len() as u64;
+            }
             let source = block.source as usize;
             drop(block);
             // holds more than can be under way; the capturer may be gone

@@ -14,8 +14,18 @@ macro_rules! counters {
             $(#[doc = $metric] pub $field: u64,)*
             /// Flows that are open now: a gauge.
             pub flows_active: u64,
+            /// Streams that are being read now: a gauge.
+            pub streams_active: u64,
+            /// Nanoseconds that a worker read blocks.
+            pub busy_nanos: u64,
+            /// Blocks that wait for a worker now: a gauge.
+            pub blocks_waiting: u64,
             /// Capture handles whose interface is gone now: a gauge.
             pub handles_down: u64,
+            /// Packets in the kernel's rings at the last look: a gauge.
+            pub kernel_held: u64,
+            /// Packets taken from the rings that the kernel did not count: a gauge, ever 0.
+            pub kernel_short: u64,
             /// Observations by kind, in the order of `ObservationKind::ALL`.
             pub observations: [u64; ObservationKind::ALL.len()],
             /// Hits by kind of observation, in the same order.
@@ -27,7 +37,12 @@ macro_rules! counters {
             pub fn add(&mut self, other: &Self) {
                 $(self.$field = self.$field.saturating_add(other.$field);)*
                 self.flows_active = self.flows_active.saturating_add(other.flows_active);
+                self.streams_active = self.streams_active.saturating_add(other.streams_active);
+                self.busy_nanos = self.busy_nanos.saturating_add(other.busy_nanos);
+                self.blocks_waiting = self.blocks_waiting.saturating_add(other.blocks_waiting);
                 self.handles_down = self.handles_down.saturating_add(other.handles_down);
+                self.kernel_held = self.kernel_held.saturating_add(other.kernel_held);
+                self.kernel_short = self.kernel_short.saturating_add(other.kernel_short);
                 let pairs = self.observations.iter_mut().zip(&other.observations);
                 pairs.for_each(|(sum, n)| *sum = sum.saturating_add(*n));
                 let pairs = self.hits.iter_mut().zip(&other.hits);
@@ -100,7 +115,11 @@ counters! {
     live_bytes = "capture_bytes_total" { source = "live" },
     kernel_packets = "capture_kernel_packets_total" {},
     interfaces_lost = "capture_interfaces_lost_total" {},
+    early_packets = "capture_early_packets_total" {},
+    ring_freezes = "capture_ring_freezes_total" {},
+    ring_blocks_losing = "capture_ring_losing_blocks_total" {},
     lost_ring = "dropped_packets_total" { stage = "kernel", reason = "ring_full" },
+    lost_ring_damaged = "dropped_packets_total" { stage = "capture", reason = "ring_damaged" },
     lost_interface = "dropped_packets_total" { stage = "interface", reason = "driver" },
     skipped_oversized = "dropped_packets_total" { stage = "capture", reason = "oversized" },
     skipped_filter = "dropped_packets_total" { stage = "capture", reason = "filter" },
@@ -120,6 +139,9 @@ counters! {
     flows = "flows_total" {},
     flows_evicted = "flows_evicted_total" {},
     flows_expired = "flows_expired_total" {},
+    flows_closed = "flows_closed_total" {},
+    tcp_packets_opener = "flow_tcp_packets_total" { side = "opener" },
+    tcp_packets_other = "flow_tcp_packets_total" { side = "other" },
     // reassembly: what a side's reading missed
     segments_reordered = "reassembly_segments_total" { outcome = "reordered" },
     segments_repeated = "reassembly_segments_total" { outcome = "repeated" },
@@ -127,6 +149,8 @@ counters! {
     streams_refused = "reassembly_refused_total" { reason = "side_bytes" },
     streams_refused_memory = "reassembly_refused_total" { reason = "all_bytes" },
     // dissect
+    streams_opened = "dissected_streams_opened_total" {},
+    streams_unfinished = "dissected_streams_total" { outcome = "unfinished" },
     streams_read = "dissected_streams_total" { outcome = "done" },
     streams_alien = "dissected_streams_total" { outcome = "alien" },
     streams_lost = "dissected_streams_total" { outcome = "lost" },

@@ -115,9 +115,6 @@ impl<S: Source> Capturer<S> {
         if self.depth >= Depth::Decode {
             self.decode(block);
         }
-        if block.now_secs > 0 {
-            self.clock.see(block.now_secs);
-        }
         block.clock_secs = self.clock.secs;
         block.source = self.number;
         block.captured.clone_from(&self.counters);
@@ -137,15 +134,23 @@ impl<S: Source> Capturer<S> {
 
     fn decode(&mut self, block: &mut Block) {
         let shards = u64::try_from(block.shards.len()).unwrap_or(1);
-        for frame in &block.frames {
-            self.clock.see(frame.time.secs());
+        let Block { bytes, lent, frames, shards: lists, now_secs, .. } = block;
+        let memory = lent.as_ref().map_or(bytes.as_slice(), |lent| lent.bytes());
+        let told = *now_secs > 0;
+        if told {
+            self.clock.secs = *now_secs;
+        }
+        for frame in &*frames {
+            if !told {
+                self.clock.see(frame.time.secs());
+            }
             let at = index(frame.at);
             let end = at.saturating_add(index(frame.captured_bytes));
-            let bytes = block.bytes.get(at..end).unwrap_or_default();
+            let bytes = memory.get(at..end).unwrap_or_default();
             match decode(frame, bytes, &self.hasher) {
                 Ok(mut packet) => {
                     packet.clock_secs = self.clock.secs;
-                    if let Some(shard) = block.shards.get_mut(shard_of(packet.hash, shards)) {
+                    if let Some(shard) = lists.get_mut(shard_of(packet.hash, shards)) {
                         shard.push(packet);
                     }
                 }
@@ -180,9 +185,12 @@ fn shard_of(hash: u64, shards: u64) -> usize {
     usize::try_from(shard).unwrap_or(0)
 }
 
-/// Waits until every worker has let go of a block. `None`: the workers are gone.
+/// Waits until every worker has let go of a block. `None`: the workers are gone. What a source lent
+/// to others that are free goes back to it meanwhile.
 fn free_block(circuit: &mut Circuit, slot: usize) -> Option<&mut Block> {
     while circuit.returns.try_recv().is_ok() {}
+    let free = circuit.blocks.iter_mut().filter_map(Arc::get_mut);
+    free.filter(|block| block.lent.is_some()).for_each(Block::clear);
     while Arc::strong_count(circuit.blocks.get(slot)?) > 1 {
         circuit.returns.recv().ok()?;
     }

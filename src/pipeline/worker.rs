@@ -175,7 +175,7 @@ impl Worker {
             let mut hints = std::mem::take(&mut self.hints);
             self.table.gather(gathered, &mut hints);
             for (packet, hint) in gathered.iter().zip(hints.iter()) {
-                self.packet(packet, hint, (&block.bytes, &index), batch);
+                self.packet(packet, hint, (block.memory(), &index), batch);
             }
             self.hints = hints;
             // not the block's clock: a flow that is over by that may have packets in between
@@ -198,6 +198,7 @@ impl Worker {
         counted.readings_cut = self.desk.notes.cut();
         counted.add(self.desk.sift.counters());
         counted.flows_active = u64::from(self.table.live());
+        counted.streams_active = self.desk.streams.active();
         counted
     }
 
@@ -236,6 +237,9 @@ impl Worker {
         let counters = &mut self.desk.counters;
         let Some(entry) = self.table.enter(packet, hint, counters, take) else { return };
         let Entry { slot, side, event } = entry;
+        if packet.payload == Payload::Tcp {
+            count_side(counters, side);
+        }
         let is_late = event == Event::Known;
         if !is_late || slot.generation() != self.generation {
             slot.set_generation(self.generation);
@@ -295,6 +299,7 @@ impl Desk {
             Reading::Unread if payload.is_empty() && packet.missing_bytes == 0 => return,
             Reading::Unread => {
                 let stream = self.streams.open();
+                self.counters.streams_opened = self.counters.streams_opened.saturating_add(1);
                 slot.set_reading(Reading::Open(stream));
                 stream
             }
@@ -379,6 +384,7 @@ impl Desk {
     fn release(&mut self, end: &FlowEnd) {
         if let Reading::Open(stream) = end.reading {
             self.streams.release(stream, &mut self.counters);
+            self.counters.streams_unfinished = self.counters.streams_unfinished.saturating_add(1);
         }
     }
 
@@ -393,6 +399,15 @@ impl Desk {
             }
         }
     }
+}
+
+/// Whether both directions are seen shows by who sends.
+fn count_side(counters: &mut Counters, side: Side) {
+    let sent = match side {
+        Side::Orig => &mut counters.tcp_packets_opener,
+        Side::Resp => &mut counters.tcp_packets_other,
+    };
+    *sent = sent.saturating_add(1);
 }
 
 fn sighting(observation: &Observation<'_>, context: &Context<'_>, batch: &mut Batch) -> Sighting {

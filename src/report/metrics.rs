@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use prometheus::CounterVec;
 use prometheus::Encoder;
 use prometheus::GaugeVec;
 use prometheus::IntCounterVec;
@@ -12,6 +13,7 @@ use prometheus::TextEncoder;
 use crate::model::counters::Counters;
 use crate::model::indicator::IndicatorType;
 use crate::model::observation::ObservationKind;
+use crate::report::accounting::Stage;
 use crate::report::live::SinkStatus;
 use crate::report::live::Status;
 
@@ -52,10 +54,29 @@ pub struct Live<'a> {
     pub sets_refused: &'a BTreeMap<&'static str, u64>,
     /// Seconds since the last frame, by interface.
     pub silences: &'a [(&'a str, f64)],
+    /// What each interface received and lost, as its driver tells.
+    pub adapters: &'a [Adapter],
+    /// The books of each stage.
+    pub stages: &'a [Stage],
+    /// One direction of the traffic alone is seen.
+    pub is_one_way: bool,
     /// Nothing keeps it from its work.
     pub is_ready: bool,
     /// What it has given up, by name, and whether that is in force.
     pub confinement: &'a [(&'static str, bool)],
+}
+
+/// What the driver of an interface tells, since the start.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    /// Its name.
+    pub interface: String,
+    /// Packets received.
+    pub packets: u64,
+    /// Times without carrier.
+    pub downs: u64,
+    /// Packets lost before the kernel had them, by reason.
+    pub lost: Vec<(&'static str, u64)>,
 }
 
 /// Returns the exposition text.
@@ -79,6 +100,7 @@ pub fn exposition(totals: &Totals<'_>) -> Result<Vec<u8>, prometheus::Error> {
     }
     if let Some(live) = &totals.live {
         page.live(live)?;
+        page.books(live)?;
     }
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
@@ -150,6 +172,47 @@ impl Page<'_> {
         self.registry.register(Box::new(live.status.latency.0.clone()))
     }
 
+    /// What came in at each stage is somewhere.
+    fn books<'a>(&self, live: &Live<'a>) -> Result<(), prometheus::Error> {
+        let of = |adapter: &'a Adapter, n: u64| (vec![adapter.interface.as_str()], n);
+        let received = live.adapters.iter().map(|adapter| of(adapter, adapter.packets));
+        let help = "Packets that an interface received, as its driver tells.";
+        self.counter("interface_packets_total", help, &["interface"], received)?;
+        let downs = live.adapters.iter().map(|adapter| of(adapter, adapter.downs));
+        let help = "How often an interface lost its carrier.";
+        self.counter("interface_downs_total", help, &["interface"], downs)?;
+        let lost = live.adapters.iter().flat_map(|adapter| {
+            let of =
+                |(reason, n): &(&'static str, u64)| (vec![adapter.interface.as_str(), *reason], *n);
+            adapter.lost.iter().map(of)
+        });
+        let help = "Packets that an interface lost before the kernel had them.";
+        self.counter("interface_lost_packets_total", help, &["interface", "reason"], lost)?;
+        let flows = live.stages.iter().flat_map(|stage| {
+            let of = |what, n| (vec![stage.name, what], n);
+            [of("in", stage.taken), of("out", stage.given), of("dropped", stage.dropped)]
+        });
+        let help = "What came into each stage, went out, and was dropped.";
+        self.counter("stage_items_total", help, &["stage", "outcome"], flows)?;
+        let held = live.stages.iter().map(|stage| (vec![stage.name], stage.held as f64));
+        self.gauge("stage_held", "What is in each stage now.", &["stage"], held)?;
+        let of = |stage: &Stage| (vec![stage.name], stage.unaccounted() as f64);
+        let help = "What is nowhere, or in two places: 0 where the books balance.";
+        self.gauge("stage_unaccounted", help, &["stage"], live.stages.iter().map(of))?;
+        let workers = &live.status.workers;
+        let names: Vec<String> = workers.keys().map(ToString::to_string).collect();
+        let busy = names.iter().zip(workers.values());
+        let busy = busy.map(|(name, n)| (vec![name.as_str()], n.busy_nanos as f64 / 1e9));
+        let help = "Seconds that a worker was busy.";
+        self.seconds("worker_busy_seconds_total", help, &["worker"], busy)?;
+        let waiting: u64 = workers.values().map(|counts| counts.blocks_waiting).sum();
+        let waiting = [(vec!["worker"], waiting as f64)];
+        self.gauge("channel_blocks", "Blocks that wait for a stage.", &["stage"], waiting)?;
+        let one_way = [(vec![], f64::from(u8::from(live.is_one_way)))];
+        let help = "1 where one direction of the traffic alone is seen.";
+        self.gauge("capture_one_direction", help, &[], one_way)
+    }
+
     fn set(&self, totals: &Totals<'_>) -> Result<(), prometheus::Error> {
         let indicators = by_type(totals.indicators);
         let indicators = indicators.into_iter().map(|(labels, n)| (labels, n as f64));
@@ -175,6 +238,20 @@ impl Page<'_> {
         let family = IntCounterVec::new(Opts::new(format!("tapsieve_{metric}"), help), labels)?;
         for (values, n) in rows {
             family.get_metric_with_label_values(&values)?.inc_by(n);
+        }
+        self.registry.register(Box::new(family))
+    }
+
+    fn seconds<'l>(
+        &self,
+        metric: &str,
+        help: &str,
+        labels: &[&str],
+        rows: impl IntoIterator<Item = (Vec<&'l str>, f64)>,
+    ) -> Result<(), prometheus::Error> {
+        let family = CounterVec::new(Opts::new(format!("tapsieve_{metric}"), help), labels)?;
+        for (values, secs) in rows {
+            family.get_metric_with_label_values(&values)?.inc_by(secs);
         }
         self.registry.register(Box::new(family))
     }
@@ -205,12 +282,18 @@ fn help(metric: &str) -> &'static str {
         "capture_packets_total" => "Frames that a source handed over.",
         "capture_bytes_total" => "Bytes of these frames, as captured.",
         "capture_kernel_packets_total" => "Packets that the kernel saw for live sources.",
+        "capture_early_packets_total" => "Packets from before the start, left out.",
+        "capture_ring_freezes_total" => "How often a ring was full.",
+        "capture_ring_losing_blocks_total" => "Ring blocks during which the kernel lost packets.",
         "capture_interfaces_lost_total" => "How often an interface was gone.",
         "dropped_packets_total" => "Frames left out, by stage and reason.",
         "decode_failures_total" => "Frames that gave no packet, by layer and reason.",
         "flow_packets_total" => "Packets that belong to a flow.",
         "flows_total" => "Flows seen.",
         "flows_evicted_total" => "Flows given up because too many were open.",
+        "flows_closed_total" => "Flows that ended by a FIN or a reset.",
+        "flow_tcp_packets_total" => "TCP packets by who sent them.",
+        "dissected_streams_opened_total" => "TCP streams whose reading began.",
         "flows_expired_total" => "Flows that ended idle.",
         "reassembly_segments_total" => "Segments that did not come in order.",
         "reassembly_gaps_total" => "Sides whose reading ended at lost bytes.",

@@ -1,6 +1,7 @@
 //! Per hit: may allocate and wait. A replay waits for it, so that nothing is lost.
 
 pub mod alert;
+pub mod accounting;
 pub mod live;
 pub mod observation;
 pub mod render;

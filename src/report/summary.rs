@@ -139,6 +139,7 @@ fn loss_name(row: &Row) -> &'static str {
         ("dissected_datagrams_total", _) => "DNS messages malformed",
         ("dropped_packets_total", [(_, "kernel"), _]) => "packets dropped by the kernel",
         ("dropped_packets_total", [(_, "interface"), _]) => "packets dropped by the interface",
+        ("dropped_packets_total", [_, (_, "ring_damaged")]) => "packets in damaged ring blocks",
         ("dropped_packets_total", _) => "oversized frames",
         ("decode_failures_total", [(_, "link"), (_, "truncated")]) => "link headers cut",
         ("decode_failures_total", [(_, "link"), _]) => "link layers not read",

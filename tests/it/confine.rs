@@ -254,7 +254,8 @@ fn a_start_without_root_keeps_who_it_is_and_gives_up_the_rest() {
     let by = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     let by = [&by[..], &["--inh-caps=+net_raw", "--ambient-caps=+net_raw"]].concat();
     // whoever it would become as root is not asked for
-    let sensor = lab.sensor_by(&by, &feed(), &format!("{TAP}[drop]\nuser = \"no-such-user\"\n"));
+    let sensor =
+        lab.sensor_behind(&by, &feed(), &format!("{TAP}[drop]\nuser = \"no-such-user\"\n"));
     let bounded = threads(&sensor).values().next().expect("runs")["CapBnd"].clone();
     check_threads(&sensor, &[("Groups", ""), ("CapBnd", &bounded)]);
     let line =
@@ -304,7 +305,7 @@ fn what_the_kernel_lacks_is_said_and_ends_only_a_strict_start() {
         let inject = format!("inject={call}:error={error}");
         // the tracer is the child, so that the sensor keeps its number
         let by = ["strace", "-D", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject];
-        let sensor = lab.sensor_by(&by, &feed(), TAP);
+        let sensor = lab.sensor_behind(&by, &feed(), TAP);
         assert!(sensor.said().contains(said), "{call}: {}", sensor.said());
         assert_eq!((measure(&lab, name), measure(&lab, "user")), (0.0, 1.0));
         is_finding(&sensor, &lab);

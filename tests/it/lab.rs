@@ -16,6 +16,8 @@ use crate::run::has_program;
 use crate::run::ran;
 use crate::run::skip;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tapsieve");
+
 /// How long anything may take to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -61,7 +63,7 @@ impl Lab {
         // no neighbour discovery of their own: every packet is one that was sent
         for interface in ["tap0", "gen0"] {
             self.shell(&format!("sysctl -qw net.ipv6.conf.{interface}.disable_ipv6=1"));
-            self.ip(&["link", "set", interface, "up"]);
+            self.ip(&["link", "set", interface, "mtu", "9000", "up"]);
         }
     }
 
@@ -82,14 +84,30 @@ impl Lab {
         assert!(sent.status.success() && told.contains(failed), "{told}");
     }
 
+    /// Makes another namespace and puts the far interface there: `gen0` is 30.44.10.10, `tap0`
+    /// 30.44.10.1, and they talk for real.
+    pub(crate) fn second_namespace(&self) -> Self {
+        let far = Self {
+            name: format!("{}-far", self.name),
+            folder: tempfile::tempdir().expect("folder"),
+        };
+        let made = Command::new("ip").args(["netns", "add", &far.name]).status().expect("ip runs");
+        assert!(made.success());
+        self.ip(&["link", "set", "gen0", "netns", &far.name]);
+        self.ip(&["addr", "add", "30.44.10.1/24", "dev", "tap0"]);
+        far.ip(&["addr", "add", "30.44.10.10/24", "dev", "gen0"]);
+        far.ip(&["link", "set", "gen0", "up"]);
+        far
+    }
+
     /// Writes a configuration with these lines and starts a sensor with it: as root, which becomes
     /// `nobody` and gives up all that it can, unless the lines say otherwise.
     pub(crate) fn sensor(&self, feed: &Path, more: &str) -> Sensor<'_> {
-        self.sensor_by(&[], feed, more)
+        self.sensor_behind(&[], feed, more)
     }
 
     /// The same, started by a program that becomes it, as `env` does.
-    pub(crate) fn sensor_by(&self, by: &[&str], feed: &Path, more: &str) -> Sensor<'_> {
+    pub(crate) fn sensor_behind(&self, by: &[&str], feed: &Path, more: &str) -> Sensor<'_> {
         let errors = fs::File::create(self.path("errors")).expect("made");
         let mut command = self.sensor_command(by, feed, more);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn();
@@ -115,7 +133,7 @@ impl Lab {
         );
         fs::write(&path, text).expect("written");
         self.shell(&format!("chown -R nobody {}", self.folder.path().display()));
-        let words = [by, &[env!("CARGO_BIN_EXE_tapsieve"), "sensor", "--config"]].concat();
+        let words = [by, &[PROGRAM, "sensor", "--config"]].concat();
         let mut command = self.command(words[0]);
         command.args(&words[1..]).arg(&path);
         command
@@ -128,7 +146,7 @@ impl Lab {
         }
         let copy = self.path("near").join(feed.file_name().expect("has a name"));
         let (from, to) = (feed.display(), copy.parent().expect("has one").display());
-        self.shell(&format!("mkdir -p {to} && cp -r {from} {to}/"));
+        self.shell(&format!("rm -rf {to} && mkdir {to} && cp -rL {from} {to}/"));
         copy
     }
 

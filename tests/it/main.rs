@@ -10,6 +10,7 @@ mod corpus;
 mod corpus_intel;
 mod schema;
 mod lab;
+mod live;
 mod sensor;
 mod confine;
 mod systemd;

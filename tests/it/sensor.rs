@@ -17,16 +17,16 @@ use crate::same::frames;
 
 const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
 
-fn feed() -> PathBuf {
+pub(crate) fn feed() -> PathBuf {
     root().join("fixtures/demo/feed")
 }
 
-fn capture() -> PathBuf {
+pub(crate) fn capture() -> PathBuf {
     root().join("fixtures/demo/site/input.pcap")
 }
 
 /// What does not depend on when something was sent: who alerted on what, where.
-fn told(alerts: &[Value]) -> Vec<String> {
+pub(crate) fn told(alerts: &[Value]) -> Vec<String> {
     let tell = |alert: &Value| {
         let own = &alert["tapsieve"];
         let seen = [&own["observed"]["place"], &own["observed"]["value"], &own["observed"]["side"]];
@@ -53,9 +53,13 @@ fn all_arrived(lab: &Lab, frames: f64) -> bool {
 #[test]
 fn a_sensor_finds_what_a_replay_finds_and_accounts_for_every_packet() {
     let Some(lab) = Lab::new() else { return };
-    for (threads, workers) in [(1, 1), (2, 2), (1, 4)] {
+    let settings = [(1, 1), (2, 2), (1, 4)];
+    let backends = ["afpacket", "pcap"];
+    for (backend, (threads, workers)) in backends.iter().flat_map(|b| settings.map(|s| (b, s))) {
         let _none_yet = fs::remove_file(lab.path("alerts"));
-        let more = format!("{TAP}threads = {threads}\n[workers]\ncount = {workers}\n");
+        let more = format!(
+            "{TAP}backend = \"{backend}\"\nthreads = {threads}\n[workers]\ncount = {workers}\n"
+        );
         let sensor = lab.sensor(&feed(), &more);
         lab.send(&capture(), &["--topspeed"]);
         sensor.wait("every frame", |lab| all_arrived(lab, FRAMES));
@@ -70,7 +74,8 @@ fn a_sensor_finds_what_a_replay_finds_and_accounts_for_every_packet() {
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert!(ended.stderr.contains("losses        none"), "{}", ended.stderr);
         assert!(ended.stderr.contains("every frame: 214 in"), "{}", ended.stderr);
-        assert_eq!(told(&lab.alerts()), replayed(), "{threads} threads, {workers} workers");
+        let how = format!("{backend}, {threads} threads, {workers} workers");
+        assert_eq!(told(&lab.alerts()), replayed(), "{how}");
         let first = lab.alerts().swap_remove(0);
         assert_eq!(first["observer"]["name"], "lab");
         assert_eq!(first["tapsieve"]["observed"].get("packet"), None);

@@ -44,7 +44,7 @@ impl Notified {
     /// Starts a sensor that tells its state here.
     fn sensor<'l>(&self, lab: &'l Lab) -> Sensor<'l> {
         let by: Vec<&str> = self.environment.iter().map(String::as_str).collect();
-        lab.sensor_by(&by, &feed(), &format!("{TAP}[workers]\ncount = 2\n"))
+        lab.sensor_behind(&by, &feed(), &format!("{TAP}[workers]\ncount = 2\n"))
     }
 
     /// Returns what has been told and not yet been read.

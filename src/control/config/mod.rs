@@ -44,6 +44,8 @@ pub struct Config {
     pub captures: Vec<LiveSettings>,
     /// Matcher threads; 0: one for each core that capture leaves.
     pub workers: u32,
+    /// The CPU of each matcher thread; empty: any.
+    pub worker_cpus: Vec<u16>,
     /// Flows held by all workers together.
     pub flows_max: u32,
     /// Seconds after which an established TCP flow without packets is over.
@@ -161,7 +163,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
             );
         }
     }
-    let workers = all.table("workers", workers);
+    let (workers, worker_cpus) = all.table("workers", workers).unwrap_or_default();
     let flows = all.table("flows", flows);
     let [flows_max, tcp_idle_secs, other_idle_secs] =
         flows.unwrap_or([FLOWS_MAX, TCP_IDLE_SECS, OTHER_IDLE_SECS]);
@@ -182,7 +184,8 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     Config {
         name: name.unwrap_or_else(host_name),
         captures,
-        workers: workers.unwrap_or(0),
+        workers,
+        worker_cpus,
         flows_max,
         tcp_idle_secs,
         other_idle_secs,
@@ -200,10 +203,19 @@ fn sensor(mut section: Section<'_, '_>) -> Option<String> {
     name
 }
 
-fn workers(mut section: Section<'_, '_>) -> u32 {
+fn workers(mut section: Section<'_, '_>) -> (u32, Vec<u16>) {
     let count = section.number("count", 0, 0..=128);
+    let cpus = section.cpus("cpus");
+    let count = match (count, cpus.len()) {
+        (0, given) => u32::try_from(given).unwrap_or(0),
+        (count, _) => count,
+    };
+    if !cpus.is_empty() && cpus.len() != count as usize {
+        let given = cpus.len();
+        section.note("cpus", format!("{given} CPUs for {count} threads: name one for each"));
+    }
     section.end();
-    count
+    (count, cpus)
 }
 
 fn flows(mut section: Section<'_, '_>) -> [u32; 3] {

@@ -10,6 +10,9 @@ use toml::de::DeValue;
 /// How alike two names are, at least, for one to be offered for the other.
 const ALIKE_MIN: f64 = 0.6;
 
+/// The highest number of a CPU that the kernel's interface knows by default.
+const CPU_MAX: u16 = 1_023;
+
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
@@ -122,6 +125,31 @@ impl<'t, 'p> Section<'t, 'p> {
         let Some(value) = self.value(key) else { return default };
         let flag = value.get_ref().as_bool();
         flag.or_else(|| self.wrong(value, key, "true or false")).unwrap_or(default)
+    }
+
+    /// Returns what one of some words stands for, where there is one.
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, known: &[(&str, T)]) -> Option<T> {
+        let word = self.optional_text(key)?;
+        let found = known.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<_> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            self.note(key, format!("`{word}` is none: {} are", names.join(" and ")));
+        }
+        found
+    }
+
+    /// Returns numbers of CPUs.
+    pub(super) fn cpus(&mut self, key: &'static str) -> Vec<u16> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let number = |item: &Spanned<DeValue<'t>>| {
+            let number = item.get_ref().as_integer()?;
+            let number = u16::from_str_radix(number.as_str(), number.radix()).ok()?;
+            (number <= CPU_MAX).then_some(number)
+        };
+        let list = value.get_ref().as_array();
+        let cpus = list.and_then(|list| list.iter().map(number).collect::<Option<Vec<_>>>());
+        let wanted = format!("a list of CPUs, each from 0 to {CPU_MAX},");
+        cpus.or_else(|| self.wrong(value, key, &wanted)).unwrap_or_default()
     }
 
     /// Returns texts with the place of each.

@@ -11,12 +11,19 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use crate::control::intel::compile::Compiled;
+use crate::control::sensor::adapter::Adapter;
+use crate::control::sensor::direction::Direction;
 use crate::control::sensor::pulse::Pulse;
 use crate::control::sensor::pulse::QUIET_MAX;
+use crate::report::accounting;
+use crate::report::accounting::Stage;
 use crate::report::live::Status;
 
 /// Silence after which a mirror port is not believed to be one.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Looks after which books that do not balance are no snapshot between two threads.
+const UNBALANCED_LOOKS: u32 = 10;
 
 /// Why new sets are refused.
 const REFUSALS: [&str; 3] = ["implausible", "thread", "unusable"];
@@ -45,8 +52,28 @@ pub(super) struct Known {
     pub(super) damaged: u64,
     /// Sets that were refused, by reason.
     pub(super) refused: BTreeMap<&'static str, u64>,
-    /// Frames of each interface, and when they last became more.
-    traffic: BTreeMap<String, (u64, Instant)>,
+    pub(super) traffic: Traffic,
+}
+
+/// What is known of the traffic.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Traffic {
+    /// By interface.
+    pub(super) interfaces: BTreeMap<String, Seen>,
+    pub(super) direction: Direction,
+    /// The books of each stage at the last look.
+    pub(super) stages: Vec<Stage>,
+    /// For how many looks on end the books of each did not balance.
+    unbalanced: BTreeMap<&'static str, u32>,
+}
+
+/// What is known of an interface.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    frames: u64,
+    /// When they last became more.
+    since: Instant,
+    pub(super) adapter: Adapter,
 }
 
 /// Something that keeps the sensor from its work.
@@ -69,7 +96,9 @@ impl Health {
     ) -> Self {
         let refused = REFUSALS.map(|reason| (reason, 0)).into();
         let now = Instant::now();
-        let traffic = interfaces.iter().map(|name| (name.clone(), (0, now))).collect();
+        let seen = |name: &String| Seen { frames: 0, since: now, adapter: Adapter::of(name) };
+        let interfaces_seen = interfaces.iter().map(|name| (name.clone(), seen(name))).collect();
+        let traffic = Traffic { interfaces: interfaces_seen, ..Traffic::default() };
         let known = Known { traffic, ..Known::of(compiled, 0, refused) };
         let pulse = Mutex::new(Pulse::new(interfaces.len(), workers, now));
         Self { interfaces, reopens, pulse, known: Mutex::new(known) }
@@ -93,15 +122,31 @@ impl Health {
         self.lock().indicators.values().sum()
     }
 
-    /// Looks whether frames came.
+    /// Looks whether frames came, from both sides, and whether the books balance.
     pub(super) fn look(&self, status: &Status) {
         let mut known = self.lock();
-        for (name, (frames, since)) in &mut known.traffic {
+        let traffic = &mut known.traffic;
+        for (name, seen) in &mut traffic.interfaces {
             let now = self.of(name, status, |counts| counts.frames());
-            if now != *frames {
-                (*frames, *since) = (now, Instant::now());
+            if now != seen.frames {
+                (seen.frames, seen.since) = (now, Instant::now());
             }
+            seen.adapter.look();
         }
+        let counts = status.counters();
+        traffic.direction.look([counts.tcp_packets_opener, counts.tcp_packets_other]);
+        let before = std::mem::replace(&mut traffic.stages, accounting::stages(status));
+        for stage in &traffic.stages {
+            let stuck = before.iter().any(|before| stage.is_stuck(before));
+            let looks = traffic.unbalanced.entry(stage.name).or_default();
+            let balances = stage.unaccounted() == 0 && !stuck;
+            *looks = if balances { 0 } else { looks.saturating_add(1) };
+        }
+    }
+
+    /// Returns how many packets adapters and drivers had no room for since the start.
+    pub(super) fn had_no_room(&self) -> u64 {
+        self.lock().traffic.had_no_room()
     }
 
     /// Looks whether the pipeline moves.
@@ -134,8 +179,8 @@ impl Health {
         if status.sources.is_empty() {
             note("nothing is captured yet".to_owned(), String::new());
         }
-        for (name, (_, since)) in &known.traffic {
-            let silence = since.elapsed();
+        for (name, seen) in &known.traffic.interfaces {
+            let silence = seen.since.elapsed();
             if self.of(name, status, |counts| counts.handles_down) > 0 {
                 let outlook = match self.reopens {
                     true => "it is opened again when it comes back",
@@ -148,6 +193,14 @@ impl Health {
                 let secs = silence.as_secs();
                 note(format!("{name} is silent: is the mirror on?"), format!(" (for {secs} s)"));
             }
+        }
+        if known.traffic.direction.is_one_only() {
+            let what = "one direction only is seen: does the mirror copy both?";
+            note(what.to_owned(), String::new());
+        }
+        for stage in known.traffic.unbalanced() {
+            let more = format!(" ({} unaccounted for, {} held)", stage.unaccounted(), stage.held);
+            note(format!("the books of {} do not balance: please report it", stage.name), more);
         }
         for sink in &status.sinks {
             if let Some(trouble) = &sink.trouble {
@@ -195,13 +248,26 @@ impl Known {
             left_out: compiled.ledger.refused_by_reason(),
             damaged: compiled.damages.len() as u64,
             refused,
-            traffic: BTreeMap::new(),
+            traffic: Traffic::default(),
         }
     }
+}
 
+impl Traffic {
     /// Returns each interface with the seconds since its last frame.
     pub(super) fn silences(&self) -> Vec<(&str, f64)> {
-        let secs = |since: &Instant| since.elapsed().as_secs_f64();
-        self.traffic.iter().map(|(name, (_, since))| (name.as_str(), secs(since))).collect()
+        let secs = |seen: &Seen| seen.since.elapsed().as_secs_f64();
+        self.interfaces.iter().map(|(name, seen)| (name.as_str(), secs(seen))).collect()
+    }
+
+    /// Returns how many packets adapters and drivers had no room for since the start.
+    pub(super) fn had_no_room(&self) -> u64 {
+        self.interfaces.values().map(|seen| seen.adapter.had_no_room()).sum()
+    }
+
+    /// Returns the stages whose books have not balanced for a while.
+    fn unbalanced(&self) -> impl Iterator<Item = &Stage> {
+        let looks = |stage: &&Stage| self.unbalanced.get(stage.name).copied().unwrap_or_default();
+        self.stages.iter().filter(move |stage| looks(stage) >= UNBALANCED_LOOKS)
     }
 }

@@ -29,6 +29,7 @@ use crate::control::cli::Failure;
 use crate::control::output;
 use crate::control::sensor::confine::InForce;
 use crate::control::sensor::health::Health;
+use crate::control::sensor::health::Seen;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::pulse::QUIET_MAX;
 use crate::report::live::Status;
@@ -162,6 +163,14 @@ impl Page {
         let (status, known) = (self.status(), self.health.known());
         let mut counters = status.counters();
         counters.intel_damaged = known.damaged;
+        counters.lost_interface = known.traffic.had_no_room();
+        let adapter = |(name, seen): (&String, &Seen)| metrics::Adapter {
+            interface: name.clone(),
+            packets: seen.adapter.received(),
+            downs: seen.adapter.downs(),
+            lost: seen.adapter.lost().collect(),
+        };
+        let adapters: Vec<_> = known.traffic.interfaces.iter().map(adapter).collect();
         let page = metrics::exposition(&Totals {
             counters: &counters,
             alerts: &status.alerts,
@@ -176,7 +185,10 @@ impl Page {
                 generation: known.generation,
                 loaded_secs: known.loaded_secs,
                 sets_refused: &known.refused,
-                silences: &known.silences(),
+                silences: &known.traffic.silences(),
+                adapters: &adapters,
+                stages: &known.traffic.stages,
+                is_one_way: known.traffic.direction.is_one_only(),
                 confinement: &self.confinement,
                 is_ready: self.health.troubles(&status).is_empty(),
             }),

@@ -1,7 +1,9 @@
 //! `tapsieve sensor`: the live daemon. Captures until told to stop, takes new indicators without a
 //! pause, and tells how it fares.
 
+mod adapter;
 pub mod confine;
+mod direction;
 mod health;
 mod http;
 mod intel;
@@ -38,10 +40,12 @@ use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::intel::Intel;
 use crate::control::supervisor;
+use crate::control::supervisor::Pins;
 use crate::control::supervisor::Plan;
 use crate::model::counters::Counters;
 use crate::model::observation::Kinds;
 use crate::pipeline::capture::live::Live;
+use crate::pipeline::capture::live::LiveSettings;
 use crate::pipeline::capturer::Depth;
 use crate::pipeline::worker::FlowSettings;
 use crate::pipeline::worker::WorkerSettings;
@@ -124,6 +128,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
             flows: flows(&config),
         },
         current,
+        pins: pins(&config),
     };
     let running = Instant::now();
     if let Some(listener) = listener {
@@ -139,7 +144,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         control(&mut signals, &mut intel, &health, &status, &stop);
     })?;
     let secs = [intel_secs, running.elapsed().as_secs_f64()];
-    tell_end(&outcome.counters, &outcome.reported, &first, secs);
+    let mut counters = outcome.counters;
+    counters.lost_interface = health.had_no_room();
+    let wire_bytes = outcome.wire_bytes;
+    tell_end((&counters, wire_bytes), &outcome.reported, &first, secs);
     let lost = outcome.reported.sinks.iter().filter(|sink| sink.lost > 0);
     let lost: Vec<String> = lost.map(|sink| format!("{} of {}", sink.lost, sink.name)).collect();
     if lost.is_empty() { Ok(DONE) } else { Err(Failure::AlertsLost(lost.join(", "))) }
@@ -233,6 +241,17 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
     Ok(sources)
 }
 
+fn pins(config: &Config) -> Pins {
+    let of = |settings: &LiveSettings| {
+        let threads = 0..usize::from(settings.threads);
+        threads.map(|n| settings.cpus.get(n).copied()).collect::<Vec<_>>()
+    };
+    Pins {
+        capturers: config.captures.iter().flat_map(of).collect(),
+        workers: config.worker_cpus.iter().copied().map(Some).collect(),
+    }
+}
+
 fn workers(config: &Config, handles: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     match config.workers {
@@ -268,7 +287,7 @@ fn tell_start(config: &Config, handles: usize) {
 }
 
 fn tell_end(
-    counters: &Counters,
+    (counters, wire_bytes): (&Counters, u64),
     status: &Status,
     compiled: &Compiled,
     [intel_secs, packet_secs]: [f64; 2],
@@ -276,7 +295,7 @@ fn tell_end(
     let indicators = compiled.set.indicators_by_type();
     output::say(&summary::table(&Run {
         counters,
-        wire_bytes: counters.frame_bytes(),
+        wire_bytes,
         alerts: &status.alerts,
         alerts_unordered: 0,
         indicators: indicators.values().sum(),

@@ -40,6 +40,11 @@ pub trait Source {
 
     /// Returns what it has counted so far: frames and bytes handed over, frames left out or lost.
     fn counters(&self) -> &Counters;
+
+    /// Tells whether it lends memory of its own to blocks; they need none then.
+    fn lends(&self) -> bool {
+        false
+    }
 }
 
 /// Whether a source has more.

@@ -110,6 +110,11 @@ impl<D: Default> Streams<D> {
         }
     }
 
+    /// Returns how many flows are being read.
+    pub fn active(&self) -> u64 {
+        u64::from(narrow(self.streams.len().saturating_sub(self.free.len())))
+    }
+
     /// Tells whether nothing is kept and all memory was given back.
     #[cfg(test)]
     pub(super) fn keeps_nothing(&self) -> bool {

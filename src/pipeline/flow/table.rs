@@ -333,7 +333,7 @@ fn count(reason: EndReason, counters: &mut Counters) {
         EndReason::Idle => counters.flows_expired = counters.flows_expired.saturating_add(1),
         EndReason::Evicted => counters.flows_evicted = counters.flows_evicted.saturating_add(1),
         EndReason::End => counters.flows_active = counters.flows_active.saturating_add(1),
-        EndReason::Closed => {}
+        EndReason::Closed => counters.flows_closed = counters.flows_closed.saturating_add(1),
     }
 }
 

@@ -1,0 +1,389 @@
+//! Live capture on an interface: by a packet ring of our own (`ring`), or by libpcap (`libpcap`).
+//!
+//! Spec:   packet(7): `PACKET_MMAP` version 3, `PACKET_FANOUT`
+//! Reads:  one interface, by one or several handles that share its flows
+//! Yields: frames with the kernel's time, or the adapter's
+//! Bounds: the ring (`ring_mebibytes`), `snap_bytes`; what the ring has no room for the kernel
+//!         counts
+//! Leaves: which frames an adapter lost before the kernel saw them: `control/sensor` asks it
+#![allow(clippy::disallowed_methods, reason = "a live source is where time enters")]
+
+mod libpcap;
+mod ring;
+mod tpacket;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use crate::model::block::Block;
+use crate::model::bytes::narrow;
+use crate::model::counters::Counters;
+use crate::model::packet::FrameId;
+use crate::model::time::Timestamp;
+use crate::pipeline::capture::Source;
+use crate::pipeline::capture::State;
+use crate::pipeline::capture::live::libpcap::Handle;
+use crate::pipeline::capture::live::ring::Ring;
+
+/// Silence after which an empty block tells the time.
+const SILENCE: Duration = Duration::from_millis(100);
+
+/// How often the kernel's counters are read, and an interface that is gone is tried again.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long frames from before the start may still lie in a ring.
+const START: Duration = Duration::from_secs(5);
+
+/// How long a source that was told to stop reads on, while the ring still has something.
+const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
+
+/// How an interface is captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSettings {
+    /// The interface's name.
+    pub interface: String,
+    /// What reads it.
+    pub backend: Backend,
+    /// Handles, each with a thread and a ring of its own; they share the flows.
+    pub threads: u16,
+    /// Memory of each handle's ring, 1 to 2,047 MiB.
+    pub ring_mebibytes: u32,
+    /// Bytes kept of a frame, at most.
+    pub snap_bytes: u32,
+    /// BPF expression; empty: everything.
+    pub filter: String,
+    /// Frames for other stations, too.
+    pub promiscuous: bool,
+    /// Whose clock stamps frames.
+    pub clocking: Clocking,
+    /// The CPU of each handle's thread; empty: any.
+    pub cpus: Vec<u16>,
+}
+
+/// What reads an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// libpcap: any link type; each frame is copied once.
+    Pcap,
+    /// A packet ring of our own: Ethernet and raw IP; no frame is copied.
+    Afpacket,
+}
+
+/// Whose clock stamps frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clocking {
+    /// The host's, when the kernel takes a frame.
+    Host,
+    /// The adapter's, when it arrives; refused where the adapter has none.
+    Adapter,
+}
+
+/// Why an interface cannot be captured.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot capture on {interface}: {fault}")]
+pub struct LiveError {
+    interface: String,
+    fault: Fault,
+}
+
+/// What is wrong with an interface.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// libpcap's words: not there, not permitted, a filter that makes no sense.
+    #[error(transparent)]
+    Pcap(#[from] pcap::Error),
+    /// The kernel's.
+    #[error(transparent)]
+    Kernel(#[from] io::Error),
+    /// The kernel's, of a group of handles.
+    #[error("its handles cannot share its flows (PACKET_FANOUT): {0}")]
+    Fanout(io::Error),
+    /// The kernel's, of a ring.
+    #[error("no memory for its ring (PACKET_RX_RING): {0}; give a smaller `ring_mebibytes`")]
+    Ring(io::Error),
+    /// Not Ethernet, not raw IP.
+    #[error("`backend = \"afpacket\"` does not read link type {0}: use \"pcap\"")]
+    Link(u16),
+}
+
+/// One handle on an interface.
+pub struct Live {
+    settings: LiveSettings,
+    /// Group of the handles that share an interface; `None`: there is one.
+    group: Option<u16>,
+    /// Index of the first frame's input.
+    source: u32,
+    number: u64,
+    capture: Option<Capture>,
+    /// Frames before this time are left out: not all handles had joined their group, or nobody was
+    /// there to take them. Only at the start: later, times may go back as clocks are set.
+    since: Timestamp,
+    begun: Instant,
+    begun_secs: u32,
+    looked: Instant,
+    stop: Arc<AtomicBool>,
+    stopping: Option<Instant>,
+    counters: Counters,
+}
+
+/// What reads an interface, open.
+enum Capture {
+    Pcap(Handle),
+    Ring(Ring),
+}
+
+/// How filling a block went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// It has frames; there may be more.
+    More,
+    /// There is nothing now.
+    Empty,
+    /// The interface is down; it may come back.
+    Down,
+    /// The interface is gone.
+    Gone,
+}
+
+impl Live {
+    /// Opens all handles of an interface; `first` is the number of the first source. `stop` ends
+    /// the reading, once the rings are empty.
+    ///
+    /// # Errors
+    ///
+    /// When the interface is not there, may not be captured, or the filter is wrong.
+    pub fn open(
+        settings: &LiveSettings,
+        first: u32,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Vec<Self>, LiveError> {
+        let group = (settings.threads > 1).then(|| group_of(&settings.interface, first));
+        let mut handles = Vec::new();
+        for source in (first..).take(usize::from(settings.threads.max(1))) {
+            let capture = Capture::open(settings, group).map_err(|fault| {
+                let interface = settings.interface.clone();
+                LiveError { interface, fault }
+            })?;
+            handles.push(Self {
+                settings: settings.clone(),
+                group,
+                source,
+                number: 0,
+                capture: Some(capture),
+                since: Timestamp::default(),
+                begun: Instant::now(),
+                begun_secs: 0,
+                looked: Instant::now(),
+                stop: Arc::clone(stop),
+                stopping: None,
+                counters: Counters::default(),
+            });
+        }
+        Self::begin(&mut handles);
+        Ok(handles)
+    }
+
+    /// Begins anew: what came before is left out, and what was lost before was nobody's loss.
+    pub fn begin(handles: &mut [Self]) {
+        let since = now();
+        for handle in handles {
+            (handle.since, handle.begun) = (since, Instant::now());
+            handle.begun_secs = since.secs();
+            handle.look();
+            let lost = std::mem::take(&mut handle.counters.lost_ring);
+            count(&mut handle.counters.early_packets, lost);
+        }
+    }
+
+    /// Returns the name of its interface.
+    pub fn interface(&self) -> &str {
+        &self.settings.interface
+    }
+
+    /// Fills a block, or waits for something to fill it with.
+    fn read(&mut self, block: &mut Block) -> State {
+        let waited = Instant::now();
+        loop {
+            let Some(capture) = &mut self.capture else { return self.reconnect() };
+            match capture.fill(block, &mut self.counters) {
+                Reading::More => self.number_frames(block),
+                Reading::Empty => {}
+                // it may come back as it is; whether it is down the control thread sees
+                Reading::Down if capture.is_current(&self.settings.interface) => {}
+                Reading::Down | Reading::Gone => self.let_go(),
+            }
+            if !block.frames.is_empty() || block.lent.is_some() {
+                return State::More;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return State::Ended;
+            }
+            if waited.elapsed() >= SILENCE {
+                return State::More;
+            }
+            if let Some(capture) = &self.capture {
+                capture.wait(u16::try_from(SILENCE.as_millis()).unwrap_or(u16::MAX));
+            }
+        }
+    }
+
+    /// Numbers the frames of a block; leaves out what is too early.
+    fn number_frames(&mut self, block: &mut Block) {
+        if self.since > Timestamp::default() {
+            let before = block.frames.len();
+            block.frames.retain(|frame| frame.time >= self.since);
+            let early = before.saturating_sub(block.frames.len());
+            count(&mut self.counters.early_packets, u64::from(narrow(early)));
+        }
+        for frame in &mut block.frames {
+            self.number = self.number.saturating_add(1);
+            frame.id = FrameId::new(self.source, self.number);
+        }
+    }
+
+    /// Gives up a handle whose interface is gone.
+    fn let_go(&mut self) {
+        // what was dropped since the last look is known to nobody else
+        self.look();
+        self.capture = None;
+        count(&mut self.counters.interfaces_lost, 1);
+    }
+
+    /// The interface is gone: tries to open it again, now and then.
+    fn reconnect(&mut self) -> State {
+        if self.stop.load(Ordering::Relaxed) {
+            return State::Ended;
+        }
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.looked = Instant::now();
+            self.capture = Capture::open(&self.settings, self.group).ok();
+        }
+        if self.capture.is_none() {
+            std::thread::sleep(SILENCE);
+        }
+        State::More
+    }
+
+    /// Reads the kernel's counters; sees whether the interface is still the one that was opened.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        if self.begun.elapsed() > START {
+            self.since = Timestamp::default();
+        }
+        let Some(capture) = &mut self.capture else { return };
+        capture.look(&mut self.counters);
+        let counters = &mut self.counters;
+        let taken = [counters.live_packets, counters.early_packets, counters.lost_ring_damaged];
+        let taken = taken.iter().fold(counters.lost_ring, |sum, n| sum.saturating_add(*n));
+        counters.kernel_held = counters.kernel_packets.saturating_sub(taken);
+        counters.kernel_short = taken.saturating_sub(counters.kernel_packets);
+    }
+
+    /// Looks, where it is time to; an interface that has another number now is another one.
+    fn look_at_times(&mut self) {
+        if self.capture.is_none() || self.looked.elapsed() < LOOK_EVERY {
+            return;
+        }
+        self.look();
+        let name = &self.settings.interface;
+        if self.capture.as_ref().is_some_and(|capture| !capture.is_current(name)) {
+            self.let_go();
+        }
+    }
+
+    /// Tells whether a source that was told to stop has read on long enough.
+    fn is_drained(&mut self) -> bool {
+        if !self.stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.stopping.get_or_insert_with(Instant::now).elapsed() > DRAIN_AT_MOST
+    }
+}
+
+impl Source for Live {
+    fn fill(&mut self, block: &mut Block) -> State {
+        let state = if self.is_drained() { State::Ended } else { self.read(block) };
+        // not by the host's clock, which may be set: flows are idle by the time that passed
+        let passed = u32::try_from(self.begun.elapsed().as_secs()).unwrap_or(u32::MAX);
+        block.now_secs = self.begun_secs.saturating_add(passed);
+        let bytes = block.frames.iter().map(|frame| u64::from(frame.captured_bytes)).sum();
+        count(&mut self.counters.live_packets, u64::from(narrow(block.frames.len())));
+        count(&mut self.counters.live_bytes, bytes);
+        block.last = FrameId::new(self.source, self.number);
+        if state == State::Ended {
+            self.look();
+        } else {
+            self.look_at_times();
+        }
+        self.counters.handles_down = u64::from(self.capture.is_none());
+        state
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn lends(&self) -> bool {
+        self.settings.backend == Backend::Afpacket
+    }
+}
+
+impl Capture {
+    fn open(settings: &LiveSettings, group: Option<u16>) -> Result<Self, Fault> {
+        match settings.backend {
+            Backend::Pcap => Handle::open(settings, group).map(Self::Pcap),
+            Backend::Afpacket => Ring::open(settings, group).map(Self::Ring),
+        }
+    }
+
+    fn fill(&mut self, block: &mut Block, counters: &mut Counters) -> Reading {
+        match self {
+            Self::Pcap(handle) => handle.fill(block),
+            Self::Ring(ring) => ring.fill(block, counters),
+        }
+    }
+
+    fn wait(&self, millis: u16) {
+        match self {
+            Self::Pcap(handle) => handle.wait(millis),
+            Self::Ring(ring) => ring.wait(millis),
+        }
+    }
+
+    fn look(&mut self, counters: &mut Counters) {
+        match self {
+            Self::Pcap(handle) => handle.look(counters),
+            Self::Ring(ring) => ring.look(counters),
+        }
+    }
+
+    fn is_current(&self, name: &str) -> bool {
+        match self {
+            Self::Pcap(handle) => handle.is_current(name),
+            Self::Ring(ring) => ring.is_current(name),
+        }
+    }
+}
+
+/// A number for a group that no other process is likely to use on this interface.
+fn group_of(interface: &str, first: u32) -> u16 {
+    let pid = std::process::id();
+    let name = interface.bytes().fold(0_u32, |sum, byte| sum.rotate_left(5) ^ u32::from(byte));
+    let [a, b, ..] = (pid ^ name ^ first.rotate_left(7)).to_le_bytes();
+    u16::from_le_bytes([a, b])
+}
+
+fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(now.as_secs(), u64::from(now.subsec_nanos()))
+}
+
+fn count(counter: &mut u64, n: u64) {
+    *counter = counter.saturating_add(n);
+}
