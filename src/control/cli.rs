@@ -16,6 +16,7 @@ use crate::control::observe;
 use crate::control::output;
 use crate::control::replay;
 use crate::control::sensor;
+use crate::control::sensor::confine::ConfineError;
 use crate::pipeline::capture::live::LiveError;
 use crate::report::sink::SinkError;
 use crate::report::spool::SpoolError;
@@ -102,6 +103,9 @@ pub enum Failure {
     /// An interface that cannot be captured.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// Privileges that cannot be given up.
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
     /// An address that cannot be listened on.
     #[error("cannot listen on {listen}: {why}")]
     Listen {
@@ -137,6 +141,7 @@ impl Failure {
             quiet if quiet.is_quiet() => DONE,
             Self::Usage(_) | Self::Config(_) | Self::Intel(IntelError::NoInput) => USAGE,
             Self::Explain(ExplainError::Intel(IntelError::NoInput)) => USAGE,
+            Self::Confine(ConfineError::NoUser { .. }) => USAGE,
             _ => FAILED,
         }
     }

@@ -54,6 +54,20 @@ pub struct Status {
     pub sinks: Vec<SinkStatus>,
     /// Times from frame to the first sink, or spool, that took the alert.
     pub latency: Latency,
+    /// How often each thread has told something.
+    pub beats: Beats,
+}
+
+/// How often each thread of the pipeline has told something: a number that stays the same is that
+/// of one that is stuck.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beats {
+    /// Blocks of each source that workers told of.
+    pub sources: BTreeMap<u32, u64>,
+    /// Batches of each worker.
+    pub workers: BTreeMap<usize, u64>,
+    /// What was published.
+    pub reporter: u64,
 }
 
 /// A histogram of the times from the frame that completed a value to the first sink, or spool, that
@@ -173,7 +187,9 @@ impl<'a> LiveReporter<'a> {
     }
 
     fn take(&mut self, worker: usize, batch: &Batch) {
+        *self.status.beats.workers.entry(worker).or_default() += 1;
         if let Some((source, captured)) = &batch.captured {
+            *self.status.beats.sources.entry(*source).or_default() += 1;
             let known = self.status.sources.entry(*source).or_default();
             // another worker may have told of a later block
             if captured.frames() >= known.frames() {
@@ -214,6 +230,7 @@ impl<'a> LiveReporter<'a> {
 
     fn publish(&mut self) {
         self.told = Instant::now();
+        self.status.beats.reporter += 1;
         self.status.sinks = self.outlets.iter().map(Outlet::status).collect();
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.clone_from(&self.status);

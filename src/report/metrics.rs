@@ -62,6 +62,8 @@ pub struct Live<'a> {
     pub is_one_way: bool,
     /// Nothing keeps it from its work.
     pub is_ready: bool,
+    /// What it has given up, by name, and whether that is in force.
+    pub confinement: &'a [(&'static str, bool)],
 }
 
 /// What the driver of an interface tells, since the start.
@@ -161,6 +163,10 @@ impl Page<'_> {
         self.sinks(&live.status.sinks)?;
         let help = "1 where nothing keeps the sensor from its work.";
         self.gauge("ready", help, &[], one(f64::from(u8::from(live.is_ready))))?;
+        let measures = live.confinement.iter();
+        let measures = measures.map(|(name, is)| (vec![*name], f64::from(u8::from(*is))));
+        let help = "1 where the sensor has given it up: what it may do is bounded.";
+        self.gauge("confinement", help, &["measure"], measures)?;
         self.registry.register(Box::new(live.status.latency.0.clone()))
     }
 

@@ -100,35 +100,54 @@ impl Lab {
         far
     }
 
-    /// Writes a configuration with these lines and starts a sensor with it.
+    /// Writes a configuration with these lines and starts a sensor with it: as root, which becomes
+    /// `nobody` and gives up all that it can, unless the lines say otherwise.
     pub(crate) fn sensor(&self, feed: &Path, more: &str) -> Sensor<'_> {
         self.sensor_behind(&[], feed, more)
     }
 
-    /// The same, started by a program that becomes it: `before` is its command line.
-    pub(crate) fn sensor_behind(&self, before: &[&str], feed: &Path, more: &str) -> Sensor<'_> {
+    /// The same, started by a program that becomes it, as `env` does.
+    pub(crate) fn sensor_behind(&self, by: &[&str], feed: &Path, more: &str) -> Sensor<'_> {
+        let errors = fs::File::create(self.path("errors")).expect("made");
+        let mut command = self.sensor_command(by, feed, more);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn();
+        let sensor = Sensor { lab: self, child: Some(child.expect("starts")) };
+        sensor.wait("a page", |lab| lab.get("/healthz").starts_with("alive"));
+        sensor
+    }
+
+    /// Runs a sensor that is expected to end by itself.
+    pub(crate) fn sensor_that_ends(&self, by: &[&str], feed: &Path, more: &str) -> Run {
+        let by = [&["timeout", "20"], by].concat();
+        ran(&self.sensor_command(&by, feed, more).output().expect("runs"))
+    }
+
+    fn sensor_command(&self, by: &[&str], feed: &Path, more: &str) -> Command {
         let path = self.path("sensor.toml");
+        let user = if more.contains("[drop]") { "" } else { "[drop]\nuser = \"nobody\"\n" };
         let text = format!(
             "[sensor]\nname = \"lab\"\n[[intel]]\npath = \"{}\"\n[[sink]]\ntype = \"file\"\n\
-             path = \"{}\"\n{more}\n",
-            feed.display(),
+             path = \"{}\"\n{more}\n{user}",
+            self.near(feed).display(),
             self.path("alerts").display()
         );
         fs::write(&path, text).expect("written");
-        let errors = fs::File::create(self.path("errors")).expect("made");
-        let child = self
-            .command(before.first().unwrap_or(&PROGRAM))
-            .args(before.iter().skip(1).chain(&[PROGRAM][usize::from(before.is_empty())..]))
-            .args(["sensor", "--config"])
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(errors)
-            .spawn()
-            .expect("starts");
-        let sensor = Sensor { lab: self, child: Some(child) };
-        sensor.wait("a page", |lab| lab.get("/healthz").starts_with("alive"));
-        sensor
+        self.shell(&format!("chown -R nobody {}", self.folder.path().display()));
+        let words = [by, &[PROGRAM, "sensor", "--config"]].concat();
+        let mut command = self.command(words[0]);
+        command.args(&words[1..]).arg(&path);
+        command
+    }
+
+    /// Returns a copy of a feed in the folder: where a clone lies `nobody` may see nothing.
+    fn near(&self, feed: &Path) -> PathBuf {
+        if feed.starts_with(self.folder.path()) {
+            return feed.to_owned();
+        }
+        let copy = self.path("near").join(feed.file_name().expect("has a name"));
+        let (from, to) = (feed.display(), copy.parent().expect("has one").display());
+        self.shell(&format!("rm -rf {to} && mkdir {to} && cp -rL {from} {to}/"));
+        copy
     }
 
     /// Mounts a disk of 256 KiB in the folder; gone with the lab.
@@ -211,9 +230,14 @@ impl Sensor<'_> {
         }
     }
 
-    /// Returns the number of its process: `ip netns exec` becomes the program that it runs.
+    /// Returns its process; `ip netns exec` becomes the program that it runs.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("runs").id()
+    }
+
+    /// Returns what it has said.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.lab.path("errors")).unwrap_or_default()
     }
 
     /// Sends a signal.
@@ -224,8 +248,13 @@ impl Sensor<'_> {
     }
 
     /// Ends it in order; returns how it ended.
-    pub(crate) fn stop(mut self) -> Run {
+    pub(crate) fn stop(self) -> Run {
         self.signal("-TERM");
+        self.ended()
+    }
+
+    /// Waits for its end; returns how it ended.
+    pub(crate) fn ended(mut self) -> Run {
         let ended = self.child.take().expect("runs").wait_with_output().expect("ends");
         let errors = fs::read_to_string(self.lab.path("errors")).unwrap_or_default();
         Run { stderr: errors, ..ran(&ended) }

@@ -13,3 +13,5 @@ mod lab;
 mod live;
 mod sensor;
 mod sinks;
+mod confine;
+mod systemd;

@@ -3,6 +3,7 @@
 
 pub mod canary;
 mod capture;
+pub mod confinement;
 mod reader;
 pub mod sink;
 pub mod spool;
@@ -16,6 +17,8 @@ use toml::de::DeTable;
 use crate::control::config::canary::CanaryConfig;
 use crate::control::config::canary::canary;
 use crate::control::config::capture::capture;
+use crate::control::config::confinement::Confinement;
+use crate::control::config::confinement::confinement;
 use crate::control::config::reader::Problem;
 use crate::control::config::reader::Problems;
 use crate::control::config::reader::Section;
@@ -66,6 +69,8 @@ pub struct Config {
     pub spool: Option<SpoolConfig>,
     /// Where metrics and health are served; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// What it gives up once that is open.
+    pub confinement: Confinement,
 }
 
 /// How indicators are read, and which sets are refused.
@@ -183,6 +188,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     let sinks = sinks(&mut all);
     let spool = all.table("spool", spool);
     let listen = all.table("http", http).unwrap_or_else(default_listen);
+    let confinement = all.table("drop", confinement).unwrap_or_default();
     all.end();
     Config {
         name: name.unwrap_or_else(host_name),
@@ -198,6 +204,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         sinks,
         spool,
         listen,
+        confinement,
     }
 }
 
@@ -387,7 +394,7 @@ mod tests {
                 "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not 10",
                 "11:1: sink: tables: [[sink]] is wanted, not this table",
                 "13:2: unknown key `zebra`: known are sensor, capture, workers, flows, intel, \
-                 indicators, sink, spool, http",
+                 indicators, sink, spool, canary, http, drop",
             ],
         );
     }

@@ -13,6 +13,8 @@ use std::time::UNIX_EPOCH;
 use crate::control::intel::compile::Compiled;
 use crate::control::sensor::adapter::Adapter;
 use crate::control::sensor::direction::Direction;
+use crate::control::sensor::pulse::Pulse;
+use crate::control::sensor::pulse::QUIET_MAX;
 use crate::report::accounting;
 use crate::report::accounting::Stage;
 use crate::report::live::Status;
@@ -31,6 +33,9 @@ const REFUSALS: [&str; 3] = ["implausible", "thread", "unusable"];
 pub(super) struct Health {
     /// The interface of each source.
     interfaces: Vec<String>,
+    /// An interface that is gone can be opened again.
+    reopens: bool,
+    pulse: Mutex<Pulse>,
     known: Mutex<Known>,
 }
 
@@ -81,15 +86,22 @@ pub(super) struct Trouble {
 }
 
 impl Health {
-    /// Begins with the first set; `interfaces` has that of each source.
-    pub(super) fn new(compiled: &Compiled, interfaces: Vec<String>) -> Self {
+    /// Begins with the first set; `interfaces` has that of each source, which may be opened again
+    /// or not.
+    pub(super) fn new(
+        compiled: &Compiled,
+        interfaces: Vec<String>,
+        reopens: bool,
+        workers: usize,
+    ) -> Self {
         let refused = REFUSALS.map(|reason| (reason, 0)).into();
         let now = Instant::now();
         let seen = |name: &String| Seen { frames: 0, since: now, adapter: Adapter::of(name) };
         let interfaces_seen = interfaces.iter().map(|name| (name.clone(), seen(name))).collect();
         let traffic = Traffic { interfaces: interfaces_seen, ..Traffic::default() };
         let known = Known { traffic, ..Known::of(compiled, 0, refused) };
-        Self { interfaces, known: Mutex::new(known) }
+        let pulse = Mutex::new(Pulse::new(interfaces.len(), workers, now));
+        Self { interfaces, reopens, pulse, known: Mutex::new(known) }
     }
 
     /// Notes that another set is in force.
@@ -137,6 +149,16 @@ impl Health {
         self.lock().traffic.had_no_room()
     }
 
+    /// Looks whether the pipeline moves.
+    pub(super) fn feel(&self, status: &Status) {
+        self.pulse().look(&status.beats, Instant::now());
+    }
+
+    /// Returns the threads that have told nothing for longer than `limit`.
+    pub(super) fn quiet(&self, limit: Duration) -> Vec<String> {
+        self.pulse().quiet(limit, Instant::now())
+    }
+
     /// Returns all that is known.
     pub(super) fn known(&self) -> Known {
         self.lock().clone()
@@ -150,16 +172,21 @@ impl Health {
             let text = format!("{key}{more}");
             troubles.push(Trouble { key, text });
         };
+        for thread in self.quiet(QUIET_MAX) {
+            let secs = QUIET_MAX.as_secs();
+            note(format!("{thread} is stuck: it has told nothing"), format!(" for {secs} s"));
+        }
         if status.sources.is_empty() {
             note("nothing is captured yet".to_owned(), String::new());
         }
         for (name, seen) in &known.traffic.interfaces {
             let silence = seen.since.elapsed();
             if self.of(name, status, |counts| counts.handles_down) > 0 {
-                note(
-                    format!("{name} is gone; it is opened again when it comes back"),
-                    String::new(),
-                );
+                let outlook = match self.reopens {
+                    true => "it is opened again when it comes back",
+                    false => "without CAP_NET_RAW it cannot be opened again: restart the sensor",
+                };
+                note(format!("{name} is gone; {outlook}"), String::new());
             } else if is_down(name) {
                 note(format!("{name} is down"), String::new());
             } else if silence > SILENCE_MAX {
@@ -199,6 +226,10 @@ impl Health {
     ) -> u64 {
         let handles = (0..).zip(&self.interfaces).filter(|(_, interface)| *interface == name);
         handles.filter_map(|(source, _)| status.sources.get(&source)).map(count).sum()
+    }
+
+    fn pulse(&self) -> MutexGuard<'_, Pulse> {
+        self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -27,9 +27,11 @@ use tokio::time::timeout;
 
 use crate::control::cli::Failure;
 use crate::control::output;
+use crate::control::sensor::confine::InForce;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Seen;
 use crate::control::sensor::health::Trouble;
+use crate::control::sensor::pulse::QUIET_MAX;
 use crate::report::live::Status;
 use crate::report::metrics;
 use crate::report::metrics::Live;
@@ -53,6 +55,7 @@ pub(super) struct Page {
     pub(super) health: Arc<Health>,
     pub(super) status: Arc<Mutex<Status>>,
     pub(super) stop: Arc<AtomicBool>,
+    pub(super) confinement: InForce,
 }
 
 /// A page: its status, its type, its text.
@@ -131,10 +134,19 @@ impl Page {
     fn page(&self, path: &str) -> Answer {
         match path {
             "/metrics" => self.metrics(),
-            "/healthz" => (200, TEXT, b"alive\n".to_vec()),
+            "/healthz" => self.alive(),
             "/readyz" => self.ready(),
             "/" => (200, TEXT, b"tapsieve: /metrics /healthz /readyz\n".to_vec()),
             _ => (404, TEXT, b"there are /metrics, /healthz and /readyz\n".to_vec()),
+        }
+    }
+
+    /// Alive is who moves: a thread that is stuck takes a restart.
+    fn alive(&self) -> Answer {
+        let line = |thread: &String| format!("{thread} is stuck\n");
+        match self.health.quiet(QUIET_MAX).as_slice() {
+            [] => (200, TEXT, b"alive\n".to_vec()),
+            all => (503, TEXT, all.iter().map(line).collect::<String>().into_bytes()),
         }
     }
 
@@ -177,6 +189,7 @@ impl Page {
                 adapters: &adapters,
                 stages: &known.traffic.stages,
                 is_one_way: known.traffic.direction.is_one_only(),
+                confinement: &self.confinement,
                 is_ready: self.health.troubles(&status).is_empty(),
             }),
         });

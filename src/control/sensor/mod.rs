@@ -3,11 +3,13 @@
 
 mod adapter;
 mod canary;
+pub mod confine;
 mod direction;
 mod health;
 mod http;
 mod intel;
 mod outlets;
+mod pulse;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::output;
 use crate::control::post::Behind;
+use crate::control::sensor::confine::Confined;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::intel::Intel;
@@ -61,6 +64,10 @@ const TURN: Duration = Duration::from_millis(100);
 /// How often it looks how the sensor fares.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Quiet of a thread that the watchdog does not mind, however short its period: the reporter
+/// publishes twice a second.
+const QUIET_AT_LEAST: Duration = Duration::from_secs(1);
+
 /// Packets that a worker looks up together.
 const BATCH: u32 = 64;
 
@@ -84,8 +91,14 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let config = Config::read(&arguments.config)?;
     if arguments.check {
+        confine::check(&config.confinement);
         return Ok(DONE);
     }
+    let stop = Arc::new(AtomicBool::new(false));
+    let listener = config.listen.map(http::listen).transpose()?;
+    // with no capability left, interfaces are opened before it goes; else when all is ready
+    let early = (!config.confinement.keep_net_raw).then(|| sources(&config, &stop)).transpose()?;
+    let mut confined = Confined::enter(&arguments.config, &config)?;
     let started = Instant::now();
     let first = compile(&config.intel, &config.intel_options())?;
     output::say_all(&first.damages);
@@ -93,15 +106,18 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     // from here on a signal ends it in order
     let mut signals =
         Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
-    let stop = Arc::new(AtomicBool::new(false));
+    // opened as whom they are opened again: what cannot be written is known now
     let sinks = outlets::open(&config)?;
-    let sources = sources(&config, &stop)?;
+    let mut sources = early.map_or_else(|| sources(&config, &stop), Ok)?;
+    Live::begin(&mut sources);
     let handles = sources.len();
+    confined.filter_calls(&config.confinement)?;
+    output::say(&confined.line());
     let current = Arc::new(first.set.in_force());
     let status = Arc::new(Mutex::new(Status::default()));
-    let listener = config.listen.map(http::listen).transpose()?;
     let interfaces = sources.iter().map(|source| source.interface().to_owned()).collect();
-    let health = Arc::new(Health::new(&first, interfaces));
+    let (workers, reopens) = (workers(&config, handles), config.confinement.keep_net_raw);
+    let health = Arc::new(Health::new(&first, interfaces, reopens, workers));
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
     let reporter =
         LiveReporter::new(Context { files: &[], sensor: Some(&config.name) }, sinks, &status)
@@ -111,7 +127,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         sources,
         seed: seed(),
         depth: Depth::Match,
-        workers: workers(&config, handles),
+        workers,
         settings: WorkerSettings {
             depth: Depth::Match,
             observed: Kinds::NONE,
@@ -124,7 +140,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let running = Instant::now();
     if let Some(listener) = listener {
         let (health, status) = (Arc::clone(&health), Arc::clone(&status));
-        let page = http::Page { health, status, stop: Arc::clone(&stop) };
+        let confinement = confined.in_force();
+        let page = http::Page { health, status, stop: Arc::clone(&stop), confinement };
         let thread = Builder::new().name("http".to_owned());
         thread.spawn(move || page.serve(listener)).map_err(Failure::Thread)?;
     }
@@ -175,6 +192,7 @@ fn control(
                 _ => {}
             }
         }
+        health.feel(&status.lock().unwrap_or_else(PoisonError::into_inner));
         intel.look();
         if reloading && !intel.is_compiling() {
             reloading = false;
@@ -186,20 +204,24 @@ fn control(
             health.look(&status);
             tell_changes(&mut troubles, health.troubles(&status));
         }
-        if watchdog.is_some_and(|period| watched.elapsed() >= period / 2) {
+        // a pipeline that is stuck is not vouched for
+        let is_due = |period: &Duration| watched.elapsed() >= *period / 2;
+        if let Some(period) = watchdog.filter(is_due)
+            && health.quiet((period / 2).max(QUIET_AT_LEAST)).is_empty()
+        {
             watched = Instant::now();
             notify(&[NotifyState::Watchdog]);
         }
         std::thread::sleep(TURN);
     }
-    notify(&[NotifyState::Stopping]);
-    output::say("tapsieve: stopping: reading what the rings still hold\n");
     // a second one hurries
     for signal in [SIGTERM, SIGINT] {
         let hurry = Arc::clone(stop);
         let _refused_then_not_in_a_hurry =
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, hurry);
     }
+    notify(&[NotifyState::Stopping]);
+    output::say("tapsieve: stopping: reading what the rings still hold\n");
 }
 
 /// Says what has come up and what is over, once each.
