@@ -1,6 +1,7 @@
 //! The books of each stage: what came in is what went out, what was dropped, and what is held.
 
 use crate::report::live::Status;
+use crate::report::outlet::SinkStatus;
 
 /// One stage's books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub fn stages(status: &Status) -> Vec<Stage> {
     let out = counts.kernel_packets.saturating_sub(lost).saturating_sub(counts.kernel_held);
     let closed = counts.flows_expired + counts.flows_closed;
     let read = counts.streams_read + counts.streams_alien + counts.streams_lost;
+    let sinks = |what: fn(&SinkStatus) -> u64| status.sinks.iter().map(what).sum::<u64>();
     vec![
         Stage {
             name: "kernel",
@@ -76,6 +78,14 @@ pub fn stages(status: &Status) -> Vec<Stage> {
             is_passage: false,
         },
         Stage::on_the_way("reporter", hits, alerts, status.repeated + counts.hits_refused),
+        Stage {
+            name: "sink",
+            taken: sinks(|sink| sink.given + sink.found),
+            given: sinks(|sink| sink.delivered),
+            dropped: sinks(|sink| sink.lost),
+            held: sinks(|sink| sink.waiting),
+            is_passage: false,
+        },
     ]
 }
 
@@ -85,7 +95,7 @@ mod tests {
     use crate::model::counters::Counters;
 
     /// Counts of a source and of a worker, then how much each stage cannot account for.
-    fn check(source: Counters, worker: Counters, unaccounted: [u64; 5]) {
+    fn check(source: Counters, worker: Counters, unaccounted: [u64; 6]) {
         let mut status = Status::default();
         status.sources.insert(0, source);
         status.workers.insert(0, worker);
@@ -116,12 +126,12 @@ mod tests {
             streams_active: 1,
             ..Counters::default()
         };
-        check(source.clone(), worker.clone(), [0; 5]);
+        check(source.clone(), worker.clone(), [0; 6]);
         // more packets than frames; a flow that is nowhere; a hit that nobody found
         let more = Counters { packets: 90, ..worker.clone() };
-        check(source.clone(), more, [0, 8, 0, 0, 0]);
-        check(source.clone(), Counters { flows: 8, ..worker.clone() }, [0, 0, 1, 0, 0]);
-        check(source.clone(), Counters { streams_active: 3, ..worker.clone() }, [0, 0, 0, 2, 0]);
-        check(Counters { kernel_short: 4, ..source }, worker, [4, 0, 0, 0, 0]);
+        check(source.clone(), more, [0, 8, 0, 0, 0, 0]);
+        check(source.clone(), Counters { flows: 8, ..worker.clone() }, [0, 0, 1, 0, 0, 0]);
+        check(source.clone(), Counters { streams_active: 3, ..worker.clone() }, [0, 0, 0, 2, 0, 0]);
+        check(Counters { kernel_short: 4, ..source }, worker, [4, 0, 0, 0, 0, 0]);
     }
 }

@@ -20,7 +20,10 @@ use prometheus::Histogram;
 use prometheus::HistogramOpts;
 
 use crate::model::batch::Batch;
+use crate::model::canary::CANARY_DOMAIN;
 use crate::model::counters::Counters;
+use crate::report::alert::Alert;
+use crate::report::canary::Proof;
 use crate::report::outlet::Chunk;
 use crate::report::outlet::Opened;
 use crate::report::outlet::Outlet;
@@ -94,6 +97,9 @@ impl Latency {
     }
 }
 
+/// Canaries that wait for a sink.
+const CANARIES_MAX: usize = 16;
+
 /// Takes what workers tell until all have ended.
 pub struct LiveReporter<'a> {
     context: Context<'a>,
@@ -102,6 +108,11 @@ pub struct LiveReporter<'a> {
     status: Status,
     recent: Recent,
     told: Instant,
+    canary: Option<Arc<Proof>>,
+    /// Alerts given to every sink.
+    given: u64,
+    /// Canaries whose alert was given: when each was sent, and which of all alerts it was.
+    canaries: VecDeque<(Instant, u64)>,
 }
 
 /// The ids of the latest alerts: a flow that is matched again with a new set tells nothing twice.
@@ -155,7 +166,23 @@ impl<'a> LiveReporter<'a> {
         };
         let outlets = sinks.into_iter().map(start).collect::<io::Result<Vec<_>>>()?;
         let (recent, told) = (Recent::default(), Instant::now());
-        Ok(Self { context, outlets, published, status, recent, told })
+        let canaries = VecDeque::new();
+        Ok(Self {
+            context,
+            outlets,
+            published,
+            status,
+            recent,
+            told,
+            canary: None,
+            given: 0,
+            canaries,
+        })
+    }
+
+    /// Tells of canaries that come out, from now on.
+    pub fn watch_canary(&mut self, proof: Arc<Proof>) {
+        self.canary = Some(proof);
     }
 
     /// Returns what asks all sinks to open their files and connections anew.
@@ -213,6 +240,8 @@ impl<'a> LiveReporter<'a> {
             let _cannot_fail = serde_json::to_writer(&mut lines, &alert);
             lines.push(b'\n');
             times.push(hit.time.0);
+            self.given += 1;
+            self.note_canary(&alert);
             *self.status.alerts.entry(alert.tapsieve.indicator.kind).or_default() += 1;
             if Chunk::is_full(&lines) {
                 self.give(std::mem::take(&mut lines), std::mem::take(&mut times));
@@ -228,10 +257,40 @@ impl<'a> LiveReporter<'a> {
         }
     }
 
+    /// Notes an alert that is the canary's.
+    fn note_canary(&mut self, alert: &Alert) {
+        let own = &alert.tapsieve;
+        let Some(proof) = self.canary.as_ref().filter(|_| own.indicator.value == CANARY_DOMAIN)
+        else {
+            return;
+        };
+        if let Some(sent) = proof.sent(&own.observed.value) {
+            self.canaries.push_back((sent, self.given));
+        }
+    }
+
+    /// Sees which canaries every sink has taken.
+    fn look_for_canaries(&mut self) {
+        let Some(proof) = &self.canary else { return };
+        let has_taken = |sink: &SinkStatus, alerts: u64| {
+            !sink.is_losing && sink.delivered + sink.lost >= sink.found + alerts
+        };
+        while let Some((sent, alerts)) = self.canaries.front().copied() {
+            if !self.status.sinks.iter().all(|sink| has_taken(sink, alerts)) {
+                // a few that are on their way are enough to know
+                self.canaries.truncate(CANARIES_MAX);
+                return;
+            }
+            proof.prove(sent);
+            self.canaries.pop_front();
+        }
+    }
+
     fn publish(&mut self) {
         self.told = Instant::now();
         self.status.beats.reporter += 1;
         self.status.sinks = self.outlets.iter().map(Outlet::status).collect();
+        self.look_for_canaries();
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.clone_from(&self.status);
     }

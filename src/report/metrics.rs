@@ -58,6 +58,8 @@ pub struct Live<'a> {
     pub adapters: &'a [Adapter],
     /// The books of each stage.
     pub stages: &'a [Stage],
+    /// Seconds since the last canary that came out was sent; `None`: none is wanted.
+    pub canary_age_secs: Option<f64>,
     /// One direction of the traffic alone is seen.
     pub is_one_way: bool,
     /// Nothing keeps it from its work.
@@ -206,6 +208,9 @@ impl Page<'_> {
         let waiting: u64 = workers.values().map(|counts| counts.blocks_waiting).sum();
         let waiting = [(vec!["worker"], waiting as f64)];
         self.gauge("channel_blocks", "Blocks that wait for a stage.", &["stage"], waiting)?;
+        let help = "Seconds since the last canary whose alert came out was sent.";
+        let age = live.canary_age_secs.map(|age| (vec![], age));
+        self.gauge("canary_age_seconds", help, &[], age)?;
         let one_way = [(vec![], f64::from(u8::from(live.is_one_way)))];
         let help = "1 where one direction of the traffic alone is seen.";
         self.gauge("capture_one_direction", help, &[], one_way)

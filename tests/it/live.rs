@@ -336,3 +336,35 @@ fn faketime_library() -> String {
     });
     found.map(|path| path.display().to_string()).next().expect("a library beside its program")
 }
+
+#[test]
+fn the_canary_comes_out_at_every_sink_or_is_missed() {
+    let Some(lab) = Lab::new() else { return };
+    let age = "tapsieve_canary_age_seconds";
+    for backend in BACKENDS {
+        let more = format!("{}[canary]\ninterval_secs = 1\n", tap(backend, 16));
+        let sensor = lab.sensor(&feed(), &more);
+        sensor.wait("canaries", |lab| lab.alerts().len() >= 3);
+        sensor.wait("proof", |lab| lab.metric(age) < 2.0);
+        let alerts = lab.alerts();
+        for alert in &alerts {
+            assert_eq!(alert["tapsieve"]["indicator"]["value"], "tapsieve-canary.invalid");
+            assert!(alert["tags"].to_string().contains("tapsieve:canary"), "{alert}");
+        }
+        assert_eq!(lab.get("/readyz"), "ready\n");
+        // a sink that takes nothing lets none out
+        fs::remove_file(lab.path("alerts")).expect("there");
+        fs::create_dir(lab.path("alerts")).expect("made");
+        sensor.wait("trouble", |lab| lab.get("/readyz").contains("the canary does not come out"));
+        assert!(lab.metric(age) > 3.0, "{backend}");
+        fs::remove_dir(lab.path("alerts")).expect("removed");
+        sensor.wait("recovery", |lab| lab.get("/readyz") == "ready\n");
+        // nor does an interface that is down
+        lab.shell("ip link set tap0 down");
+        sensor.wait("trouble", |lab| lab.get("/readyz").contains("the canary cannot be sent"));
+        lab.shell("ip link set tap0 up");
+        sensor.wait("recovery", |lab| lab.get("/readyz") == "ready\n");
+        assert_eq!(sensor.stop().code, 0);
+        fs::remove_file(lab.path("alerts")).expect("there");
+    }
+}

@@ -394,7 +394,7 @@ mod tests {
                 "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not 10",
                 "11:1: sink: tables: [[sink]] is wanted, not this table",
                 "13:2: unknown key `zebra`: known are sensor, capture, workers, flows, intel, \
-                 indicators, sink, spool, canary, http, drop",
+                 indicators, canary, sink, spool, http, drop",
             ],
         );
     }

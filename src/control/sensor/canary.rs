@@ -25,29 +25,49 @@ const TO: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 /// Intervals without a canary that came out after which something is wrong.
 const MISSED_MAX: u32 = 3;
 
-/// Sends canaries, and knows how long ago one came out.
+/// Sends canaries.
 #[derive(Debug)]
 pub(super) struct Canary {
     config: CanaryConfig,
     sender: Option<Sender>,
-    began: Instant,
     sent: Option<Instant>,
     proof: Arc<Proof>,
     /// Why the last one was not sent.
     trouble: Option<String>,
+    began: Instant,
+    count: u64,
+}
+
+/// How the canary fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CanaryState {
+    /// The interface that it is sent on.
+    pub(super) interface: String,
+    /// How many were sent.
+    pub(super) count: u64,
+    /// For how long none has come out.
+    pub(super) age: Duration,
+    /// What is wrong, if none came out for too long.
+    pub(super) trouble: Option<String>,
 }
 
 impl Canary {
     /// Begins; an interface that cannot be sent on now may be later.
-    pub(super) fn new(config: &CanaryConfig, proof: Arc<Proof>) -> Self {
+    pub(super) fn new(config: &CanaryConfig) -> Self {
         Self {
             config: config.clone(),
             sender: Sender::open(&config.interface).ok(),
-            began: Instant::now(),
             sent: None,
-            proof,
+            proof: Arc::default(),
             trouble: None,
+            began: Instant::now(),
+            count: 0,
         }
+    }
+
+    /// Returns where it is told which came out.
+    pub(super) fn proof(&self) -> Arc<Proof> {
+        Arc::clone(&self.proof)
     }
 
     /// Sends one, where it is time to.
@@ -56,20 +76,20 @@ impl Canary {
             return;
         }
         self.sent = Some(Instant::now());
-        self.trouble = self.send().err().map(|error| error.to_string());
+        let sent = self.send();
+        self.count += u64::from(sent.is_ok());
+        self.trouble = sent.err().map(|error| error.to_string());
     }
 
-    /// Returns for how long none has come out.
-    pub(super) fn age(&self) -> Duration {
-        self.proof.proved().unwrap_or(self.began).elapsed()
-    }
-
-    /// Returns what is wrong, if no canary came out for too long.
-    pub(super) fn trouble(&self) -> Option<String> {
-        let late = self.age() > self.config.interval * MISSED_MAX;
-        let why = |trouble: &String| format!("the canary cannot be sent: {trouble}");
+    /// Returns how it fares.
+    pub(super) fn state(&self) -> CanaryState {
+        let age = self.proof.proved().unwrap_or(self.began).elapsed();
+        let interface = self.config.interface.clone();
+        let why = |trouble: &String| format!("the canary cannot be sent on {interface}: {trouble}");
         let silent = || "the canary does not come out: what is sent is not alerted on".to_owned();
-        late.then(|| self.trouble.as_ref().map_or_else(silent, why))
+        let late = age > self.config.interval * MISSED_MAX;
+        let trouble = late.then(|| self.trouble.as_ref().map_or_else(silent, why));
+        CanaryState { interface, count: self.count, age, trouble }
     }
 
     fn send(&mut self) -> std::io::Result<()> {

@@ -12,6 +12,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::control::intel::compile::Compiled;
 use crate::control::sensor::adapter::Adapter;
+use crate::control::sensor::canary::CanaryState;
 use crate::control::sensor::direction::Direction;
 use crate::control::sensor::pulse::Pulse;
 use crate::control::sensor::pulse::QUIET_MAX;
@@ -65,6 +66,7 @@ pub(super) struct Traffic {
     pub(super) stages: Vec<Stage>,
     /// For how many looks on end the books of each did not balance.
     unbalanced: BTreeMap<&'static str, u32>,
+    pub(super) canary: Option<CanaryState>,
 }
 
 /// What is known of an interface.
@@ -122,13 +124,21 @@ impl Health {
         self.lock().indicators.values().sum()
     }
 
+    /// Notes how the canary fares.
+    pub(super) fn see_canary(&self, state: CanaryState) {
+        self.lock().traffic.canary = Some(state);
+    }
+
     /// Looks whether frames came, from both sides, and whether the books balance.
     pub(super) fn look(&self, status: &Status) {
         let mut known = self.lock();
         let traffic = &mut known.traffic;
         for (name, seen) in &mut traffic.interfaces {
-            let now = self.of(name, status, |counts| counts.frames());
-            if now != seen.frames {
+            // canaries are no sign of a mirror
+            let own = traffic.canary.as_ref().filter(|canary| canary.interface == *name);
+            let own = own.map_or(0, |canary| canary.count);
+            let now = self.of(name, status, |counts| counts.frames()).saturating_sub(own);
+            if now > seen.frames {
                 (seen.frames, seen.since) = (now, Instant::now());
             }
             seen.adapter.look();
@@ -197,6 +207,10 @@ impl Health {
         if known.traffic.direction.is_one_only() {
             let what = "one direction only is seen: does the mirror copy both?";
             note(what.to_owned(), String::new());
+        }
+        let canary = known.traffic.canary.as_ref();
+        if let Some(trouble) = canary.and_then(|canary| canary.trouble.clone()) {
+            note(trouble, String::new());
         }
         for stage in known.traffic.unbalanced() {
             let more = format!(" ({} unaccounted for, {} held)", stage.unaccounted(), stage.held);

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::thread::Builder;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -78,8 +79,17 @@ pub(super) fn listen(listen: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 impl Page {
-    /// Serves until told to stop.
-    pub(super) fn serve(self, listener: TcpListener) {
+    /// Serves on a thread of its own until told to stop.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub(super) fn serve_beside(self, listener: TcpListener) -> Result<(), Failure> {
+        let thread = Builder::new().name("http".to_owned());
+        thread.spawn(move || self.serve(listener)).map(drop).map_err(Failure::Thread)
+    }
+
+    fn serve(self, listener: TcpListener) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let served = runtime.and_then(|runtime| {
             runtime.block_on(async {
@@ -188,6 +198,7 @@ impl Page {
                 silences: &known.traffic.silences(),
                 adapters: &adapters,
                 stages: &known.traffic.stages,
+                canary_age_secs: known.traffic.canary.as_ref().map(|c| c.age.as_secs_f64()),
                 is_one_way: known.traffic.direction.is_one_only(),
                 confinement: &self.confinement,
                 is_ready: self.health.troubles(&status).is_empty(),

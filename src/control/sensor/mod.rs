@@ -17,7 +17,6 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::thread::Builder;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -37,6 +36,7 @@ use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::output;
 use crate::control::post::Behind;
+use crate::control::sensor::canary::Canary;
 use crate::control::sensor::confine::Confined;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Trouble;
@@ -98,6 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let listener = config.listen.map(http::listen).transpose()?;
     // with no capability left, interfaces are opened before it goes; else when all is ready
     let early = (!config.confinement.keep_net_raw).then(|| sources(&config, &stop)).transpose()?;
+    let early_canary = early.as_ref().and_then(|_| canary(&config));
     let mut confined = Confined::enter(&arguments.config, &config)?;
     let started = Instant::now();
     let first = compile(&config.intel, &config.intel_options())?;
@@ -110,6 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let sinks = outlets::open(&config)?;
     let mut sources = early.map_or_else(|| sources(&config, &stop), Ok)?;
     Live::begin(&mut sources);
+    let canary = early_canary.or_else(|| canary(&config));
     let handles = sources.len();
     confined.filter_calls(&config.confinement)?;
     output::say(&confined.line());
@@ -119,10 +121,13 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let (workers, reopens) = (workers(&config, handles), config.confinement.keep_net_raw);
     let health = Arc::new(Health::new(&first, interfaces, reopens, workers));
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
-    let reporter =
+    let mut reporter =
         LiveReporter::new(Context { files: &[], sensor: Some(&config.name) }, sinks, &status)
             .map_err(Failure::Thread)?;
     let reopen = reporter.reopen();
+    if let Some(canary) = &canary {
+        reporter.watch_canary(canary.proof());
+    }
     let plan = Plan {
         sources,
         seed: seed(),
@@ -142,13 +147,12 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         let (health, status) = (Arc::clone(&health), Arc::clone(&status));
         let confinement = confined.in_force();
         let page = http::Page { health, status, stop: Arc::clone(&stop), confinement };
-        let thread = Builder::new().name("http".to_owned());
-        thread.spawn(move || page.serve(listener)).map_err(Failure::Thread)?;
+        page.serve_beside(listener)?;
     }
     let report = |told: &_, spare: &_| reporter.run(told, spare);
     let outcome = supervisor::run(plan, &stop, report, || {
         tell_start(&config, handles);
-        let mut told = Told { signals: &mut signals, reopen };
+        let mut told = Told { signals: &mut signals, reopen, canary };
         control(&mut told, &mut intel, &health, &status, &stop);
     })?;
     let secs = [intel_secs, running.elapsed().as_secs_f64()];
@@ -164,6 +168,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
 struct Told<'a> {
     signals: &'a mut Signals,
     reopen: Reopen,
+    canary: Option<Canary>,
 }
 
 /// Serves signals and looks at the indicators until told to stop.
@@ -194,6 +199,10 @@ fn control(
         }
         health.feel(&status.lock().unwrap_or_else(PoisonError::into_inner));
         intel.look();
+        if let Some(canary) = &mut told.canary {
+            canary.turn();
+            health.see_canary(canary.state());
+        }
         if reloading && !intel.is_compiling() {
             reloading = false;
             notify(&[NotifyState::Ready]);
@@ -253,6 +262,10 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
         sources.extend(Live::open(settings, first, stop)?);
     }
     Ok(sources)
+}
+
+fn canary(config: &Config) -> Option<Canary> {
+    config.canary.as_ref().map(Canary::new)
 }
 
 fn pins(config: &Config) -> Pins {

@@ -40,9 +40,6 @@ const SYSTEM: [&str; 20] = [
     "/usr/share/ca-certificates",
 ];
 
-/// Where names are asked for over TCP.
-const NAMES_PORT: u16 = 53;
-
 /// What the sensor may reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
@@ -88,8 +85,7 @@ impl Places {
             Destination::Stdout | Destination::Unix { .. } => {}
             Destination::Tcp { address } => {
                 let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-                // and long answers of a name server
-                self.connect.extend(port.into_iter().chain([NAMES_PORT]));
+                self.connect.extend(port);
             }
             Destination::File { path, .. } => {
                 let is_plain = path.metadata().map_or(true, |about| about.is_file());
