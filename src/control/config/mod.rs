@@ -356,7 +356,7 @@ mod tests {
                 "16:8: type: `kafka` is none: \"file\", \"stdout\", \"unix\" and \"tcp\" are",
                 "17:1: [sink] needs `path`",
                 "19:1: [spool] needs `path`",
-                "20:13: mebibytes: a whole number from 1 to 1048576 is wanted, not 0",
+                "20:13: mebibytes: a whole number from 1 to 65536 is wanted, not 0",
             ],
         );
     }

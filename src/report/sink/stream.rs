@@ -54,9 +54,12 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1
 /// A connection that lasted so long was a good one: the next attempt does not wait.
 const GOOD_AGE: Duration = Duration::from_secs(5);
 
-/// How long a connection may take to be made, and a host to acknowledge what it was sent.
+/// How long a connection may take to be made.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-const SILENT_MILLIS_MAX: u32 = 30_000;
+
+/// How long a host may leave unacknowledged what it was sent, or its window shut; well below the
+/// age of what is kept.
+const SILENT_MILLIS_MAX: u32 = 120_000;
 
 /// Bytes read of what a peer says, at one look.
 const HEARD_BYTES_MAX: usize = 64 * 1024;

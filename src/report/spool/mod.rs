@@ -14,9 +14,11 @@ mod segment;
 
 use std::collections::VecDeque;
 use std::fs;
+use std::fs::DirBuilder;
 use std::fs::File;
 use std::io;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -99,7 +101,8 @@ impl Spool {
     }
 
     fn read(folder: &Path, bytes_max: u64) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        // alerts tell who was hit by what: nobody else's business
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let lock = File::create(folder.join("lock"))?;
         if lock.try_lock().is_err() {
             return Err(io::Error::new(io::ErrorKind::WouldBlock, "another sensor uses it"));
