@@ -96,43 +96,37 @@ pub(super) fn broken(host: &Host, interface: &str) -> Findings {
 
 /// Looks whether CPUs had no room, or no time, for packets that the NIC had handed over.
 pub(super) fn softnet(host: &Host) -> Findings {
-    let totals = backlog(host)?;
-    let names = ["packets", "dropped", "squeezed"];
-    let mut since = names.into_iter().zip(totals);
-    let mut next = || {
-        let (name, total) = since.next().unwrap_or_default();
-        host.since(BACKLOG, name, total)
-    };
-    let (packets, dropped, squeezed) = (next(), next(), next());
-    let size = |name: &str| host.number(&format!("proc/sys/net/core/{name}")).unwrap_or_default();
-    let backlog_max = size("netdev_max_backlog");
-    let (budget, usecs) = (size("netdev_budget"), size("netdev_budget_usecs"));
-    let found = format!("{dropped} packets of {packets} dropped, netdev_max_backlog {backlog_max}");
-    let drops = if is_much(host, dropped, packets) {
-        let more = backlog_max.saturating_mul(4).clamp(16_384, 250_000);
-        let mend = format!("sysctl -w net.core.netdev_max_backlog={more}");
+    let [packets, dropped, squeezed] = backlog(host)?;
+    let since = |name, total| host.since(BACKLOG, name, total);
+    let (packets, dropped) = (since("packets", packets), since("dropped", dropped));
+    let squeezed = since("squeezed", squeezed);
+    // a network namespace has its packets, but not the host's settings
+    let setting = |name: &str| host.number(&format!("proc/sys/net/core/{name}"));
+    let said = |name| setting(name).map_or(String::new(), |size| format!(", {name} {size}"));
+    let twice = |name| setting(name).unwrap_or_default().saturating_mul(2).max(600);
+
+    let found = format!("{dropped} packets of {packets} dropped{}", said("netdev_max_backlog"));
+    let more = setting("netdev_max_backlog").unwrap_or_default().saturating_mul(4);
+    let mend = format!("sysctl -w net.core.netdev_max_backlog={}", more.clamp(16_384, 250_000));
+    let drops = share(host, [dropped, packets], found, mend).number("dropped", dropped);
+
+    let (budget, usecs) = ("netdev_budget", "netdev_budget_usecs");
+    let found = format!("{squeezed} rounds cut short{}{}", said(budget), said(usecs));
+    let (more, longer) = (twice(budget), twice(usecs));
+    let mend = format!("sysctl -w net.core.{budget}={more} net.core.{usecs}={longer}");
+    let squeezes = share(host, [squeezed, packets], found, mend).number("squeezed", squeezed);
+    Ok(vec![drops.number("packets", packets), squeezes])
+}
+
+/// Judges a loss by its share.
+fn share(host: &Host, [lost, packets]: [u64; 2], found: String, mend: String) -> Finding {
+    if is_much(host, lost, packets) {
         Finding::warn("host", found).mend(mend)
-    } else if dropped > 0 {
+    } else if lost > 0 {
         Finding::note("host", found)
     } else {
         Finding::ok("host", found)
-    };
-    let found =
-        format!("{squeezed} rounds cut short, netdev_budget {budget}, netdev_budget_usecs {usecs}");
-    let squeezes = if is_much(host, squeezed, packets) {
-        let [budget, usecs] = [budget, usecs].map(|now| now.saturating_mul(2).max(600));
-        Finding::warn("host", found).mend(format!(
-            "sysctl -w net.core.netdev_budget={budget} net.core.netdev_budget_usecs={usecs}"
-        ))
-    } else if squeezed > 0 {
-        Finding::note("host", found)
-    } else {
-        Finding::ok("host", found)
-    };
-    Ok(vec![
-        drops.number("dropped", dropped).number("packets", packets),
-        squeezes.number("squeezed", squeezed),
-    ])
+    }
 }
 
 /// Returns packets, drops and squeezes of all CPUs.

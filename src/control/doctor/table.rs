@@ -1,6 +1,7 @@
 //! Findings for people, and for programs.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::json;
@@ -19,6 +20,7 @@ pub(super) fn text(findings: &[Finding], colours: bool) -> String {
     ]
     .map(Option::unwrap_or_default);
     let mut out = String::new();
+    let mut said = BTreeSet::new();
     for finding in findings {
         let [on, off] = if colours { [colour(finding.level), "\u{1b}[0m"] } else { ["", ""] };
         let name = finding.level.name();
@@ -31,7 +33,10 @@ pub(super) fn text(findings: &[Finding], colours: bool) -> String {
         if finding.level != Level::Ok {
             let indent = level + 2;
             let _written = writeln!(out, "{:indent$}{}", "", finding.means);
-            if let Some(mend) = &finding.mend {
+            // one missing program is missing for many checks
+            if let Some(mend) = &finding.mend
+                && (said.insert(mend) || finding.level != Level::Unknown)
+            {
                 let _written = writeln!(out, "{:indent$}mend: {mend}", "");
             }
         }

@@ -581,6 +581,8 @@ fn the_worst_comes_first_and_is_counted() {
         ["         without a link nothing arrives", "         mend: ip link set dev eth1 up"]
     );
     assert!(!text.contains('\u{1b}'));
+    // a program that is missing for many checks is to be installed once
+    assert_eq!(text.matches("mend: apt-get install ethtool").count(), 1, "{text}");
     assert!(table::text(&findings, true).starts_with("\u{1b}[1;31mfail   \u{1b}[0m"));
     let json: serde_json::Value =
         serde_json::from_str(&table::json(&["eth1".to_owned()], &findings)).expect("JSON");
