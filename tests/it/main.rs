@@ -12,3 +12,4 @@ mod schema;
 mod lab;
 mod sensor;
 mod doctor;
+mod deploy;
