@@ -21,6 +21,7 @@ mod tests;
 mod tool;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::io::IsTerminal;
@@ -48,8 +49,8 @@ use crate::control::doctor::host::Host;
                         2 wrong usage or configuration; 3 something warns or fails.\n\
                         What could not be read is `unknown`, and changes no exit code.")]
 pub struct Arguments {
-    /// An interface to look at; without it those of the configuration, else all but `lo` that are
-    /// hardware or up
+    /// An interface to look at, with what lies below it (a bond's NICs); without it those of the
+    /// configuration, else all but `lo` that are hardware or up
     #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
     /// The sensor's configuration: its interfaces, rings, sinks and indicators are looked at
@@ -369,9 +370,15 @@ fn interfaces(host: &Host, asked: &[String]) -> Result<Vec<String>, DoctorError>
     if wanted.is_empty() || wanted.iter().any(|name| name == "any") {
         wanted = known.into_iter().filter(|name| is_of_interest(host, name)).collect();
     }
-    wanted.sort();
-    wanted.dedup();
-    Ok(wanted)
+    let mut all = BTreeSet::new();
+    while let Some(name) = wanted.pop() {
+        // the frames of a bond, a bridge or a VLAN come through what lies below it
+        let below = host.names(&format!("sys/class/net/{name}")).into_iter();
+        if all.insert(name) {
+            wanted.extend(below.filter_map(|link| Some(link.strip_prefix("lower_")?.to_owned())));
+        }
+    }
+    Ok(all.into_iter().collect())
 }
 
 /// Tells whether an interface that nobody named is hardware, or up.

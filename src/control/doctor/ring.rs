@@ -15,7 +15,7 @@ const SLOTS_ENOUGH: u64 = 4_096;
 pub(super) fn slots(host: &Host, interface: &str) -> Findings {
     let (most, now) = ring(host, interface)?;
     let want = most.min(SLOTS_ENOUGH);
-    let found = format!("{now} slots of {most}");
+    let found = format!("{now} of {most} slots in use");
     let finding = if now < want {
         Finding::warn(interface, found).mend(format!("ethtool -G {interface} rx {want}"))
     } else {
@@ -29,7 +29,7 @@ pub(super) fn queues(host: &Host, interface: &str) -> Findings {
     let (sort, most, now) = channels(host, interface)?;
     let cpus = host.cpus().len() as u64;
     let want = most.min(cpus);
-    let found = format!("{now} queues of {most}, {cpus} CPUs");
+    let found = format!("{now} of {most} queues in use, {cpus} CPUs");
     let level = if now == want {
         Level::Ok
     } else if now == 1 {

@@ -161,9 +161,9 @@ fn rings_and_queues_are_looked_at() {
     let ring = |most, now, expected: &str| {
         check(&[("run/ethtool -g eth1", &of_max("RX", most, now))], "ring.slots", &[expected]);
     };
-    ring("4096", "512", "warn 512 slots of 4096 | ethtool -G eth1 rx 4096");
-    ring("8192", "4096", "ok 4096 slots of 8192");
-    ring("256", "256", "ok 256 slots of 256");
+    ring("4096", "512", "warn 512 of 4096 slots in use | ethtool -G eth1 rx 4096");
+    ring("8192", "4096", "ok 4096 of 8192 slots in use");
+    ring("256", "256", "ok 256 of 256 slots in use");
     ring("n/a", "n/a", "unknown the driver does not tell");
     let refused = "!netlink error: Operation not supported";
     check(&[("run/ethtool -g eth1", refused)], "ring.slots", &["unknown the driver does not tell"]);
@@ -173,10 +173,20 @@ fn rings_and_queues_are_looked_at() {
     let queues = |kind, most, now, expected: &str| {
         check(&[("run/ethtool -l eth1", &of_max(kind, most, now))], "ring.queues", &[expected]);
     };
-    queues("Combined", "63", "8", "ok 8 queues of 63, 8 CPUs");
-    queues("Combined", "63", "1", "warn 1 queues of 63, 8 CPUs | ethtool -L eth1 combined 8");
-    queues("Combined", "63", "63", "note 63 queues of 63, 8 CPUs | ethtool -L eth1 combined 8");
-    queues("RX", "4", "2", "note 2 queues of 4, 8 CPUs | ethtool -L eth1 rx 4");
+    queues("Combined", "63", "8", "ok 8 of 63 queues in use, 8 CPUs");
+    queues(
+        "Combined",
+        "63",
+        "1",
+        "warn 1 of 63 queues in use, 8 CPUs | ethtool -L eth1 combined 8",
+    );
+    queues(
+        "Combined",
+        "63",
+        "63",
+        "note 63 of 63 queues in use, 8 CPUs | ethtool -L eth1 combined 8",
+    );
+    queues("RX", "4", "2", "note 2 of 4 queues in use, 8 CPUs | ethtool -L eth1 rx 4");
     let one = "sys/class/net/eth1/queues/rx-0/rps_cpus";
     let mend = "echo ff > /sys/class/net/eth1/queues/rx-0/rps_cpus";
     let line = format!("note one queue, and no CPU shares its packets | {mend}");
@@ -562,8 +572,20 @@ fn interfaces_are_chosen() {
     assert_eq!(chosen(Some(CONFIG), &[]).expect("there"), ["eth1"]);
     assert_eq!(chosen(Some(CONFIG), &["down0"]).expect("there"), ["down0"]);
     assert_eq!(chosen(None, &["any"]).expect("there"), ["eth1", "eth2", "up0"]);
+    // a bond's frames come through the NICs below it
+    lay(
+        folder.path(),
+        &[
+            ("sys/class/net/bond0/flags", "0x1403"),
+            ("sys/class/net/bond0/lower_eth1", "-> ../eth1"),
+            ("sys/class/net/bond0/lower_eth2", "-> ../eth2"),
+            ("sys/class/net/bond0.7/lower_bond0", "-> ../bond0"),
+        ],
+    );
+    let all = ["bond0", "bond0.7", "eth1", "eth2"];
+    assert_eq!(chosen(None, &["bond0.7"]).expect("there"), all);
     let error = chosen(None, &["eth9"]).expect_err("absent");
-    let text = "no interface `eth9`: there are down0, eth1, eth2, lo, up0";
+    let text = "no interface `eth9`: there are bond0, bond0.7, down0, eth1, eth2, lo, up0";
     assert_eq!(error.to_string(), text);
 }
 
