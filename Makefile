@@ -5,7 +5,7 @@ NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo "nextest run"
 
 PROGRAM ?= target/release/tapsieve
 
-.PHONY: help demo test test-deps install check t bless fuzz bench icount differential ci build-deps
+.PHONY: help demo test test-deps install tryout check t bless fuzz bench icount differential ci build-deps
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ install: ## the program that `cargo build --release` made, its unit, user and fo
 	install -D -m 0644 -t $(DESTDIR)/usr/lib/tmpfiles.d deploy/tmpfiles.d/tapsieve.conf
 	@test -e $(DESTDIR)/etc/tapsieve/tapsieve.toml || \
 	  install -D -m 0644 -t $(DESTDIR)/etc/tapsieve deploy/tapsieve.toml
+
+tryout: ## follow deploy/README.md on a bare Debian, booted in a container; needs root and a Debian mirror
+	@PROGRAM="$(PROGRAM)" deploy/tryout
 
 check: ## format, lint, fast tests: the inner loop
 	cargo fmt --check
