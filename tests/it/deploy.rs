@@ -173,6 +173,23 @@ fn logrotate_moves_the_file_away_and_no_alert_is_lost() {
     assert_eq!(lab.alerts().len(), all - 19);
 }
 
+#[test]
+fn each_alerting_rule_is_silent_where_all_is_well_and_tells_where_not() {
+    if !has_program("promtool") {
+        return;
+    }
+    let tests = root().join("deploy/prometheus/tapsieve.rules.test.yml").display().to_string();
+    succeeds("promtool", &["test", "rules", &tests]);
+    // none is left out of either
+    let (rules, tests) =
+        (deployed("prometheus/tapsieve.rules.yml"), deployed("prometheus/tapsieve.rules.test.yml"));
+    for name in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        let (silent, tells) =
+            (format!("alertname: {name}}}"), format!("alertname: {name}\n        exp"));
+        assert!(tests.contains(&silent) && tests.contains(&tells), "{name} is not tried");
+    }
+}
+
 /// Every query of a dashboard: of its panels, its variables and its annotations.
 fn queries(value: &Value, found: &mut BTreeSet<String>) {
     match value {
