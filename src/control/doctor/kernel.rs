@@ -9,6 +9,9 @@ use crate::control::doctor::tool;
 /// The oldest kernel that we have reason to trust with fanout and TPACKET_V3: EL8's.
 const OLDEST: (u32, u32) = (4, 18);
 
+/// The oldest libpcap: EL8's.
+const OLDEST_LIBPCAP: (u32, u32) = (1, 9);
+
 /// Files that the sensor has open at most, many times over: rings, sinks, clients, feeds.
 const FILES_ENOUGH: u64 = 1_024;
 
@@ -107,7 +110,8 @@ pub(super) fn libpcap(host: &Host) -> Findings {
     let name = names.find_map(|name| name.strip_prefix("libpcap.so."));
     let version = name.ok_or_else(|| Unknown::new("part of the program, or not loaded"))?;
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
-    let is_old = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) < (1, 9);
+    let mut next = || parts.next().unwrap_or_default();
+    let is_old = (next(), next()) < OLDEST_LIBPCAP;
     let found = format!("libpcap {version}");
     Ok(vec![if is_old {
         Finding::warn("host", found).mend("apt-get install libpcap0.8 || dnf upgrade libpcap")

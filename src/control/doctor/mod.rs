@@ -243,7 +243,7 @@ const ALL: &[Check] = &[
     },
     Check {
         id: "kernel.version",
-        means: "fanout and rings of version 3 are what capture stands on",
+        means: "capture stands on its fanout and rings; versions before EL8's were not tried",
         look: Look::Host(kernel::version),
     },
     Check {
@@ -253,7 +253,7 @@ const ALL: &[Check] = &[
     },
     Check {
         id: "kernel.libpcap",
-        means: "versions before 1.9 copy and count differently",
+        means: "capture and filters are its work; versions before EL8's were not tried",
         look: Look::Host(kernel::libpcap),
     },
     Check {
@@ -273,7 +273,7 @@ const ALL: &[Check] = &[
     },
     Check {
         id: "memory.huge_pages",
-        means: "with a million flows most look-ups wait for memory, and small pages double the wait",
+        means: "with a million flows most look-ups wait for memory, and small pages add to the wait",
         look: Look::Host(memory::huge_pages),
     },
     Check {
