@@ -3,7 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo "nextest run" || echo test)
 
-.PHONY: help demo test test-deps check t bless fuzz bench icount differential ci build-deps
+PROGRAM ?= target/release/tapsieve
+
+.PHONY: help demo test test-deps install tryout check t bless fuzz bench icount differential ci build-deps
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -19,6 +21,17 @@ build-deps: # libpcap headers, where they are missing
 
 test-deps: ## install, through the system's package manager, all that the tests can use
 	@deploy/install-deps test
+
+install: ## the program that `cargo build --release` made, its unit, user and folders, below DESTDIR
+	install -D -m 0755 $(PROGRAM) $(DESTDIR)/usr/bin/tapsieve
+	install -D -m 0644 -t $(DESTDIR)/usr/lib/systemd/system deploy/systemd/tapsieve.service
+	install -D -m 0644 -t $(DESTDIR)/usr/lib/sysusers.d deploy/sysusers.d/tapsieve.conf
+	install -D -m 0644 -t $(DESTDIR)/usr/lib/tmpfiles.d deploy/tmpfiles.d/tapsieve.conf
+	@test -e $(DESTDIR)/etc/tapsieve/tapsieve.toml || \
+	  install -D -m 0644 -t $(DESTDIR)/etc/tapsieve deploy/tapsieve.toml
+
+tryout: ## follow deploy/README.md on a bare Debian, booted in a container; needs root and a Debian mirror
+	@PROGRAM="$(PROGRAM)" deploy/tryout
 
 check: ## format, lint, fast tests: the inner loop
 	cargo fmt --check

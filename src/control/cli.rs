@@ -8,6 +8,8 @@ use clap::Subcommand;
 
 use crate::control::bench;
 use crate::control::config::ConfigError;
+use crate::control::doctor;
+use crate::control::doctor::DoctorError;
 use crate::control::explain;
 use crate::control::explain::ExplainArguments;
 use crate::control::explain::ExplainError;
@@ -33,6 +35,8 @@ pub enum Command {
     Intel(Intel),
     /// Capture on interfaces until told to stop, and alert on what indicators name
     Sensor(sensor::Arguments),
+    /// Say what this host would lose packets for, and the command that mends it
+    Doctor(doctor::Arguments),
     /// Measure the engine on a capture
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -54,6 +58,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Done, but some input was damaged or cut.
 pub const DAMAGED: u8 = 3;
+/// Looked at, and something warns or fails.
+pub const FINDINGS: u8 = 3;
 
 impl Command {
     /// Does it; the exit code says how it went.
@@ -67,6 +73,7 @@ impl Command {
             Self::Observe(arguments) => observe::run(&arguments),
             Self::Intel(Intel::Explain(arguments)) => explain(&arguments),
             Self::Sensor(arguments) => sensor::run(&arguments),
+            Self::Doctor(arguments) => doctor::run(&arguments),
             Self::Bench(bench) => bench::run(bench),
         }
         .map(ExitCode::from)
@@ -106,6 +113,9 @@ pub enum Failure {
     /// Privileges that cannot be given up.
     #[error(transparent)]
     Confine(#[from] ConfineError),
+    /// A host that cannot be looked at.
+    #[error(transparent)]
+    Doctor(#[from] DoctorError),
     /// An address that cannot be listened on.
     #[error("cannot listen on {listen}: {why}")]
     Listen {
@@ -130,7 +140,9 @@ impl Failure {
     pub fn is_quiet(&self) -> bool {
         match self {
             Self::Sink(SinkError::Closed) => true,
-            Self::Explain(ExplainError::Write(error)) => error.kind() == ErrorKind::BrokenPipe,
+            Self::Explain(ExplainError::Write(error)) | Self::Doctor(DoctorError::Write(error)) => {
+                error.kind() == ErrorKind::BrokenPipe
+            }
             _ => false,
         }
     }

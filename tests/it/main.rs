@@ -15,3 +15,5 @@ mod sensor;
 mod sinks;
 mod confine;
 mod systemd;
+mod doctor;
+mod deploy;

@@ -84,7 +84,7 @@ impl Places {
             // whom a socket in the file system belongs to is for its own rights to say
             Destination::Stdout | Destination::Unix { .. } => {}
             Destination::Tcp { address } => {
-                let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+                let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
                 self.connect.extend(port);
             }
             Destination::File { path, .. } => {
