@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::control::bench;
+use crate::control::bench::LiveBenchError;
 use crate::control::config::ConfigError;
 use crate::control::explain;
 use crate::control::explain::ExplainArguments;
@@ -31,7 +32,7 @@ pub enum Command {
     Intel(Intel),
     /// Capture on interfaces until told to stop, and alert on what indicators name
     Sensor(sensor::Arguments),
-    /// Measure the engine on a capture
+    /// Measure the engine on a capture, or live
     #[command(subcommand)]
     Bench(bench::Bench),
 }
@@ -98,6 +99,9 @@ pub enum Failure {
     /// An interface that cannot be captured.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// A live bench that cannot be done, or whose alerts are wrong.
+    #[error(transparent)]
+    LiveBench(#[from] LiveBenchError),
     /// An address that cannot be listened on.
     #[error("cannot listen on {listen}: {why}")]
     Listen {
@@ -133,6 +137,7 @@ impl Failure {
             quiet if quiet.is_quiet() => DONE,
             Self::Usage(_) | Self::Config(_) | Self::Intel(IntelError::NoInput) => USAGE,
             Self::Explain(ExplainError::Intel(IntelError::NoInput)) => USAGE,
+            Self::LiveBench(error) if error.is_usage() => USAGE,
             _ => FAILED,
         }
     }

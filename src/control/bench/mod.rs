@@ -1,6 +1,8 @@
-//! `tapsieve bench`: what each stage costs on a capture, in numbers anyone can reproduce.
+//! `tapsieve bench`: what each stage costs, and what rate is held live, in numbers anyone can
+//! reproduce.
 
 mod floor;
+mod live;
 mod replay;
 mod stage;
 
@@ -14,6 +16,8 @@ use crate::pipeline::capture::damage::Damage;
 use crate::report::sink::Sink;
 use crate::report::sink::stdout::Stdout;
 
+pub use crate::control::bench::live::LiveBenchError;
+
 /// What can be measured.
 #[derive(Subcommand, Debug)]
 pub enum Bench {
@@ -21,17 +25,21 @@ pub enum Bench {
     Floor(floor::FloorArguments),
     /// Run the pipeline, cut off after a stage
     Replay(replay::ReplayArguments),
+    /// Send frames at stepped rates and find the highest that a sensor takes without loss (RFC 2544
+    /// section 26.1)
+    Live(Box<live::LiveArguments>),
 }
 
 /// Runs one.
 ///
 /// # Errors
 ///
-/// When no capture or no indicator is usable.
+/// When no capture, no indicator or no interface is usable.
 pub fn run(bench: Bench) -> Result<u8, Failure> {
     match bench {
         Bench::Floor(arguments) => floor::run(&arguments),
         Bench::Replay(arguments) => replay::run(&arguments),
+        Bench::Live(arguments) => live::run(&arguments),
     }
 }
 
