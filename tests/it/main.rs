@@ -11,3 +11,4 @@ mod corpus_intel;
 mod schema;
 mod lab;
 mod sensor;
+mod bench_live;

@@ -4,6 +4,7 @@
 
 use crate::control::bench::live::report::Measured;
 use crate::control::bench::live::report::Report;
+use crate::control::bench::live::trial::Trial;
 use crate::report::summary::grouped;
 
 /// Width of a bar, and of the room between groups.
@@ -33,6 +34,8 @@ pub(super) fn svg(report: &Report) -> String {
     let receivers = distinct(report.results.iter().map(|measured| measured.receiver.as_str()));
     let group = BAR * receivers.len() as f64 + GROUP_GAP;
     let width = (LEFT + RIGHT + group * traffics.len() as f64).max(WIDTH_MIN);
+    // few groups have the whole width, too
+    let pitch = (width - LEFT - RIGHT) / traffics.len().max(1) as f64;
     let legend_at = TOP + HEIGHT + 66.0;
     let height = legend_at + LEGEND_LINE * receivers.len() as f64 + 34.0;
     let top = scale(report.results.iter().map(rate).fold(0.0, f64::max));
@@ -55,7 +58,7 @@ pub(super) fn svg(report: &Report) -> String {
     text(&mut out, (LEFT, 48.0), "start", 12, &how);
     axes(&mut out, width, top);
     for (at, traffic) in traffics.iter().enumerate() {
-        let left = LEFT + GROUP_GAP / 2.0 + group * at as f64;
+        let left = LEFT + pitch * at as f64 + (pitch - group + GROUP_GAP) / 2.0;
         let of_it = report.results.iter().filter(|measured| measured.traffic == *traffic);
         for measured in of_it {
             let place = receivers.iter().position(|name| *name == measured.receiver);
@@ -117,9 +120,7 @@ fn bar(out: &mut String, left: f64, place: usize, measured: &Measured, top: f64)
 
 fn rate(measured: &Measured) -> f64 {
     // of one trial at a given rate: what got through
-    let received = |trial: &crate::control::bench::live::trial::Trial| {
-        trial.received as f64 / trial.secs.max(1e-9)
-    };
+    let received = |trial: &Trial| trial.received as f64 / trial.secs.max(1e-9);
     measured.lossless_pps.or_else(|| measured.trials.last().map(received)).unwrap_or(0.0)
 }
 

@@ -28,6 +28,9 @@ pub enum LiveBenchError {
     /// Sending ended early.
     #[error("{0}")]
     Sender(String),
+    /// A capture that cannot be read.
+    #[error("{0}")]
+    Capture(String),
     /// A capture that has nothing for an Ethernet.
     #[error("{0}: no whole Ethernet frame that fits the interface: give another capture")]
     NothingToSend(String),

@@ -4,12 +4,41 @@ use serde::Serialize;
 
 use crate::control::bench::live::machine::Machine;
 use crate::control::bench::live::search::Found;
+use crate::control::bench::live::trial::AlertFigures;
 use crate::control::bench::live::trial::Trial;
 use crate::report::summary::grouped;
 
 /// Octets that a frame takes on an Ethernet beside its own: preamble, delimiter and gap (RFC 2544
 /// appendix B).
 const GAP_OCTETS: f64 = 20.0;
+
+/// Columns of the rates.
+const RATES: &[&str] = &[
+    "traffic",
+    "octets",
+    "receiver",
+    "lossless pps",
+    "Gbit/s",
+    "of 10GbE",
+    "how sure",
+    "sender's maximum pps",
+    "lost there",
+    "pps to baseline",
+];
+
+/// Columns of what they cost.
+const COSTS: &[&str] = &[
+    "traffic",
+    "receiver",
+    "pps",
+    "receiver CPU ns/frame",
+    "to baseline",
+    "sender CPU ns/frame",
+    "resident MiB",
+    "alerts right, all trials",
+    "alert p50 ms",
+    "alert p99 ms",
+];
 
 /// A whole bench.
 #[derive(Debug, Serialize)]
@@ -75,8 +104,9 @@ pub(super) struct Measured {
 /// A receiver beside the baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Ratio {
-    /// Of the rates without loss.
-    pub(super) pps: f64,
+    /// Of the rates without loss; absent where the baseline lost nothing at the sender's maximum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pps: Option<f64>,
     /// Of the processor time for each received frame, each in the trial that its figures stand for.
     pub(super) cpu: f64,
 }
@@ -116,9 +146,11 @@ impl Measured {
     /// Returns it beside the baseline.
     pub(super) fn beside(&self, baseline: &Self) -> Option<Ratio> {
         let cpu = |measured: &Self| Some(measured.telling()?.receiver.cpu_nanos_per_frame);
-        let base_pps = baseline.lossless_pps.filter(|pps| *pps > 0.0)?;
         let base_cpu = cpu(baseline).filter(|cpu| *cpu > 0.0)?;
-        Some(Ratio { pps: self.lossless_pps? / base_pps, cpu: cpu(self)? / base_cpu })
+        let base_pps = baseline.lossless_pps.filter(|pps| *pps > 0.0);
+        let pps = base_pps.filter(|_| !baseline.is_senders_limit).zip(self.lossless_pps);
+        let pps = pps.map(|(base, own)| own / base);
+        Some(Ratio { pps, cpu: cpu(self)? / base_cpu })
     }
 
     /// How sure the rate is.
@@ -174,48 +206,31 @@ impl Report {
             text.push_str("- ended early: this is what was measured by then\n");
         }
         text.push('\n');
-        text.push_str(&self.table());
-        text
-    }
-
-    fn table(&self) -> String {
-        let head = [
-            "traffic",
-            "octets",
-            "receiver",
-            "lossless pps",
-            "Gbit/s",
-            "of 10GbE",
-            "how sure",
-            "sent at most pps",
-            "lost there",
-            "receiver ns/frame",
-            "sender ns/frame",
-            "MiB",
-            "alerts right",
-            "latency p50 / p99 ms",
-            "pps to baseline",
-            "cpu to baseline",
-        ];
-        let mut text = format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(head.len()));
-        for measured in &self.results {
-            text.push_str(&format!("| {} |\n", row(measured).join(" | ")));
-        }
+        text.push_str(&table(RATES, self.results.iter().map(rates)));
+        text.push_str("\nAt the highest rate without loss, alerts at half of it:\n\n");
+        text.push_str(&table(COSTS, self.results.iter().map(costs)));
         text
     }
 }
 
-fn row(measured: &Measured) -> Vec<String> {
-    let absent = || "-".to_owned();
+/// Writes a table of Markdown.
+fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut text = format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(head.len()));
+    for row in rows {
+        text.push_str(&format!("| {} |\n", row.join(" | ")));
+    }
+    text
+}
+
+fn absent() -> String {
+    "-".to_owned()
+}
+
+fn rates(measured: &Measured) -> Vec<String> {
     let rate = measured.lossless_pps;
     let first = measured.trials.first();
-    let telling = measured.telling();
-    let alerts = measured.trials.iter().chain(&measured.half_load);
-    let alerts = alerts.filter_map(|trial| trial.alerts.as_ref());
-    let (right, planted) = alerts
-        .fold((0, 0), |(right, planted), alerts| (right + alerts.right, planted + alerts.planted));
-    let latency = measured.half_load.as_ref().or(telling).and_then(|trial| trial.alerts.as_ref());
     let line_rate = 10e9 / 8.0 / (measured.frame_octets + GAP_OCTETS);
+    let ratio = measured.to_baseline.and_then(|ratio| ratio.pps);
     vec![
         measured.traffic.clone(),
         format!("{:.0}", measured.frame_octets),
@@ -228,14 +243,32 @@ fn row(measured: &Measured) -> Vec<String> {
         first.map_or_else(absent, |trial| {
             format!("{:.3} %", trial.lost as f64 * 100.0 / trial.sent.max(1) as f64)
         }),
-        telling.map_or_else(absent, |trial| format!("{:.0}", trial.receiver.cpu_nanos_per_frame)),
-        telling.map_or_else(absent, |trial| format!("{:.0}", trial.sender.cpu_nanos_per_frame)),
-        telling.map_or_else(absent, |trial| (trial.receiver.resident_bytes >> 20).to_string()),
-        if planted > 0 { format!("{right} of {planted}") } else { absent() },
-        latency.filter(|alerts| alerts.right > 0).map_or_else(absent, |alerts| {
-            format!("{:.1} / {:.1}", alerts.latency_millis_p50, alerts.latency_millis_p99)
-        }),
-        measured.to_baseline.map_or_else(absent, |ratio| format!("{:.2}", ratio.pps)),
+        ratio.map_or_else(absent, |ratio| format!("{ratio:.2}")),
+    ]
+}
+
+fn costs(measured: &Measured) -> Vec<String> {
+    let telling = measured.telling();
+    let figure = |of: fn(&Trial) -> String| telling.map_or_else(absent, of);
+    let alerts = measured.trials.iter().chain(&measured.half_load);
+    let alerts = alerts.filter_map(|trial| trial.alerts.as_ref());
+    let (right, planted) = alerts
+        .fold((0, 0), |(right, planted), alerts| (right + alerts.right, planted + alerts.planted));
+    let latency = measured.half_load.as_ref().or(telling).and_then(|trial| trial.alerts.as_ref());
+    let latency = latency.filter(|alerts| alerts.right > 0);
+    let millis = |of: fn(&AlertFigures) -> f64| {
+        latency.map_or_else(absent, |alerts| format!("{:.1}", of(alerts)))
+    };
+    vec![
+        measured.traffic.clone(),
+        measured.receiver.clone(),
+        figure(|trial| grouped(trial.sent_pps as u64)),
+        figure(|trial| format!("{:.0}", trial.receiver.cpu_nanos_per_frame)),
         measured.to_baseline.map_or_else(absent, |ratio| format!("{:.2}", ratio.cpu)),
+        figure(|trial| format!("{:.0}", trial.sender.cpu_nanos_per_frame)),
+        figure(|trial| (trial.receiver.resident_bytes >> 20).to_string()),
+        if planted > 0 { format!("{right} of {planted}") } else { absent() },
+        millis(|alerts| alerts.latency_millis_p50),
+        millis(|alerts| alerts.latency_millis_p99),
     ]
 }

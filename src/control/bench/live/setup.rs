@@ -31,6 +31,7 @@ use crate::control::intel::compile::compile;
 use crate::control::output;
 use crate::control::signals::stop_on_signals;
 use crate::pipeline::capture::file::FileId;
+use crate::pipeline::capture::file::Files;
 use crate::pipeline::capture::live::LiveSettings;
 use crate::report::sink::Sink;
 
@@ -82,6 +83,14 @@ impl<'a> Setup<'a> {
         let sender_cpu = arguments.tx_cpu.or(allowed.last().copied());
         let sender = Sender::open(&sending, sender_cpu)?;
         let outputs = Outputs::open(arguments)?;
+        if let Some(path) = &arguments.capture {
+            // before other traffic is measured for an hour
+            let files = Files::open(&[path], None);
+            let damage = files.damages().last().filter(|_| files.names().is_empty());
+            if let Some(damage) = damage {
+                return Err(LiveBenchError::Capture(damage.to_string()).into());
+            }
+        }
         let baseline = match arguments.baseline {
             Some(_) => Some(tcpdump::version().ok_or(LiveBenchError::NoTcpdump)?),
             None => None,

@@ -108,10 +108,14 @@ impl Traffic {
                 traffic.frames.push(bytes);
             }
         }
-        output::say_all(files.damages());
         if traffic.frames.is_empty() {
-            return Err(LiveBenchError::NothingToSend(path.display().to_string()));
+            let nothing = || LiveBenchError::NothingToSend(path.display().to_string());
+            return Err(files
+                .damages()
+                .last()
+                .map_or_else(nothing, |damage| LiveBenchError::Capture(damage.to_string())));
         }
+        output::say_all(files.damages());
         Ok(traffic)
     }
 
