@@ -24,8 +24,8 @@ pub struct LiveArguments {
     /// The interface that the sensor captures on
     #[arg(long, value_name = "IF")]
     pub(super) rx: String,
-    /// The interface that frames are sent on, in the same network namespace [default: the other end
-    /// of a veth pair]
+    /// The interface that frames are sent on, in the same network namespace [default: the other
+    /// end of a veth pair]
     #[arg(long, value_name = "IF")]
     pub(super) tx: Option<String>,
     /// The processor that sends [default: the last one]
@@ -34,8 +34,8 @@ pub struct LiveArguments {
     /// Processors for what receives [default: all]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(super) rx_cpus: Vec<usize>,
-    /// What is sent: sizes in octets with check sequence, 64 to 1518, or `mixed` [default: the seven
-    /// of RFC 2544, and mixed; with --capture only that]
+    /// What is sent: sizes in octets with check sequence, 64 to 1518, or `mixed` [default: the
+    /// seven of RFC 2544, and mixed; with --capture only that]
     #[arg(long, value_name = "SIZE|mixed", value_delimiter = ',', value_parser = frames)]
     pub(super) frames: Vec<Frames>,
     /// Send the frames of this capture, too, round and round: their flows repeat, their times are

@@ -8,6 +8,9 @@ pub enum LiveBenchError {
     /// A name that no interface has.
     #[error("{0}: no such interface in this network namespace: see `ip link`")]
     NoInterface(String),
+    /// An interface that is off.
+    #[error("{0} is down: ip link set {0} up")]
+    Down(String),
     /// Nobody says where to send.
     #[error("{0} is no veth with its other end in this network namespace: give --tx IF")]
     NoPeer(String),

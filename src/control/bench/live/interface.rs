@@ -3,6 +3,7 @@
 use std::fs;
 
 use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::LinkAddr;
 
 use crate::control::bench::live::LiveBenchError;
@@ -23,15 +24,20 @@ impl Interface {
     ///
     /// # Errors
     ///
-    /// When there is none of that name.
+    /// When there is none of that name, or it is down.
     pub(super) fn find(name: &str) -> Result<Self, LiveBenchError> {
         let missing = || LiveBenchError::NoInterface(name.to_owned());
         let mut all = getifaddrs().map_err(|_why| missing())?;
-        let link = all.find_map(|entry| {
+        let found = all.find_map(|entry| {
             let same = entry.interface_name == name;
-            entry.address?.as_link_addr().copied().filter(|_| same)
+            let link = entry.address?.as_link_addr().copied().filter(|_| same)?;
+            Some((link, entry.flags.contains(InterfaceFlags::IFF_UP)))
         });
-        Ok(Self { name: name.to_owned(), link: link.ok_or_else(missing)? })
+        let (link, is_up) = found.ok_or_else(missing)?;
+        if !is_up {
+            return Err(LiveBenchError::Down(name.to_owned()));
+        }
+        Ok(Self { name: name.to_owned(), link })
     }
 
     /// Finds the other end of a veth pair, where it is in this network namespace.

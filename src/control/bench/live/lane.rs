@@ -89,7 +89,10 @@ impl Lane {
     pub(super) fn finish(&mut self, setup: &Setup<'_>, traffic: &Traffic) -> Result<(), Failure> {
         let Some(search) = &self.search else { return Ok(()) };
         let found = search.found();
-        self.measured.found(found);
+        // one that was ended may know nothing yet
+        if found.rate > 0.0 || search.next().is_none() {
+            self.measured.found(found);
+        }
         let alerts = matches!(self.receiver, Receiver::Sensor(_, Stage::Match));
         let is_wanted = alerts && setup.arguments.planted_per_sec > 0;
         if is_wanted && found.rate >= 2.0 && !setup.is_stopped() {

@@ -33,6 +33,7 @@ pub use crate::control::bench::live::error::LiveBenchError;
 use std::sync::atomic::Ordering;
 
 use crate::control::bench::live::lane::Lane;
+use crate::control::bench::live::report::Measured;
 use crate::control::bench::live::report::Report;
 use crate::control::bench::live::search::Search;
 use crate::control::bench::live::setup::Setup;
@@ -56,34 +57,52 @@ pub(super) fn run(arguments: &LiveArguments) -> Result<u8, Failure> {
     let (setup, mut outputs) = Setup::new(arguments)?;
     tell_length(&setup);
     let mut report = setup.report();
-    for source in setup.traffics() {
+    let failure = measure_all(&setup, &mut report.results).err();
+    report.is_cut_short = failure.is_some() || setup.is_stopped();
+    match failure {
+        // what was measured before is told, too
+        Some(failure) if report.results.iter().all(|one| one.trials.is_empty()) => {
+            return Err(failure);
+        }
+        _ => {
+            outputs.write(&report)?;
+            Stdout.deliver(report.markdown().as_bytes())?;
+        }
+    }
+    failure.map_or_else(|| judge(&report), Err)
+}
+
+/// Measures with each traffic until a signal comes or something is of no use.
+fn measure_all(setup: &Setup<'_>, results: &mut Vec<Measured>) -> Result<(), Failure> {
+    for origin in setup.traffics() {
         if setup.is_stopped() {
             break;
         }
-        let traffic = setup.traffic(source)?;
-        let measured = measure(&setup, &traffic)?;
-        report.results.extend(measured);
+        let traffic = setup.traffic(origin)?;
+        let receivers = setup.receivers().into_iter();
+        let mut lanes: Vec<Lane> =
+            receivers.map(|receiver| Lane::new(receiver, setup, &traffic)).collect();
+        let measured = measure(setup, &traffic, &mut lanes);
+        results.extend(beside_baseline(lanes));
+        measured?;
     }
-    report.is_cut_short = setup.is_stopped();
-    outputs.write(&report)?;
-    Stdout.deliver(report.markdown().as_bytes())?;
-    judge(&report)
+    Ok(())
 }
 
 /// Measures all receivers with one traffic; they take turns.
-fn measure(setup: &Setup<'_>, traffic: &Traffic) -> Result<Vec<report::Measured>, Failure> {
-    let mut lanes: Vec<Lane> =
-        setup.receivers().into_iter().map(|kind| Lane::new(kind, setup, traffic)).collect();
+fn measure(setup: &Setup<'_>, traffic: &Traffic, lanes: &mut [Lane]) -> Result<(), Failure> {
     let mut under_way = true;
     while under_way && !setup.is_stopped() {
         under_way = false;
-        for lane in &mut lanes {
+        for lane in lanes.iter_mut() {
             under_way |= lane.step(setup, traffic)?;
         }
     }
-    for lane in &mut lanes {
-        lane.finish(setup, traffic)?;
-    }
+    lanes.iter_mut().try_for_each(|lane| lane.finish(setup, traffic))
+}
+
+/// Returns the results, each with what it is beside the baseline.
+fn beside_baseline(lanes: Vec<Lane>) -> Vec<Measured> {
     let mut results: Vec<_> = lanes.into_iter().map(|lane| lane.measured).collect();
     let baseline = results.iter().position(|measured| measured.receiver == tcpdump::NAME);
     if let Some(at) = baseline {
@@ -92,7 +111,7 @@ fn measure(setup: &Setup<'_>, traffic: &Traffic) -> Result<Vec<report::Measured>
             measured.to_baseline = ratio;
         }
     }
-    Ok(results)
+    results
 }
 
 /// Says how long it takes at most, before it begins.

@@ -156,7 +156,8 @@ impl Measured {
     /// How sure the rate is.
     fn sureness(&self) -> &'static str {
         match (self.lossless_pps, self.is_confirmed, self.is_senders_limit) {
-            (None, ..) => "one trial",
+            (None, ..) if self.trials.len() == 1 => "one trial",
+            (None, ..) => "not found",
             (Some(0.0), ..) => "loses at any rate",
             (_, false, _) => "not confirmed",
             (_, true, true) => "sender's limit",

@@ -115,7 +115,7 @@ impl Search {
                 self.phase = Phase::Halving;
             }
             (Phase::Confirming(false, lost), false) => {
-                self.low *= 1.0 - 2.0 * self.resolution;
+                self.low *= (1.0 - 2.0 * self.resolution).max(0.5);
                 self.phase = if lost + 1 < CONFIRMATIONS_MAX {
                     Phase::Confirming(false, lost + 1)
                 } else {
@@ -170,6 +170,20 @@ mod tests {
                 assert_eq!(found.is_confirmed, found.rate > 0.0);
                 assert!(!found.is_senders_limit);
             }
+        }
+    }
+
+    #[test]
+    fn a_rate_that_is_asked_for_is_never_nothing() {
+        for resolution in [0.01, 0.5] {
+            let mut search = Search::new(resolution);
+            search.take(400.0, false);
+            search.take(200.0, true);
+            while let Some(Ask::Rate(rate)) = search.next() {
+                assert!(rate > 0.0, "{resolution}");
+                search.take(rate, false);
+            }
+            assert!(!search.found().is_confirmed, "{resolution}");
         }
     }
 

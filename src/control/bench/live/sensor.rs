@@ -33,6 +33,7 @@ use crate::pipeline::capture::live::LiveSettings;
 use crate::pipeline::worker::FlowSettings;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::live::LiveReporter;
+use crate::report::live::Named;
 use crate::report::live::Status;
 use crate::report::render::Context;
 use crate::report::sink::rolling::Rolling;
@@ -45,7 +46,7 @@ const BATCH: u32 = 64;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How long nothing more may arrive before the rings are taken for empty.
-const QUIET: Duration = Duration::from_millis(1_500);
+const QUIET: Duration = Duration::from_secs(4);
 
 /// How long a trial waits for the rings to be empty.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(30);
@@ -55,7 +56,6 @@ const ALERT_BYTES_MAX: u64 = 64 << 20;
 
 /// How the sensor is set up.
 pub(super) struct Sensor {
-    pub(super) settings: LiveSettings,
     pub(super) workers: usize,
     /// What is looked for.
     pub(super) set: Arc<IndicatorSet>,
@@ -77,6 +77,7 @@ impl Sensor {
     /// When the interface cannot be captured, or a thread not started.
     pub(super) fn trial(
         &self,
+        settings: &LiveSettings,
         stage: Stage,
         planted: Planted,
         send: impl FnOnce() -> Sent,
@@ -91,9 +92,9 @@ impl Sensor {
         .0;
         let witness = Witness { file, planted, seen: Arc::clone(&seen) };
         let context = Context { files: &[], sensor: Some("bench") };
-        let sinks: Vec<crate::report::live::Named> = vec![("file".to_owned(), Box::new(witness))];
+        let sinks: Vec<Named> = vec![("file".to_owned(), Box::new(witness))];
         let reporter = LiveReporter::new(context, sinks, &status);
-        let sources = Live::open(&self.settings, 0, &stop)?;
+        let sources = Live::open(settings, 0, &stop)?;
         let mut sent = Sent::default();
         let mut received = Received::default();
         let plan = self.plan(stage, sources);
@@ -155,7 +156,8 @@ fn drain(status: &Mutex<Status>, sent: u64) {
     let (mut known, mut since) = (0, Instant::now());
     while started.elapsed() < DRAIN_AT_MOST && since.elapsed() < QUIET {
         let counters = status.lock().unwrap_or_else(PoisonError::into_inner).counters();
-        if counters.live_packets >= sent {
+        let lost: u64 = losses(&counters).values().sum();
+        if counters.live_packets.saturating_add(lost) >= sent {
             break;
         }
         if counters.live_packets != known {

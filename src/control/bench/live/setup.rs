@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::control::bench::live::LiveBenchError;
+use crate::control::bench::live::args::Backend;
 use crate::control::bench::live::args::Frames;
 use crate::control::bench::live::args::LiveArguments;
 use crate::control::bench::live::chart;
@@ -95,6 +96,9 @@ impl<'a> Setup<'a> {
             Some(_) => Some(tcpdump::version().ok_or(LiveBenchError::NoTcpdump)?),
             None => None,
         };
+        // from here on a signal ends it in order
+        let stop = Arc::default();
+        stop_on_signals(&stop).map_err(Failure::Signals)?;
         let folder = tempfile::tempdir().map_err(LiveBenchError::Scratch)?;
         let compiled = indicators(arguments, folder.path())?;
         let machine = Machine::here(&receiving.name, &sending.name);
@@ -103,12 +107,9 @@ impl<'a> Setup<'a> {
             let pinned = cpu::pin(&arguments.rx_cpus);
             pinned.map_err(|_why| LiveBenchError::NoProcessor(arguments.rx_cpus[0]))?;
         }
-        let stop = Arc::default();
-        stop_on_signals(&stop).map_err(Failure::Signals)?;
         let marker = Marker::of_this_run();
         let indicators = compiled.set.indicators_by_type().values().sum();
         let sensor = Sensor {
-            settings: settings(arguments, marker),
             workers: arguments.worker_count(),
             set: compiled.set,
             alerts: folder.path().join("alerts"),
@@ -204,17 +205,40 @@ impl<'a> Setup<'a> {
             stop: &self.stop,
         };
         let send = || self.send(&order);
-        let (sent, received) = match receiver {
-            Receiver::Tcpdump => tcpdump::trial(&self.sensor.settings, send)?,
-            Receiver::Sensor(_, stage) => self.sensor.trial(stage, traffic.planted, send)?,
+        let (sent, mut received) = match receiver {
+            Receiver::Tcpdump => tcpdump::trial(&self.settings(Backend::Pcap), send)?,
+            Receiver::Sensor(backend, stage) => {
+                let settings = self.settings(backend);
+                self.sensor.trial(&settings, stage, traffic.planted, send)?
+            }
         };
         if let Some(trouble) = sent.trouble.clone() {
             return Err(LiveBenchError::Sender(trouble).into());
+        }
+        // what was made for each other is known beforehand
+        let all_known = self.arguments.intel.is_empty() && !traffic.is_recorded;
+        if let Some(seen) = received.seen.as_mut().filter(|_| all_known) {
+            seen.wrong += seen.others;
         }
         // a veth counts as lost what it had no room for, too: that was sent again
         let interface_lost = self.receiving.lost().saturating_sub(lost_before);
         let interface_lost = interface_lost.saturating_sub(sent.refused);
         Ok(Trial::new(rate, &sent, received, interface_lost))
+    }
+
+    /// Returns how frames are captured.
+    fn settings(&self, backend: Backend) -> LiveSettings {
+        let arguments = self.arguments;
+        match backend {
+            Backend::Pcap => LiveSettings {
+                interface: arguments.rx.clone(),
+                threads: arguments.threads,
+                ring_mebibytes: arguments.ring_mebibytes,
+                snap_bytes: arguments.snap_bytes,
+                filter: self.marker.filter(),
+                promiscuous: true,
+            },
+        }
     }
 
     /// Sends on a thread of its own.
@@ -323,17 +347,6 @@ fn interfaces(arguments: &LiveArguments) -> Result<(Interface, Interface), LiveB
         None => receiving.peer().ok_or_else(|| LiveBenchError::NoPeer(arguments.rx.clone()))?,
     };
     Ok((receiving, sending))
-}
-
-fn settings(arguments: &LiveArguments, marker: Marker) -> LiveSettings {
-    LiveSettings {
-        interface: arguments.rx.clone(),
-        threads: arguments.threads,
-        ring_mebibytes: arguments.ring_mebibytes,
-        snap_bytes: arguments.snap_bytes,
-        filter: marker.filter(),
-        promiscuous: true,
-    }
 }
 
 /// Compiles the planted indicators, with those that are given or made.

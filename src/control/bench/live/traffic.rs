@@ -41,6 +41,8 @@ pub(super) struct Traffic {
     pub(super) frames: Vec<Vec<u8>>,
     /// What is sent between them.
     pub(super) planted: Planted,
+    /// They are somebody's, and may be what indicators name.
+    pub(super) is_recorded: bool,
     /// Recorded frames that cannot be sent.
     pub(super) left_out: u64,
     /// A recording went beyond what is held.
@@ -83,6 +85,7 @@ impl Traffic {
         let mut files = Files::open(&[path], None);
         let mut block = Block::new(1);
         let mut traffic = Self::new("recorded".to_owned(), Vec::new(), Looks::Mixed, marker);
+        traffic.is_recorded = true;
         let mut held = 0;
         let mut state = State::More;
         while state == State::More && !traffic.is_cut {
@@ -121,7 +124,7 @@ impl Traffic {
 
     fn new(name: String, frames: Vec<Vec<u8>>, looks: Looks, marker: Marker) -> Self {
         let planted = Planted { looks, marker };
-        Self { name, frames, planted, left_out: 0, is_cut: false }
+        Self { name, frames, planted, is_recorded: false, left_out: 0, is_cut: false }
     }
 
     /// Returns the frames as the sender hands them to the kernel.
