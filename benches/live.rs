@@ -204,7 +204,13 @@ fn verdicts(report: &Value) -> Vec<Verdict> {
         let Some(backend) = receiver.strip_suffix(" match") else { continue };
         let traffic = &measured["traffic"];
         let name = format!("{receiver}, {}", traffic.as_str().unwrap_or_default());
-        if let Some(baseline) = of(traffic, "tcpdump") {
+        if measured["is_confirmed"] != true {
+            let (figure, goal) = ("not found".to_owned(), "a confirmed rate".to_owned());
+            verdicts.push(Verdict { what: name, figure, goal, is_met: false });
+            continue;
+        }
+        let baseline = of(traffic, "tcpdump").filter(|one| one["is_confirmed"] == true);
+        if let Some(baseline) = baseline {
             verdicts.extend(beside(&name, measured, baseline));
         }
         let pcap = of(traffic, "pcap match").filter(|_| backend != "pcap");

@@ -59,6 +59,9 @@ fn check_trials(report: &Value) -> u64 {
         assert!(sent > 0, "{receiver}: {trial}");
         assert_eq!(sent, received + lost, "{receiver}: {trial}");
         assert_eq!(number(&trial["lost"]), lost, "{receiver}: {trial}");
+        let threads = trial["receiver"]["cpu_nanos_by_thread"].as_object().map(|all| all.len());
+        // a capturer, a worker and the reporter, at least
+        assert!(receiver == "tcpdump" || threads.is_some_and(|n| n >= 3), "{receiver}: {trial}");
         let alerts = &trial["alerts"];
         assert_eq!(alerts.is_null(), !receiver.ends_with("match"), "{receiver}: {trial}");
         if alerts.is_null() {

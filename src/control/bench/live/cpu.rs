@@ -1,5 +1,7 @@
 //! Processor time and memory of this process and its threads, and where threads run.
 
+use std::collections::BTreeMap;
+
 use nix::errno::Errno;
 use nix::sched::CpuSet;
 use nix::sched::sched_getaffinity;
@@ -36,6 +38,19 @@ pub(super) fn secs_of_process(pid: u32) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
     let nanos: f64 = text.split(' ').next()?.parse().ok()?;
     Some(nanos / 1e9)
+}
+
+/// Returns the processor time of each thread of this process by name, where the kernel tells it.
+pub(super) fn secs_by_thread() -> BTreeMap<String, f64> {
+    let mut all = BTreeMap::new();
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return all };
+    for path in threads.filter_map(|entry| Some(entry.ok()?.path())) {
+        let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default();
+        let nanos = read("schedstat").split(' ').next().and_then(|nanos| nanos.parse().ok());
+        let nanos: f64 = nanos.unwrap_or(0.0);
+        *all.entry(read("comm").trim().to_owned()).or_default() += nanos / 1e9;
+    }
+    all
 }
 
 /// Returns the resident memory of a process; `self` is this one.

@@ -32,6 +32,7 @@ const COSTS: &[&str] = &[
     "receiver",
     "pps",
     "receiver CPU ns/frame",
+    "capture + match + report",
     "to baseline",
     "sender CPU ns/frame",
     "resident MiB",
@@ -265,6 +266,7 @@ fn costs(measured: &Measured) -> Vec<String> {
         measured.receiver.clone(),
         figure(|trial| grouped(trial.sent_pps as u64)),
         figure(|trial| format!("{:.0}", trial.receiver.cpu_nanos_per_frame)),
+        figure(by_thread),
         measured.to_baseline.map_or_else(absent, |ratio| format!("{:.2}", ratio.cpu)),
         figure(|trial| format!("{:.0}", trial.sender.cpu_nanos_per_frame)),
         figure(|trial| (trial.receiver.resident_bytes >> 20).to_string()),
@@ -272,4 +274,17 @@ fn costs(measured: &Measured) -> Vec<String> {
         millis(|alerts| alerts.latency_millis_p50),
         millis(|alerts| alerts.latency_millis_p99),
     ]
+}
+
+/// What each kind of thread took for a frame.
+fn by_thread(trial: &Trial) -> String {
+    let threads = &trial.receiver.cpu_nanos_by_thread;
+    if threads.is_empty() {
+        return absent();
+    }
+    let sum = |kind: &str| {
+        let of_kind = threads.iter().filter(|(name, _nanos)| name.starts_with(kind));
+        of_kind.map(|(_name, nanos)| nanos).sum::<f64>()
+    };
+    format!("{:.0} + {:.0} + {:.0}", sum("capturer"), sum("worker"), sum("reporter"))
 }

@@ -54,6 +54,9 @@ const DRAIN_AT_MOST: Duration = Duration::from_secs(30);
 /// Bytes of alerts after which the file is begun anew.
 const ALERT_BYTES_MAX: u64 = 64 << 20;
 
+/// How the names of a run's threads begin.
+const RUN_THREADS: [&str; 3] = ["capturer-", "worker-", "reporter"];
+
 /// How the sensor is set up.
 pub(super) struct Sensor {
     pub(super) workers: usize,
@@ -67,6 +70,7 @@ pub(super) struct Sensor {
 struct Spent {
     process: f64,
     control: f64,
+    by_thread: BTreeMap<String, f64>,
 }
 
 impl Sensor {
@@ -104,8 +108,9 @@ impl Sensor {
             sent = send();
             drain(&status, sent.frames);
             // what the sender's thread took is no part of it
-            let spent = Spent::now().since(&before) - sent.cpu_secs;
-            received.cpu_secs = spent.max(0.0);
+            let after = Spent::now();
+            received.cpu_secs = (after.since(&before) - sent.cpu_secs).max(0.0);
+            received.cpu_by_thread = after.by_thread_since(&before);
             received.resident_bytes = cpu::resident_bytes("self");
             stop.store(true, Ordering::Relaxed);
         })?;
@@ -142,11 +147,20 @@ impl Sensor {
 
 impl Spent {
     fn now() -> Self {
-        Self { process: cpu::process_secs(), control: cpu::thread_secs() }
+        let by_thread = cpu::secs_by_thread();
+        Self { process: cpu::process_secs(), control: cpu::thread_secs(), by_thread }
     }
 
     fn since(&self, before: &Self) -> f64 {
         (self.process - before.process) - (self.control - before.control)
+    }
+
+    /// Of the threads of a run, which were there before and are there now.
+    fn by_thread_since(&self, before: &Self) -> BTreeMap<String, f64> {
+        let of_run = |name: &str| RUN_THREADS.iter().any(|thread| name.starts_with(thread));
+        let both = self.by_thread.iter().filter(|(name, _secs)| of_run(name));
+        both.filter_map(|(name, secs)| Some((name.clone(), secs - before.by_thread.get(name)?)))
+            .collect()
     }
 }
 

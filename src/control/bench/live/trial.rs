@@ -15,6 +15,8 @@ pub(super) struct Received {
     /// Frames lost, by stage and reason, as the receiver counts them.
     pub(super) lost: BTreeMap<String, u64>,
     pub(super) cpu_secs: f64,
+    /// Of its threads, where they are ours.
+    pub(super) cpu_by_thread: BTreeMap<String, f64>,
     pub(super) resident_bytes: u64,
     /// What its alerts were, where it matches.
     pub(super) seen: Option<Seen>,
@@ -59,6 +61,9 @@ pub(super) struct SenderFigures {
 pub(super) struct ReceiverFigures {
     pub(super) cpu_secs: f64,
     pub(super) cpu_nanos_per_frame: f64,
+    /// Nanoseconds for each received frame, by thread.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) cpu_nanos_by_thread: BTreeMap<String, f64>,
     pub(super) resident_bytes: u64,
 }
 
@@ -99,6 +104,8 @@ impl Trial {
             trouble.get_or_insert(format!("{surplus} frames more were counted than sent"));
         }
         let per_frame = |secs: f64, frames: u64| secs * 1e9 / frames.max(1) as f64;
+        let by_thread = received.cpu_by_thread.into_iter();
+        let by_thread = by_thread.map(|(name, secs)| (name, per_frame(secs, received.frames)));
         Self {
             asked_pps,
             sent_pps: sent.frames as f64 / sent.secs.max(1e-9),
@@ -118,6 +125,7 @@ impl Trial {
             receiver: ReceiverFigures {
                 cpu_secs: received.cpu_secs,
                 cpu_nanos_per_frame: per_frame(received.cpu_secs, received.frames),
+                cpu_nanos_by_thread: by_thread.collect(),
                 resident_bytes: received.resident_bytes,
             },
             alerts: received.seen.map(|seen| AlertFigures::new(u64::from(sent.planted), seen)),
