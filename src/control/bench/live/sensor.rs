@@ -155,12 +155,13 @@ impl Spent {
         (self.process - before.process) - (self.control - before.control)
     }
 
-    /// Of the threads of a run, which were there before and are there now.
+    /// Of the threads of a run.
     fn by_thread_since(&self, before: &Self) -> BTreeMap<String, f64> {
         let of_run = |name: &str| RUN_THREADS.iter().any(|thread| name.starts_with(thread));
-        let both = self.by_thread.iter().filter(|(name, _secs)| of_run(name));
-        both.filter_map(|(name, secs)| Some((name.clone(), secs - before.by_thread.get(name)?)))
-            .collect()
+        let ours = self.by_thread.iter().filter(|(name, _secs)| of_run(name));
+        // one that has just begun may not have had its name before
+        let earlier = |name: &String| before.by_thread.get(name).copied().unwrap_or(0.0);
+        ours.map(|(name, secs)| (name.clone(), secs - earlier(name))).collect()
     }
 }
 
