@@ -209,7 +209,11 @@ impl Report {
         }
         text.push('\n');
         text.push_str(&table(RATES, self.results.iter().map(rates)));
-        text.push_str("\nAt the highest rate without loss, alerts at half of it:\n\n");
+        text.push_str(if self.results.iter().any(|one| one.lossless_pps.is_some()) {
+            "\nAt the highest rate without loss, alerts at half of it:\n\n"
+        } else {
+            "\nIn that trial:\n\n"
+        });
         text.push_str(&table(COSTS, self.results.iter().map(costs)));
         text
     }
