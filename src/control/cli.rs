@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::control::bench;
+use crate::control::bench::LiveBenchError;
 use crate::control::config::ConfigError;
 use crate::control::doctor;
 use crate::control::doctor::DoctorError;
@@ -37,7 +38,7 @@ pub enum Command {
     Sensor(sensor::Arguments),
     /// Say what this host would lose packets for, and the command that mends it
     Doctor(doctor::Arguments),
-    /// Measure the engine on a capture
+    /// Measure the engine on a capture, or live
     #[command(subcommand)]
     Bench(bench::Bench),
 }
@@ -116,6 +117,9 @@ pub enum Failure {
     /// A host that cannot be looked at.
     #[error(transparent)]
     Doctor(#[from] DoctorError),
+    /// A live bench that cannot be done, or whose alerts are wrong.
+    #[error(transparent)]
+    LiveBench(#[from] LiveBenchError),
     /// An address that cannot be listened on.
     #[error("cannot listen on {listen}: {why}")]
     Listen {
@@ -154,6 +158,7 @@ impl Failure {
             Self::Usage(_) | Self::Config(_) | Self::Intel(IntelError::NoInput) => USAGE,
             Self::Explain(ExplainError::Intel(IntelError::NoInput)) => USAGE,
             Self::Confine(ConfineError::NoUser { .. }) => USAGE,
+            Self::LiveBench(error) if error.is_usage() => USAGE,
             _ => FAILED,
         }
     }

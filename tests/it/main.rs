@@ -17,3 +17,4 @@ mod confine;
 mod systemd;
 mod doctor;
 mod deploy;
+mod bench_live;
