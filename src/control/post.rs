@@ -23,6 +23,9 @@ use crate::model::limits::HITS_KEPT_MAX;
 use crate::pipeline::worker::Worker;
 use crate::report::reporter::Told;
 
+/// How often a worker tells a sensor's reporter what it has counted, where it has found nothing.
+const TELL_EVERY: Duration = Duration::from_millis(50);
+
 /// What a worker does while the reporter is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
@@ -50,6 +53,8 @@ pub(super) struct Letters {
     kept: VecDeque<Batch>,
     kept_hits: usize,
     refused: u64,
+    /// When it last told of each source.
+    told: Vec<Option<Instant>>,
 }
 
 impl Post {
@@ -89,8 +94,10 @@ impl Letters {
         number: usize,
         (tell, spare): (Sender<Told>, Receiver<Batch>),
         behind: Behind,
+        sources: usize,
     ) -> Self {
-        Self { number, tell, spare, behind, kept: VecDeque::new(), kept_hits: 0, refused: 0 }
+        let (kept, told) = (VecDeque::new(), vec![None; sources]);
+        Self { number, tell, spare, behind, kept, kept_hits: 0, refused: 0, told }
     }
 
     /// Hands a batch over; returns an empty one.
@@ -102,6 +109,10 @@ impl Letters {
         if let Some(counted) = &mut batch.counted {
             counted.hits_refused = self.refused;
         }
+        if batch.hits.is_empty() && self.kept.is_empty() && !self.is_due(&batch) {
+            batch.clear();
+            return batch;
+        }
         self.kept_hits += batch.hits.len();
         self.kept.push_back(batch);
         self.send_kept();
@@ -112,6 +123,18 @@ impl Letters {
             }
             None => self.spare.try_recv().unwrap_or_default(),
         }
+    }
+
+    /// Tells whether counts are to be told again: of each source now and then, as every message
+    /// wakes the reporter.
+    fn is_due(&mut self, batch: &Batch) -> bool {
+        let Some((source, _)) = &batch.captured else { return true };
+        let Some(told) = self.told.get_mut(*source as usize) else { return true };
+        let is_due = told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        if is_due {
+            *told = Some(Instant::now());
+        }
+        is_due
     }
 
     /// Sends what is kept while the reporter has room.
@@ -197,7 +220,7 @@ mod tests {
         let (tell, told) = bounded(2);
         let (give, spare) = bounded(2);
         (0..2).for_each(|_| give.send(Batch::default()).expect("room"));
-        (Letters::new(0, (tell, spare), behind), told)
+        (Letters::new(0, (tell, spare), behind, 1), told)
     }
 
     fn batch(hits: usize) -> Batch {
@@ -248,6 +271,27 @@ mod tests {
         let told: Vec<Told> = told.try_iter().collect();
         let counts = told.last().and_then(|told| told.batch.counted.as_ref());
         assert_eq!(counts.map(|counts| counts.hits_refused), Some(9));
+    }
+
+    #[test]
+    fn counts_alone_are_told_now_and_then_of_each_source() {
+        let (mut letters, told) = letters(Behind::Keep);
+        let of = |source: u32, hits: usize| {
+            let mut batch = batch(hits);
+            batch.captured = Some((source, Counters::default()));
+            batch
+        };
+        letters.told = vec![None; 2];
+        for (source, hits, is_told) in
+            [(0, 0, true), (0, 0, false), (1, 0, true), (1, 0, false), (0, 1, true)]
+        {
+            assert!(letters.hand_over(of(source, hits)).captured.is_none());
+            assert_eq!(told.try_recv().is_ok(), is_told, "{source} {hits}");
+        }
+        let before = Instant::now().checked_sub(TELL_EVERY);
+        letters.told = vec![before; 2];
+        letters.hand_over(of(1, 0));
+        assert!(told.try_recv().is_ok());
     }
 
     #[test]

@@ -213,7 +213,7 @@ fn start<'s, S: Source + Send + 's, R: Send + 's>(
         let post = Post {
             blocks: outlet,
             returned: returned.clone(),
-            letters: Letters::new(number, (tell.clone(), spare.clone()), plan.behind),
+            letters: Letters::new(number, (tell.clone(), spare.clone()), plan.behind, sources),
         };
         let worker = Worker::new(number, count, plan.settings, Arc::clone(&plan.current));
         let name = format!("worker-{number}");

@@ -12,7 +12,6 @@ use crossbeam_channel::Sender;
 use crate::model::block::Block;
 use crate::model::bytes::index;
 use crate::model::counters::Counters;
-use crate::model::packet::Frame;
 use crate::pipeline::capture::Source;
 use crate::pipeline::capture::State;
 use crate::pipeline::decode::FlowHasher;
@@ -111,9 +110,11 @@ impl<S: Source> Capturer<S> {
     pub fn fill(&mut self, block: &mut Block) -> State {
         block.clear();
         let state = self.source.fill(block);
-        self.count(&block.frames);
         if self.depth >= Depth::Decode {
             self.decode(block);
+        } else {
+            let wire = block.frames.iter().map(|frame| u64::from(frame.wire_bytes)).sum();
+            self.wire_bytes = self.wire_bytes.saturating_add(wire);
         }
         block.clock_secs = self.clock.secs;
         block.source = self.number;
@@ -127,11 +128,6 @@ impl<S: Source> Capturer<S> {
         Captured { source: self.source, counters: self.counters, wire_bytes: self.wire_bytes }
     }
 
-    fn count(&mut self, frames: &[Frame]) {
-        let wire = frames.iter().map(|frame| u64::from(frame.wire_bytes)).sum();
-        self.wire_bytes = self.wire_bytes.saturating_add(wire);
-    }
-
     fn decode(&mut self, block: &mut Block) {
         let shards = u64::try_from(block.shards.len()).unwrap_or(1);
         let Block { bytes, lent, frames, shards: lists, now_secs, .. } = block;
@@ -140,7 +136,9 @@ impl<S: Source> Capturer<S> {
         if told {
             self.clock.secs = *now_secs;
         }
+        let mut wire_bytes = 0_u64;
         for frame in &*frames {
+            wire_bytes = wire_bytes.saturating_add(u64::from(frame.wire_bytes));
             if !told {
                 self.clock.see(frame.time.secs());
             }
@@ -157,6 +155,7 @@ impl<S: Source> Capturer<S> {
                 Err(error) => error.count(&mut self.counters),
             }
         }
+        self.wire_bytes = self.wire_bytes.saturating_add(wire_bytes);
     }
 }
 

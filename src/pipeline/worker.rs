@@ -171,11 +171,12 @@ impl Worker {
         if generation != std::mem::replace(&mut self.generation, generation) {
             self.desk.sift.forget_all();
         }
+        let memory = block.memory();
         for gathered in packets.chunks(self.batch) {
             let mut hints = std::mem::take(&mut self.hints);
             self.table.gather(gathered, &mut hints);
             for (packet, hint) in gathered.iter().zip(hints.iter()) {
-                self.packet(packet, hint, (block.memory(), &index), batch);
+                self.packet(packet, hint, (memory, &index), batch);
             }
             self.hints = hints;
             // not the block's clock: a flow that is over by that may have packets in between

@@ -24,6 +24,7 @@ use std::time::UNIX_EPOCH;
 use crate::model::block::Block;
 use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
+use crate::model::packet::Frame;
 use crate::model::packet::FrameId;
 use crate::model::time::Timestamp;
 use crate::pipeline::capture::Source;
@@ -38,7 +39,7 @@ const SILENCE: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long frames from before the start may still lie in a ring.
-const START: Duration = Duration::from_secs(5);
+const START: Duration = Duration::from_secs(2);
 
 /// How long a source that was told to stop reads on, while the ring still has something.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
@@ -235,16 +236,21 @@ impl Live {
 
     /// Numbers the frames of a block; leaves out what is too early.
     fn number_frames(&mut self, block: &mut Block) {
-        if self.since > Timestamp::default() {
+        let is_early = |frame: &Frame| frame.time < self.since;
+        if self.since > Timestamp::default() && block.frames.iter().any(is_early) {
             let before = block.frames.len();
-            block.frames.retain(|frame| frame.time >= self.since);
+            block.frames.retain(|frame| !is_early(frame));
             let early = before.saturating_sub(block.frames.len());
             count(&mut self.counters.early_packets, u64::from(narrow(early)));
         }
+        let mut bytes = 0_u64;
         for frame in &mut block.frames {
             self.number = self.number.saturating_add(1);
             frame.id = FrameId::new(self.source, self.number);
+            bytes = bytes.saturating_add(u64::from(frame.captured_bytes));
         }
+        count(&mut self.counters.live_packets, u64::from(narrow(block.frames.len())));
+        count(&mut self.counters.live_bytes, bytes);
     }
 
     /// Gives up a handle whose interface is gone.
@@ -312,9 +318,6 @@ impl Source for Live {
         // not by the host's clock, which may be set: flows are idle by the time that passed
         let passed = u32::try_from(self.begun.elapsed().as_secs()).unwrap_or(u32::MAX);
         block.now_secs = self.begun_secs.saturating_add(passed);
-        let bytes = block.frames.iter().map(|frame| u64::from(frame.captured_bytes)).sum();
-        count(&mut self.counters.live_packets, u64::from(narrow(block.frames.len())));
-        count(&mut self.counters.live_bytes, bytes);
         block.last = FrameId::new(self.source, self.number);
         if state == State::Ended {
             self.look();
