@@ -5,7 +5,7 @@ NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo "nextest run"
 
 PROGRAM ?= target/release/tapsieve
 
-.PHONY: help demo test test-deps install tryout check t bless fuzz bench bench-live icount differential ci build-deps
+.PHONY: help demo test test-deps install tryout check t bless fuzz bench bench-live soak icount differential ci build-deps
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ bench: build-deps ## the table of benches/README.md, with its answers checked
 
 bench-live: build-deps ## the highest rate without loss on a veth pair of its own, tcpdump beside it (root, about half an hour)
 	cargo bench --bench live
+
+soak: build-deps ## a sensor under load for SECS (3600) seconds at PPS (280000): flat memory, every packet accounted for (root)
+	@SECS="$(SECS)" PPS="$(PPS)" deploy/soak
 
 icount: build-deps ## instructions of each stage under callgrind, against the committed baseline; BLESS=1 records
 	@BLESS="$(BLESS)" deploy/icount
