@@ -54,7 +54,7 @@ struct Options {
     #[arg(long, default_value = "128,mixed")]
     frames: String,
     /// How the sensor captures.
-    #[arg(long, default_value = "pcap")]
+    #[arg(long, default_value = "afpacket,pcap")]
     backend: String,
     /// Where the numbers are written.
     #[arg(long, default_value = "target/bench-live.json")]

@@ -5,6 +5,7 @@ pub mod config;
 pub mod doctor;
 pub mod replay;
 pub mod sensor;
+pub mod log;
 pub mod signals;
 pub mod observe;
 pub mod bench;

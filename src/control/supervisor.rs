@@ -16,9 +16,9 @@ use crossbeam_channel::bounded;
 use nix::sched::CpuSet;
 use nix::sched::sched_setaffinity;
 use nix::unistd::Pid;
+use tracing::warn;
 
 use crate::control::cli::Failure;
-use crate::control::output;
 use crate::control::post::Behind;
 use crate::control::post::Letters;
 use crate::control::post::Post;
@@ -252,7 +252,7 @@ fn pin(cpu: Option<u16>) {
         only.set(usize::from(cpu)).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
     if let Err(error) = pinned {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
-        output::say(&format!("tapsieve: {name} cannot be pinned to CPU {cpu}: {error}\n"));
+        warn!(cpu, "{name} cannot be pinned: {error}");
     }
 }
 

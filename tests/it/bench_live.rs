@@ -97,7 +97,12 @@ fn a_search_ends_with_a_table_json_and_a_chart() {
     let results = report["results"].as_array().expect("results");
     let name = |one: &Value| format!("{} {}", one["traffic"], one["receiver"]).replace('"', "");
     let names: Vec<String> = results.iter().map(name).collect();
-    let wanted = ["64 pcap dissect", "64 pcap match", "mixed pcap dissect", "mixed pcap match"];
+    let wanted = [
+        "64 afpacket dissect",
+        "64 afpacket match",
+        "mixed afpacket dissect",
+        "mixed afpacket match",
+    ];
     assert_eq!(names, wanted);
     for (name, result) in names.iter().zip(results) {
         let rate = result["lossless_pps"].as_f64().expect("a rate");
@@ -122,7 +127,7 @@ fn check_chart(svg: &str, results: &[&str]) {
     assert_eq!(rectangles, 1 + results.len() + 2, "{svg}");
     assert_eq!(count("script"), 0);
     let texts: Vec<&str> = tree.descendants().filter_map(|node| node.text()).collect();
-    for wanted in ["pcap dissect", "pcap match", "64", "mixed", "frames a second"] {
+    for wanted in ["afpacket dissect", "afpacket match", "64", "mixed", "frames a second"] {
         assert!(texts.contains(&wanted), "{wanted}: {svg}");
     }
 }
@@ -133,13 +138,16 @@ fn tcpdump_takes_its_turn() {
     if !has_program("tcpdump") {
         return;
     }
+    let backends = ["--backend", "afpacket,pcap"];
     let options = ["--frames", "128", "--rate", "5000", "--baseline", "tcpdump"];
+    let options = [&options[..], &backends].concat();
     let done = bench(&lab, &options);
     assert_eq!(done.code, 0, "{}", done.stderr);
     let report = report(&lab);
     assert!(check_trials(&report) > 10);
     let names: Vec<String> = trials(&report).into_iter().map(|(name, _trial)| name).collect();
-    assert_eq!(names, ["tcpdump", "pcap dissect", "pcap match"]);
+    let backends = ["afpacket dissect", "afpacket match", "pcap dissect", "pcap match"];
+    assert_eq!(names, [&["tcpdump"], &backends[..]].concat());
     let ratio = &report["results"][2]["to_baseline"]["cpu"];
     assert!(ratio.as_f64().is_some_and(|ratio| ratio > 0.0), "{report}");
 }

@@ -92,7 +92,7 @@ fn every_thread_has_given_up_what_it_does_not_need() {
     sensor.wait("new set", |lab| lab.metric("tapsieve_indicator_set_generation") == 1.0);
     check_threads(&sensor, &[]);
     let said = sensor.said();
-    let line = "tapsieve: confined: user nobody (uid 65534), CAP_NET_RAW alone, no new privileges, \
+    let line = "confined: user nobody (uid 65534), CAP_NET_RAW alone, no new privileges, \
                 Landlock ABI ";
     assert!(said.contains(line) && said.contains(", seccomp\n"), "{said}");
     for name in ["user", "capabilities", "no_new_privs", "landlock", "seccomp"] {

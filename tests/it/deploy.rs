@@ -128,11 +128,18 @@ fn logrotate_moves_the_file_away_and_no_alert_is_lost() {
     let text = deployed("logrotate/tapsieve");
     let here = text
         .replace("/var/lib/tapsieve/*.jsonl", &lab.path("alerts").display().to_string())
-        .replace("tapsieve tapsieve", "root root");
+        .replace("tapsieve tapsieve", "nobody nogroup");
     let rules = lab.path("rules");
     fs::write(&rules, here).expect("written");
     fs::set_permissions(&rules, fs::Permissions::from_mode(0o644)).expect("set");
     let rules = rules.display().to_string();
+    // whom the sensor of a lab becomes, and logrotate with it
+    lab.shell("getent group nogroup >/dev/null || groupadd --system nogroup");
+    lab.shell(&format!(
+        "chgrp nogroup {} {}",
+        lab.folder.path().display(),
+        lab.path("alerts").display()
+    ));
     let tried = succeeds("logrotate", &["-d", &rules]);
     assert!(!tried.contains("error"), "{tried}");
     // `systemctl kill` as systemd would do it

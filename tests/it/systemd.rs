@@ -149,7 +149,7 @@ fn a_second_signal_hurries() {
         // it can never drain
         let freezer = freeze(&sensor, "worker-0");
         sensor.signal("-TERM");
-        sensor.wait("order to stop", |_| sensor.said().contains("tapsieve: stopping"));
+        sensor.wait("order to stop", |_| sensor.said().contains("stopping: reading"));
         sensor.signal(signal);
         assert_eq!(sensor.ended().code, code);
         thaw(freezer);

@@ -3,6 +3,7 @@
 
 pub mod canary;
 mod capture;
+mod log;
 pub mod confinement;
 mod reader;
 pub mod sink;
@@ -19,6 +20,7 @@ use crate::control::config::canary::canary;
 use crate::control::config::capture::capture;
 use crate::control::config::confinement::Confinement;
 use crate::control::config::confinement::confinement;
+use crate::control::config::log::log;
 use crate::control::config::reader::Problem;
 use crate::control::config::reader::Problems;
 use crate::control::config::reader::Section;
@@ -27,6 +29,7 @@ use crate::control::config::sink::sinks;
 use crate::control::config::spool::SpoolConfig;
 use crate::control::config::spool::spool;
 use crate::control::intel::IntelOptions;
+use crate::control::log::LogFormat;
 use crate::model::indicator::IndicatorType;
 use crate::model::limits::FLOWS_MAX;
 use crate::model::limits::OTHER_IDLE_SECS;
@@ -69,6 +72,8 @@ pub struct Config {
     pub spool: Option<SpoolConfig>,
     /// Where metrics and health are served; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// How it says what changes.
+    pub log: LogFormat,
     /// What it gives up once that is open.
     pub confinement: Confinement,
 }
@@ -188,6 +193,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     let sinks = sinks(&mut all);
     let spool = all.table("spool", spool);
     let listen = all.table("http", http).unwrap_or_else(default_listen);
+    let log = all.table("log", log).unwrap_or(LogFormat::Text);
     let confinement = all.table("drop", confinement).unwrap_or_default();
     all.end();
     Config {
@@ -204,6 +210,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         sinks,
         spool,
         listen,
+        log,
         confinement,
     }
 }
@@ -394,7 +401,7 @@ mod tests {
                 "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not 10",
                 "11:1: sink: tables: [[sink]] is wanted, not this table",
                 "13:2: unknown key `zebra`: known are sensor, capture, workers, flows, intel, \
-                 indicators, canary, sink, spool, http, drop",
+                 indicators, canary, sink, spool, http, log, drop",
             ],
         );
     }

@@ -25,9 +25,9 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio::time::timeout;
+use tracing::error;
 
 use crate::control::cli::Failure;
-use crate::control::output;
 use crate::control::sensor::confine::InForce;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Seen;
@@ -99,7 +99,7 @@ impl Page {
             })
         });
         if let Err(error) = served {
-            output::say(&format!("tapsieve: the pages cannot be served: {error}\n"));
+            error!("the pages cannot be served: {error}");
         }
     }
 

@@ -12,13 +12,16 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
 use crate::control::config::Config;
 use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::intel::input;
-use crate::control::output;
 use crate::control::sensor::health::Health;
 use crate::pipeline::matcher::current::Current;
 
@@ -64,7 +67,7 @@ impl Intel {
             self.again = Some(why);
             return;
         }
-        output::say(&format!("tapsieve: reading the indicators again: {why}\n"));
+        info!(why, "reading the indicators again");
         self.seen = look(&self.inputs);
         self.looked = Instant::now();
         let (tell, told) = channel();
@@ -112,7 +115,7 @@ impl Intel {
     }
 
     fn take(&self, compiled: &Compiled) {
-        output::say_all(&compiled.damages);
+        compiled.damages.iter().for_each(|damage| warn!("{damage}"));
         let (new, old) = (compiled.set.catalog.len() as u64, self.health.indicators());
         if new * 100 < old * self.shrink_percent_min {
             let what = format!(
@@ -125,17 +128,15 @@ impl Intel {
         let index = Arc::clone(&compiled.set.index);
         let before = self.current.swap(index, Arc::clone(&compiled.set) as _);
         self.health.set_in_force(compiled, before.generation.saturating_add(1));
-        output::say(&format!(
-            "tapsieve: {new} indicators in force, version {}\n",
-            compiled.set.version_text()
-        ));
+        let version = compiled.set.version_text();
+        info!(indicators = new, version, "another set is in force");
         // the old set is freed here, or by whoever reads it last
         drop(before);
     }
 
     fn refuse(&self, reason: &'static str, what: &str) {
         self.health.set_refused(reason);
-        output::say(&format!("tapsieve: the last good set stays in force: {what}\n"));
+        error!(reason, "the last good set stays in force: {what}");
     }
 }
 

@@ -28,12 +28,16 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::consts::SIGUSR1;
 use signal_hook::consts::SIGUSR2;
 use signal_hook::iterator::Signals;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
 
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
-use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
+use crate::control::log;
+use crate::control::log::LogFormat;
 use crate::control::output;
 use crate::control::post::Behind;
 use crate::control::sensor::canary::Canary;
@@ -42,6 +46,7 @@ use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::intel::Intel;
 use crate::control::supervisor;
+use crate::control::supervisor::Outcome;
 use crate::control::supervisor::Pins;
 use crate::control::supervisor::Plan;
 use crate::model::counters::Counters;
@@ -90,6 +95,7 @@ pub struct Arguments {
 /// opened.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let config = Config::read(&arguments.config)?;
+    log::start(config.log);
     if arguments.check {
         confine::check(&config.confinement);
         return Ok(DONE);
@@ -102,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut confined = Confined::enter(&arguments.config, &config)?;
     let started = Instant::now();
     let first = compile(&config.intel, &config.intel_options())?;
-    output::say_all(&first.damages);
+    first.damages.iter().for_each(|damage| warn!("{damage}"));
     let intel_secs = started.elapsed().as_secs_f64();
     // from here on a signal ends it in order
     let mut signals =
@@ -114,7 +120,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let canary = early_canary.or_else(|| canary(&config));
     let handles = sources.len();
     confined.filter_calls(&config.confinement)?;
-    output::say(&confined.line());
+    info!("{}", confined.line());
     let current = Arc::new(first.set.in_force());
     let status = Arc::new(Mutex::new(Status::default()));
     let interfaces = sources.iter().map(|source| source.interface().to_owned()).collect();
@@ -156,10 +162,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         control(&mut told, &mut intel, &health, &status, &stop);
     })?;
     let secs = [intel_secs, running.elapsed().as_secs_f64()];
-    let mut counters = outcome.counters;
-    counters.lost_interface = health.had_no_room();
-    let wire_bytes = outcome.wire_bytes;
-    tell_end((&counters, wire_bytes), &outcome.reported, &first, secs);
+    tell_end(config.log, &outcome, &health, secs);
     outlets::tell_end(&outcome.reported.sinks)?;
     Ok(DONE)
 }
@@ -230,17 +233,17 @@ fn control(
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, hurry);
     }
     notify(&[NotifyState::Stopping]);
-    output::say("tapsieve: stopping: reading what the rings still hold\n");
+    info!("stopping: reading what the rings still hold");
 }
 
 /// Says what has come up and what is over, once each.
 fn tell_changes(before: &mut Vec<Trouble>, now: Vec<Trouble>) {
     let new = |one: &Trouble, others: &[Trouble]| others.iter().all(|other| other.key != one.key);
     for trouble in now.iter().filter(|trouble| new(trouble, before)) {
-        output::say(&format!("tapsieve: not ready: {}\n", trouble.text));
+        error!(trouble = trouble.key, "not ready: {}", trouble.text);
     }
     for trouble in before.iter().filter(|trouble| new(trouble, &now)) {
-        output::say(&format!("tapsieve: over: {}\n", trouble.key));
+        info!(trouble = trouble.key, "over: {}", trouble.key);
     }
     *before = now;
 }
@@ -305,29 +308,36 @@ fn seed() -> u64 {
 fn tell_start(config: &Config, handles: usize) {
     let names: Vec<&str> = config.captures.iter().map(|c| c.interface.as_str()).collect();
     let listen = config.listen.map(|listen| format!(", metrics at http://{listen}/metrics"));
-    output::say(&format!(
-        "tapsieve: {}: capturing on {} with {handles} handles{}\n",
-        config.name,
+    info!(
+        sensor = config.name,
+        handles,
+        "capturing on {}{}",
         names.join(", "),
         listen.unwrap_or_default()
-    ));
+    );
 }
 
-fn tell_end(
-    (counters, wire_bytes): (&Counters, u64),
-    status: &Status,
-    compiled: &Compiled,
-    [intel_secs, packet_secs]: [f64; 2],
-) {
-    let indicators = compiled.set.indicators_by_type();
+/// Tells what it did, and with which set it ended.
+fn tell_end(format: LogFormat, outcome: &Outcome<Live, Status>, health: &Health, secs: [f64; 2]) {
+    let known = health.known();
+    let counters = &Counters { lost_interface: health.had_no_room(), ..outcome.counters.clone() };
+    let alerts = &outcome.reported.alerts;
+    if format == LogFormat::Json {
+        let (packets, flows, alerts) =
+            (counters.frames(), counters.flows, alerts.values().sum::<u64>());
+        let ring_full = counters.lost_ring;
+        info!(packets, flows, alerts, ring_full, set = known.version, "stopped");
+        return;
+    }
+    let [intel_secs, packet_secs] = secs;
     output::say(&summary::table(&Run {
         counters,
-        wire_bytes,
-        alerts: &status.alerts,
+        wire_bytes: outcome.wire_bytes,
+        alerts,
         alerts_unordered: 0,
-        indicators: indicators.values().sum(),
-        refused: compiled.ledger.refused_by_reason().values().sum(),
-        set_version: compiled.set.version_text(),
+        indicators: known.indicators.values().sum(),
+        refused: known.left_out.values().sum(),
+        set_version: &known.version,
         intel_secs,
         packet_secs,
         peak_bytes: summary::peak_bytes(),

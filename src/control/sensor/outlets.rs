@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use tracing::info;
+use tracing::warn;
+
 use crate::control::cli::Failure;
 use crate::control::config::Config;
 use crate::control::config::sink::Destination;
 use crate::control::config::spool::SpoolConfig;
-use crate::control::output;
 use crate::report::outlet::Opened;
 use crate::report::outlet::SinkStatus;
 use crate::report::sink::Sink;
@@ -60,21 +62,15 @@ fn open_spool(config: &SpoolConfig, name: &str) -> Result<Spool, Failure> {
     let spool = Spool::open(&config.path.join(name), u64::from(config.mebibytes) << 20)?;
     tell_cut(spool.folder(), spool.cut_bytes());
     if spool.waiting() > 0 {
-        output::say(&format!(
-            "tapsieve: {}: {} alerts wait for {name} since last time\n",
-            spool.folder().display(),
-            spool.waiting()
-        ));
+        let (spool, alerts) = (spool.folder().display(), spool.waiting());
+        info!(sink = name, alerts, "{spool}: {alerts} alerts wait for {name} since last time");
     }
     Ok(spool)
 }
 
 fn tell_cut(path: &Path, cut: u64) {
     if cut > 0 {
-        output::say(&format!(
-            "tapsieve: {}: cut {cut} bytes of a half-written alert\n",
-            path.display()
-        ));
+        warn!(bytes = cut, "{}: cut {cut} bytes of a half-written alert", path.display());
     }
 }
 
@@ -88,11 +84,10 @@ fn tell_strangers(folder: &Path, all: &[Opened]) {
             is_segment && file.metadata().is_ok_and(|about| about.len() > 0)
         });
         if !is_ours && holds {
-            output::say(&format!(
-                "tapsieve: {}: alerts wait for a sink that is not configured: name one so, or \
-                 remove them\n",
+            warn!(
+                "{}: alerts wait for a sink that is not configured: name one so, or remove them",
                 entry.path().display()
-            ));
+            );
         }
     }
 }
@@ -110,11 +105,11 @@ pub(super) fn tell_end(sinks: &[SinkStatus]) -> Result<(), Failure> {
         .collect();
     if !waiting.is_empty() {
         let all = waiting.join(", ");
-        output::say(&format!("tapsieve: alerts wait for the next start: {all}\n"));
+        warn!("alerts wait for the next start: {all}");
     }
     for sink in sinks.iter().filter(|sink| sink.unsure > 0) {
         let SinkStatus { name, unsure, .. } = sink;
-        output::say(&format!("tapsieve: {unsure} alerts may not have reached {name}: it died\n"));
+        warn!(sink = name, alerts = unsure, "{unsure} alerts may not have reached {name}: it died");
     }
     let lost = sinks.iter().filter(|sink| sink.lost > 0);
     let lost: Vec<String> = lost.map(|sink| format!("{} of {}", sink.lost, sink.name)).collect();

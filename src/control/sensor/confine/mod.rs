@@ -15,10 +15,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use nix::unistd::Uid;
+use tracing::warn;
 
 use crate::control::config::Config;
 use crate::control::config::confinement::Confinement;
-use crate::control::output;
 use crate::control::sensor::confine::identity::Identity;
 use crate::control::sensor::confine::places::Places;
 
@@ -95,7 +95,7 @@ const SWITCHED_OFF: &str = "switched off";
 /// Says what a configuration asks for that this host does not have; opens nothing.
 pub(super) fn check(settings: &Confinement) {
     if let Err(error) = Identity::find(settings, true) {
-        output::say(&format!("tapsieve: started as root it would end here: {error}\n"));
+        warn!("started as root it would end here: {error}");
     }
 }
 
@@ -164,7 +164,7 @@ impl Confined {
         });
         let confined = self.in_force().iter().any(|(_, in_force)| *in_force);
         let word = if confined { "confined" } else { "not confined" };
-        format!("tapsieve: {word}: {user}, {}\n", rest.join(", "))
+        format!("{word}: {user}, {}", rest.join(", "))
     }
 }
 

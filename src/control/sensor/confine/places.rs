@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
+use tracing::warn;
 
 use crate::control::config::Config;
 use crate::control::config::sink::Destination;
-use crate::control::output;
 use crate::control::sensor::confine::ConfineError;
 
 /// What every sensor reads: interfaces, itself, how many cores it has, and what names are looked up
@@ -127,10 +127,7 @@ impl Places {
             }
         }
         for feed in self.feeds.iter().filter(|feed| refused(feed, AccessFlags::R_OK)) {
-            output::say(&format!(
-                "tapsieve: {}: user `{user}` cannot read it: let its group or all read it\n",
-                feed.display()
-            ));
+            warn!("{}: user `{user}` cannot read it: let its group or all read it", feed.display());
         }
         Ok(())
     }
