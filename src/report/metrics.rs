@@ -58,6 +58,8 @@ pub struct Live<'a> {
     pub adapters: &'a [Adapter],
     /// The books of each stage.
     pub stages: &'a [Stage],
+    /// How each feed fares.
+    pub feeds: &'a [Feed],
     /// Seconds since the last canary that came out was sent; `None`: none is wanted.
     pub canary_age_secs: Option<f64>,
     /// One direction of the traffic alone is seen.
@@ -66,6 +68,17 @@ pub struct Live<'a> {
     pub is_ready: bool,
     /// What it has given up, by name, and whether that is in force.
     pub confinement: &'a [(&'static str, bool)],
+}
+
+/// How a feed fares.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// Its name, as the configuration has it.
+    pub name: String,
+    /// Seconds since 1970 when it was last read whole; 0: never.
+    pub success_secs: f64,
+    /// How often it was not, by reason.
+    pub failures: BTreeMap<&'static str, u64>,
 }
 
 /// What the driver of an interface tells, since the start.
@@ -103,6 +116,7 @@ pub fn exposition(totals: &Totals<'_>) -> Result<Vec<u8>, prometheus::Error> {
     if let Some(live) = &totals.live {
         page.live(live)?;
         page.books(live)?;
+        page.feeds(live.feeds)?;
     }
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
@@ -170,6 +184,20 @@ impl Page<'_> {
         let help = "1 where the sensor has given it up: what it may do is bounded.";
         self.gauge("confinement", help, &["measure"], measures)?;
         self.registry.register(Box::new(live.status.latency.0.clone()))
+    }
+
+    /// Whether what is looked for is fresh.
+    fn feeds(&self, feeds: &[Feed]) -> Result<(), prometheus::Error> {
+        let read = feeds.iter().filter(|feed| feed.success_secs > 0.0);
+        let read = read.map(|feed| (vec![feed.name.as_str()], feed.success_secs));
+        let help = "When a feed was last read whole.";
+        self.gauge("intel_last_success_timestamp_seconds", help, &["feed"], read)?;
+        let failures = feeds.iter().flat_map(|feed| {
+            let of = |(reason, n): (&&'static str, &u64)| (vec![feed.name.as_str(), *reason], *n);
+            feed.failures.iter().map(of)
+        });
+        let help = "How often a feed was of no use, or not of all.";
+        self.counter("intel_failures_total", help, &["feed", "reason"], failures)
     }
 
     /// What came in at each stage is somewhere.

@@ -186,6 +186,33 @@ fn a_feed_of_garbage_changes_nothing() {
 }
 
 #[test]
+fn what_it_says_is_json_where_asked() {
+    let Some(lab) = Lab::new() else { return };
+    let sensor = lab.sensor(&feed(), &format!("{TAP}[log]\nformat = \"json\"\n"));
+    sensor.signal("-HUP");
+    sensor.wait("set", |lab| lab.metric("tapsieve_indicator_set_generation") == 1.0);
+    let feeds = lab.get("/metrics");
+    let fresh = feeds
+        .lines()
+        .any(|line| line.starts_with("tapsieve_intel_last_success_timestamp_seconds{feed=\""));
+    assert!(fresh && feeds.contains("reason=\"unusable\"} 0"), "{feeds}");
+    let ended = sensor.stop();
+    let lines: Vec<Value> = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect();
+    assert!(lines.len() >= 5, "{}", ended.stderr);
+    for line in &lines {
+        assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+    }
+    let said = |message: &str| lines.iter().find(|line| line["message"] == message);
+    let set = said("another set is in force").expect("told");
+    assert!(set["indicators"].as_u64().is_some_and(|n| n > 10), "{set}");
+    assert_eq!(said("stopped").expect("told")["packets"], 0);
+}
+
+#[test]
 fn alerts_wait_for_a_sink_that_is_gone() {
     let Some(lab) = Lab::new() else { return };
     let sensor = lab.sensor(&feed(), TAP);

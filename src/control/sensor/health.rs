@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -14,6 +15,7 @@ use crate::control::intel::compile::Compiled;
 use crate::control::sensor::adapter::Adapter;
 use crate::control::sensor::canary::CanaryState;
 use crate::control::sensor::direction::Direction;
+use crate::control::sensor::feeds::Feeds;
 use crate::control::sensor::pulse::Pulse;
 use crate::control::sensor::pulse::QUIET_MAX;
 use crate::report::accounting;
@@ -54,6 +56,7 @@ pub(super) struct Known {
     /// Sets that were refused, by reason.
     pub(super) refused: BTreeMap<&'static str, u64>,
     pub(super) traffic: Traffic,
+    pub(super) feeds: Feeds,
 }
 
 /// What is known of the traffic.
@@ -93,15 +96,17 @@ impl Health {
     pub(super) fn new(
         compiled: &Compiled,
         interfaces: Vec<String>,
-        reopens: bool,
-        workers: usize,
+        feeds: &[PathBuf],
+        (reopens, workers): (bool, usize),
     ) -> Self {
+        let mut feeds = Feeds::of(feeds);
+        feeds.read(&compiled.damages);
         let refused = REFUSALS.map(|reason| (reason, 0)).into();
         let now = Instant::now();
         let seen = |name: &String| Seen { frames: 0, since: now, adapter: Adapter::of(name) };
         let interfaces_seen = interfaces.iter().map(|name| (name.clone(), seen(name))).collect();
         let traffic = Traffic { interfaces: interfaces_seen, ..Traffic::default() };
-        let known = Known { traffic, ..Known::of(compiled, 0, refused) };
+        let known = Known { traffic, feeds, ..Known::of(compiled, 0, refused) };
         let pulse = Mutex::new(Pulse::new(interfaces.len(), workers, now));
         Self { interfaces, reopens, pulse, known: Mutex::new(known) }
     }
@@ -111,12 +116,16 @@ impl Health {
         let mut known = self.lock();
         let traffic = std::mem::take(&mut known.traffic);
         let refused = std::mem::take(&mut known.refused);
-        *known = Known { traffic, ..Known::of(compiled, generation, refused) };
+        let mut feeds = std::mem::take(&mut known.feeds);
+        feeds.read(&compiled.damages);
+        *known = Known { traffic, feeds, ..Known::of(compiled, generation, refused) };
     }
 
     /// Notes that a set was refused.
     pub(super) fn set_refused(&self, reason: &'static str) {
-        *self.lock().refused.entry(reason).or_default() += 1;
+        let mut known = self.lock();
+        *known.refused.entry(reason).or_default() += 1;
+        known.feeds.fail(if reason == "unusable" { reason } else { "refused" });
     }
 
     /// Returns how many indicators are in force.
@@ -270,6 +279,7 @@ impl Known {
             damaged: compiled.damages.len() as u64,
             refused,
             traffic: Traffic::default(),
+            feeds: Feeds::default(),
         }
     }
 }

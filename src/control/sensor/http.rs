@@ -29,6 +29,7 @@ use tracing::error;
 
 use crate::control::cli::Failure;
 use crate::control::sensor::confine::InForce;
+use crate::control::sensor::feeds::Feed;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Seen;
 use crate::control::sensor::health::Trouble;
@@ -181,6 +182,12 @@ impl Page {
             lost: seen.adapter.lost().collect(),
         };
         let adapters: Vec<_> = known.traffic.interfaces.iter().map(adapter).collect();
+        let feed = |feed: &Feed| metrics::Feed {
+            name: feed.name.clone(),
+            success_secs: feed.success_secs,
+            failures: feed.failures.clone(),
+        };
+        let feeds: Vec<_> = known.feeds.0.iter().map(feed).collect();
         let page = metrics::exposition(&Totals {
             counters: &counters,
             alerts: &status.alerts,
@@ -198,6 +205,7 @@ impl Page {
                 silences: &known.traffic.silences(),
                 adapters: &adapters,
                 stages: &known.traffic.stages,
+                feeds: &feeds,
                 canary_age_secs: known.traffic.canary.as_ref().map(|c| c.age.as_secs_f64()),
                 is_one_way: known.traffic.direction.is_one_only(),
                 confinement: &self.confinement,

@@ -24,6 +24,7 @@ use crate::control::intel::compile::compile;
 use crate::control::intel::input;
 use crate::control::sensor::health::Health;
 use crate::pipeline::matcher::current::Current;
+use crate::pipeline::matcher::current::InForce;
 
 /// Sizes and times of all files of the inputs.
 type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
@@ -42,6 +43,9 @@ pub(super) struct Intel {
     coming: Option<Receiver<Result<Compiled, IntelError>>>,
     /// Asked for while one was being compiled.
     again: Option<&'static str>,
+    /// Sets that are not in force any more, as long as someone reads them: freed here, never by a
+    /// worker.
+    retired: Vec<Arc<InForce>>,
 }
 
 impl Intel {
@@ -58,6 +62,7 @@ impl Intel {
             looked: Instant::now(),
             coming: None,
             again: None,
+            retired: Vec::new(),
         }
     }
 
@@ -89,6 +94,7 @@ impl Intel {
 
     /// Puts a set in force that has been compiled; looks whether the files have changed.
     pub(super) fn look(&mut self) {
+        self.retired.retain(|set| !is_unread(set));
         if let Some(coming) = &self.coming {
             let came = match coming.try_recv() {
                 Err(TryRecvError::Empty) => return,
@@ -114,7 +120,7 @@ impl Intel {
         }
     }
 
-    fn take(&self, compiled: &Compiled) {
+    fn take(&mut self, compiled: &Compiled) {
         compiled.damages.iter().for_each(|damage| warn!("{damage}"));
         let (new, old) = (compiled.set.catalog.len() as u64, self.health.indicators());
         if new * 100 < old * self.shrink_percent_min {
@@ -130,14 +136,19 @@ impl Intel {
         self.health.set_in_force(compiled, before.generation.saturating_add(1));
         let version = compiled.set.version_text();
         info!(indicators = new, version, "another set is in force");
-        // the old set is freed here, or by whoever reads it last
-        drop(before);
+        self.retired.push(before);
     }
 
     fn refuse(&self, reason: &'static str, what: &str) {
         self.health.set_refused(reason);
         error!(reason, "the last good set stays in force: {what}");
     }
+}
+
+/// Tells whether nobody else holds a set, or a part of it.
+fn is_unread(set: &Arc<InForce>) -> bool {
+    let parts = [Arc::strong_count(&set.index), Arc::strong_count(&set.catalog)];
+    Arc::strong_count(set) == 1 && parts == [1, 1]
 }
 
 fn look(inputs: &[PathBuf]) -> Look {

@@ -5,6 +5,7 @@ mod adapter;
 mod canary;
 pub mod confine;
 mod direction;
+mod feeds;
 mod health;
 mod http;
 mod intel;
@@ -125,8 +126,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let status = Arc::new(Mutex::new(Status::default()));
     let interfaces = sources.iter().map(|source| source.interface().to_owned()).collect();
     let (workers, reopens) = (workers(&config, handles), config.confinement.keep_net_raw);
-    let health = Arc::new(Health::new(&first, interfaces, reopens, workers));
+    let health = Arc::new(Health::new(&first, interfaces, &config.intel, (reopens, workers)));
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
+    // the first set goes when another is in force, as all others do
+    drop(first);
     let mut reporter =
         LiveReporter::new(Context { files: &[], sensor: Some(&config.name) }, sinks, &status)
             .map_err(Failure::Thread)?;
