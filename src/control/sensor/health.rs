@@ -29,7 +29,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 const UNBALANCED_LOOKS: u32 = 10;
 
 /// Why new sets are refused.
-const REFUSALS: [&str; 3] = ["implausible", "thread", "unusable"];
+const REFUSALS: [&str; 2] = ["implausible", "unusable"];
 
 /// What the control thread knows.
 #[derive(Debug)]

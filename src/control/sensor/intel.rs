@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::TryRecvError;
 use std::sync::mpsc::channel;
-use std::thread::Builder;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -77,14 +76,12 @@ impl Intel {
         self.looked = Instant::now();
         let (tell, told) = channel();
         let (inputs, options) = (self.inputs.clone(), self.options.clone());
-        let compiling = Builder::new().name("intel".to_owned()).spawn(move || {
+        // on threads that stay: each new one would take another part of the heap for its own
+        rayon::spawn(move || {
             // the sensor may have ended meanwhile
             let _gone = tell.send(compile(&inputs, &options));
         });
-        match compiling {
-            Ok(_detached) => self.coming = Some(told),
-            Err(error) => self.refuse("thread", &format!("cannot start a thread: {error}")),
-        }
+        self.coming = Some(told);
     }
 
     /// Tells whether a set is being compiled.
@@ -105,7 +102,7 @@ impl Intel {
             match came {
                 Some(Ok(compiled)) => self.take(&compiled),
                 Some(Err(error)) => self.refuse("unusable", &error.to_string()),
-                None => self.refuse("thread", "compiling ended early"),
+                None => self.refuse("unusable", "compiling ended early"),
             }
             if let Some(why) = self.again.take() {
                 self.reload(why);
@@ -145,10 +142,10 @@ impl Intel {
     }
 }
 
-/// Tells whether nobody else holds a set, or a part of it.
+/// Tells whether nobody else holds a set, or a part of it. The stories hold the index, too.
 fn is_unread(set: &Arc<InForce>) -> bool {
     let parts = [Arc::strong_count(&set.index), Arc::strong_count(&set.catalog)];
-    Arc::strong_count(set) == 1 && parts == [1, 1]
+    Arc::strong_count(set) == 1 && parts == [2, 1]
 }
 
 fn look(inputs: &[PathBuf]) -> Look {
@@ -159,4 +156,30 @@ fn look(inputs: &[PathBuf]) -> Look {
         Some((path, (about.len(), about.modified().ok())))
     };
     files.chain(manifests).filter_map(about).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_unread_once_the_last_reader_has_let_go() {
+        let folder = tempfile::tempdir().expect("folder");
+        let list = folder.path().join("list.txt");
+        std::fs::write(&list, "evil.example\n").expect("written");
+        let compiled = || compile(std::slice::from_ref(&list), &IntelOptions::default());
+        let (first, next) = (compiled().expect("usable"), compiled().expect("usable"));
+        let current = first.set.in_force();
+        drop(first);
+        let (index, catalog) = {
+            let set = current.load();
+            (Arc::clone(&set.index), Arc::clone(&set.catalog))
+        };
+        let old = current.swap(Arc::clone(&next.set.index), Arc::clone(&next.set) as _);
+        assert!(!is_unread(&old));
+        drop(index);
+        assert!(!is_unread(&old));
+        drop(catalog);
+        assert!(is_unread(&old));
+    }
 }

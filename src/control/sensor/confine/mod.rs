@@ -197,7 +197,7 @@ mod tests {
             landlock: measure("landlock", "Landlock ABI 5"),
             seccomp: measure("seccomp", "seccomp"),
         };
-        assert_eq!(confined.line(), format!("tapsieve: confined: user {line}\n"));
+        assert_eq!(confined.line(), format!("confined: user {line}"));
         let absent = confined.in_force().iter().filter(|(_, is)| !is).count();
         assert_eq!(absent, off.len());
     }
