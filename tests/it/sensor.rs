@@ -180,6 +180,11 @@ fn a_feed_of_garbage_changes_nothing() {
     assert_eq!(lab.metric("tapsieve_indicator_set_generation"), 0.0);
     lab.send(&capture(), &["--topspeed"]);
     sensor.wait("alert", |lab| lab.alerts().len() >= 5);
+    // a pipe in its place would be waited for, for ever
+    fs::remove_file(&list).expect("there");
+    lab.shell(&format!("mkfifo {}", list.display()));
+    sensor.wait("refusal", |lab| refused(lab, "unusable") >= 2.0);
+    fs::remove_file(&list).expect("there");
     let whole = "30.44.10.10\n30.44.20.0/24\nfake-updates.example\n203.0.114.7\n";
     fs::write(&list, whole).expect("written");
     sensor.wait("new set", |lab| lab.metric("tapsieve_indicator_set_generation") >= 1.0);

@@ -22,6 +22,7 @@ use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::intel::input;
 use crate::control::sensor::health::Health;
+use crate::control::sensor::start::odd_feed;
 use crate::pipeline::matcher::current::Current;
 use crate::pipeline::matcher::current::InForce;
 
@@ -74,6 +75,9 @@ impl Intel {
         info!(why, "reading the indicators again");
         self.seen = look(&self.inputs);
         self.looked = Instant::now();
+        if let Some(why) = odd_feed(&self.inputs) {
+            return self.refuse("unusable", &why);
+        }
         let (tell, told) = channel();
         let (inputs, options) = (self.inputs.clone(), self.options.clone());
         // on threads that stay: each new one would take another part of the heap for its own

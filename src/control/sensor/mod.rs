@@ -11,6 +11,7 @@ mod http;
 mod intel;
 mod outlets;
 mod pulse;
+mod start;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,6 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         confine::check(&config.confinement);
         return Ok(DONE);
     }
+    start::fits(&config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let listener = config.listen.map(http::listen).transpose()?;
     // with no capability left, interfaces are opened before it goes; else when all is ready

@@ -163,7 +163,7 @@ impl Probe {
     }
 }
 
-/// Refused when the handle is opened, where the adapter has no clock.
+/// Where the adapter has no clock, libpcap takes the host's.
 fn stamp_of(clocking: Clocking) -> TimestampType {
     match clocking {
         Clocking::Host => TimestampType::Host,

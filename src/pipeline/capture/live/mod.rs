@@ -81,7 +81,7 @@ pub enum Backend {
 pub enum Clocking {
     /// The host's, when the kernel takes a frame.
     Host,
-    /// The adapter's, when it arrives; refused where the adapter has none.
+    /// The adapter's, when it arrives; the host's where the adapter has none.
     Adapter,
 }
 
