@@ -120,6 +120,7 @@ counters! {
     ring_blocks_losing = "capture_ring_losing_blocks_total" {},
     lost_ring = "dropped_packets_total" { stage = "kernel", reason = "ring_full" },
     lost_ring_damaged = "dropped_packets_total" { stage = "capture", reason = "ring_damaged" },
+    lost_ring_left = "dropped_packets_total" { stage = "kernel", reason = "ring_closed" },
     lost_interface = "dropped_packets_total" { stage = "interface", reason = "driver" },
     skipped_oversized = "dropped_packets_total" { stage = "capture", reason = "oversized" },
     skipped_filter = "dropped_packets_total" { stage = "capture", reason = "filter" },

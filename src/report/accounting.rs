@@ -57,7 +57,8 @@ pub fn stages(status: &Status) -> Vec<Stage> {
     let counts = status.counters();
     let hits: u64 = counts.hits.iter().sum();
     let alerts: u64 = status.alerts.values().sum();
-    let lost = counts.lost_ring + counts.early_packets + counts.lost_ring_damaged;
+    let damaged = counts.lost_ring_damaged + counts.lost_ring_left;
+    let lost = counts.lost_ring + counts.early_packets + damaged;
     let out = counts.kernel_packets.saturating_sub(lost).saturating_sub(counts.kernel_held);
     let closed = counts.flows_expired + counts.flows_closed;
     let read = counts.streams_read + counts.streams_alien + counts.streams_lost;

@@ -219,7 +219,8 @@ impl<'a> LiveReporter<'a> {
             *self.status.beats.sources.entry(*source).or_default() += 1;
             let known = self.status.sources.entry(*source).or_default();
             // another worker may have told of a later block
-            if captured.frames() >= known.frames() {
+            let is_later = captured.kernel_packets >= known.kernel_packets;
+            if captured.frames() >= known.frames() && is_later {
                 known.clone_from(captured);
             }
         }

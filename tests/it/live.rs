@@ -166,8 +166,9 @@ fn what_the_ring_has_no_room_for_is_counted() {
         let kernel = "tapsieve_capture_kernel_packets_total";
         sensor.wait("the kernel's count", |lab| lab.metric(kernel) >= passes * frames);
         assert_eq!(lab.metric(kernel), passes * frames, "{backend}");
-        let live = lab.metric("tapsieve_capture_packets_total{source=\"live\"}");
-        let lost = lab.metric(RING_FULL);
+        let read = |lab: &Lab| lab.metric("tapsieve_capture_packets_total{source=\"live\"}");
+        sensor.wait("every frame", |lab| read(lab) + lab.metric(RING_FULL) >= passes * frames);
+        let (live, lost) = (read(&lab), lab.metric(RING_FULL));
         assert!(live > 0.0 && lost > 0.0, "{backend}: {live} read, {lost} lost");
         assert_eq!(live + lost, passes * frames, "{backend}");
         for stage in ["kernel", "decode", "flow", "reassembly", "reporter"] {

@@ -109,13 +109,16 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let early = (!config.confinement.keep_net_raw).then(|| sources(&config, &stop)).transpose()?;
     let early_canary = early.as_ref().and_then(|_| canary(&config));
     let mut confined = Confined::enter(&arguments.config, &config)?;
+    // whoever rotates files must not end a sensor that is starting
+    let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
     let started = Instant::now();
     let first = compile(&config.intel, &config.intel_options())?;
     first.damages.iter().for_each(|damage| warn!("{damage}"));
     let intel_secs = started.elapsed().as_secs_f64();
     // from here on a signal ends it in order
-    let mut signals =
-        Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
+    for signal in [SIGTERM, SIGINT] {
+        signals.add_signal(signal).map_err(Failure::Signals)?;
+    }
     // opened as whom they are opened again: what cannot be written is known now
     let sinks = outlets::open(&config)?;
     let mut sources = early.map_or_else(|| sources(&config, &stop), Ok)?;

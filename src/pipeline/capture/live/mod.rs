@@ -12,6 +12,9 @@ mod libpcap;
 mod ring;
 mod tpacket;
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::hash::Hasher;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -257,8 +260,15 @@ impl Live {
     fn let_go(&mut self) {
         // what was dropped since the last look is known to nobody else
         self.look();
+        self.lose_held();
         self.capture = None;
         count(&mut self.counters.interfaces_lost, 1);
+    }
+
+    /// What the ring still holds goes with it.
+    fn lose_held(&mut self) {
+        let held = std::mem::take(&mut self.counters.kernel_held);
+        count(&mut self.counters.lost_ring_left, held);
     }
 
     /// The interface is gone: tries to open it again, now and then.
@@ -285,7 +295,12 @@ impl Live {
         let Some(capture) = &mut self.capture else { return };
         capture.look(&mut self.counters);
         let counters = &mut self.counters;
-        let taken = [counters.live_packets, counters.early_packets, counters.lost_ring_damaged];
+        let taken = [
+            counters.live_packets,
+            counters.early_packets,
+            counters.lost_ring_damaged,
+            counters.lost_ring_left,
+        ];
         let taken = taken.iter().fold(counters.lost_ring, |sum, n| sum.saturating_add(*n));
         counters.kernel_held = counters.kernel_packets.saturating_sub(taken);
         counters.kernel_short = taken.saturating_sub(counters.kernel_packets);
@@ -321,6 +336,7 @@ impl Source for Live {
         block.last = FrameId::new(self.source, self.number);
         if state == State::Ended {
             self.look();
+            self.lose_held();
         } else {
             self.look_at_times();
         }
@@ -376,10 +392,16 @@ impl Capture {
 
 /// A number for a group that no other process is likely to use on this interface.
 fn group_of(interface: &str, first: u32) -> u16 {
-    let pid = std::process::id();
+    // in containers a process's number is small, and the same in each
+    let pid = std::process::id() ^ narrow_hash(RandomState::new().build_hasher().finish());
     let name = interface.bytes().fold(0_u32, |sum, byte| sum.rotate_left(5) ^ u32::from(byte));
     let [a, b, ..] = (pid ^ name ^ first.rotate_left(7)).to_le_bytes();
     u16::from_le_bytes([a, b])
+}
+
+fn narrow_hash(hash: u64) -> u32 {
+    let [a, b, c, d, ..] = hash.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 fn now() -> Timestamp {
