@@ -37,6 +37,7 @@ use tracing::warn;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
+use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::log;
 use crate::control::log::LogFormat;
@@ -111,10 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut confined = Confined::enter(&arguments.config, &config)?;
     // whoever rotates files must not end a sensor that is starting
     let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
-    let started = Instant::now();
-    let first = compile(&config.intel, &config.intel_options())?;
-    first.damages.iter().for_each(|damage| warn!("{damage}"));
-    let intel_secs = started.elapsed().as_secs_f64();
+    let (first, intel_secs) = first_set(&config)?;
     // from here on a signal ends it in order
     for signal in [SIGTERM, SIGINT] {
         signals.add_signal(signal).map_err(Failure::Signals)?;
@@ -273,6 +271,14 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
         sources.extend(Live::open(settings, first, stop)?);
     }
     Ok(sources)
+}
+
+/// Compiles the first set; returns the seconds that it took, too.
+fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
+    let started = Instant::now();
+    let first = compile(&config.intel, &config.intel_options())?;
+    first.damages.iter().for_each(|damage| warn!("{damage}"));
+    Ok((first, started.elapsed().as_secs_f64()))
 }
 
 fn canary(config: &Config) -> Option<Canary> {
