@@ -115,6 +115,7 @@ fn settings() -> WorkerSettings {
             other_idle_secs: OTHER_IDLE_SECS,
             batch: 64,
         },
+        sets_change: true,
     }
 }
 

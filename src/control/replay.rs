@@ -151,7 +151,12 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         seed: HASH_SEED,
         depth: Depth::Match,
         workers: arguments.input.workers(),
-        settings: WorkerSettings { depth: Depth::Match, observed, flows: arguments.input.flows() },
+        settings: WorkerSettings {
+            depth: Depth::Match,
+            observed,
+            flows: arguments.input.flows(),
+            sets_change: false,
+        },
         current: Arc::new(compiled.set.in_force()),
         pins: Pins::default(),
         behind: Behind::Wait,

@@ -163,6 +163,7 @@ counters! {
     hits_refused = "hits_refused_total" {},
     observations_refused = "observations_refused_total" {},
     values_forgotten = "observation_values_forgotten_total" {},
+    values_unkept = "observation_values_unkept_total" {},
 }
 
 #[cfg(test)]

@@ -146,6 +146,11 @@ pub const RELATED_MAX: usize = 16;
 /// bound a value may be told twice (with `FLOWS_MAX` flows 256 MB in all).
 pub const TOLD_CHUNKS_PER_FLOW: u32 = 4;
 
+/// Cells of 64 bytes for each flow that a sensor's worker may hold, with values to match again:
+/// a DNS question needs one, a TLS connection two; at the bound a value is matched with the set in
+/// force only (with `FLOWS_MAX` flows 256 MB in all).
+pub const SHOWN_CELLS_PER_FLOW: u32 = 2;
+
 /// Flows of a worker whose hits are remembered, so that none is told twice; beyond, one may be.
 pub const FLOWS_WITH_HITS_MAX: usize = 65_536;
 

@@ -18,12 +18,14 @@ use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
 use crate::model::flow::Side;
+use crate::model::limits::SHOWN_CELLS_PER_FLOW;
 use crate::model::limits::TOLD_CHUNKS_PER_FLOW;
 use crate::model::observation::Kinds;
 use crate::model::observation::Notes;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
 use crate::model::observation::Place;
+use crate::model::observation::Seen;
 use crate::model::packet::Packet;
 use crate::model::packet::Payload;
 use crate::model::step::Step;
@@ -32,6 +34,9 @@ use crate::pipeline::capturer::Depth;
 use crate::pipeline::dissect::dns;
 use crate::pipeline::dissect::dns::Datagram;
 use crate::pipeline::dissect::reader::Reader;
+use crate::pipeline::flow::shown::Recalled;
+use crate::pipeline::flow::shown::Showing;
+use crate::pipeline::flow::shown::Shown;
 use crate::pipeline::flow::slot::FlowEnd;
 use crate::pipeline::flow::slot::FlowSlot;
 use crate::pipeline::flow::slot::Reading;
@@ -74,6 +79,9 @@ pub struct WorkerSettings {
     pub observed: Kinds,
     /// How flows are kept.
     pub flows: FlowSettings,
+    /// Whether another set may come: then what live flows have shown is kept, to be matched with
+    /// it.
+    pub sets_change: bool,
 }
 
 /// How flows are kept.
@@ -99,8 +107,8 @@ pub struct Worker {
     ended: Vec<FlowEnd>,
     clock_secs: u32,
     settled_secs: u64,
-    /// Of the set that the last block was matched with, modulo 32.
-    generation: u8,
+    /// Of the set that the last block was matched with, modulo 65,536.
+    generation: u16,
     batch: usize,
     current: Arc<Current>,
     desk: Desk,
@@ -112,6 +120,9 @@ struct Desk {
     settings: WorkerSettings,
     streams: Streams<Reader>,
     told: Told,
+    /// Where another set may come.
+    shown: Option<Shown>,
+    recalled: Recalled,
     notes: Notes,
     sift: Sift,
     hasher: FixedState,
@@ -131,6 +142,7 @@ impl Worker {
         let share = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
         let FlowSettings { flows_max, tcp_idle_secs, other_idle_secs, batch } = settings.flows;
         let flows_max = flows_max.checked_div(share).unwrap_or(flows_max).max(1);
+        let shown = || Shown::new(flows_max.saturating_mul(SHOWN_CELLS_PER_FLOW));
         Self {
             shard,
             table: FlowTable::new(flows_max, tcp_idle_secs, other_idle_secs),
@@ -145,6 +157,8 @@ impl Worker {
                 settings,
                 streams: Streams::new(flows_max),
                 told: Told::new(flows_max.saturating_mul(TOLD_CHUNKS_PER_FLOW)),
+                shown: (settings.sets_change && settings.depth >= Depth::Match).then(shown),
+                recalled: Recalled::default(),
                 notes: Notes::new(),
                 sift: Sift::default(),
                 hasher: FixedState::with_seed(TOLD_SEED),
@@ -166,7 +180,8 @@ impl Worker {
         batch.catalog = Some(Arc::clone(&set.catalog));
         batch.captured = Some((block.source, block.captured.clone()));
         let index = Arc::clone(&set.index);
-        let generation = u8::try_from(set.generation & 31).unwrap_or_default();
+        let [low, high, ..] = set.generation.to_le_bytes();
+        let generation = u16::from_le_bytes([low, high]);
         drop(set);
         if generation != std::mem::replace(&mut self.generation, generation) {
             self.desk.sift.forget_all();
@@ -242,10 +257,13 @@ impl Worker {
             count_side(counters, side);
         }
         let is_late = event == Event::Known;
-        if !is_late || slot.generation() != self.generation {
-            slot.set_generation(self.generation);
+        if !is_late || slot.generation != self.generation {
+            slot.generation = self.generation;
             let context = Context { packet, flow: slot.view(), side, index, is_late };
             self.desk.match_ends(&context, batch);
+            if is_late {
+                self.desk.match_again(&context, slot, batch);
+            }
         }
         if slot.reading() != Reading::Finished {
             self.desk.read(packet, slot, side, bytes);
@@ -277,6 +295,33 @@ impl Desk {
         if self.settings.depth >= Depth::Match {
             self.sift.flow(opened, batch);
         }
+    }
+
+    /// Another set is in force since a flow opened: what it has shown is matched, each packet's
+    /// values with one another for context.
+    fn match_again(&mut self, context: &Context<'_>, slot: &FlowSlot, batch: &mut Batch) {
+        let Some(shown) = &self.shown else { return };
+        let mut recalled = std::mem::take(&mut self.recalled);
+        shown.recall(slot.shown, &mut recalled);
+        let mut context = *context;
+        for showing in recalled.iter() {
+            if showing.is_first {
+                self.match_noted(&context, batch);
+            }
+            context.side = showing.side;
+            self.notes.note(showing.observation);
+        }
+        self.match_noted(&context, batch);
+        self.recalled = recalled;
+    }
+
+    /// Matches what is noted, and forgets it.
+    fn match_noted(&mut self, context: &Context<'_>, batch: &mut Batch) {
+        self.sift.begin();
+        for observation in self.notes.iter() {
+            self.sift.observe(&observation, &self.notes, context, batch);
+        }
+        self.notes.clear();
     }
 
     /// Payload of a flow that is still read.
@@ -364,12 +409,18 @@ impl Desk {
         }
         let context = Context { packet, flow: slot.view(), side, index, is_late: false };
         self.sift.begin();
+        let mut is_first = true;
         for observation in self.notes.iter() {
             let hash = self.hasher.hash_one(observation);
             if !self.told.is_new(&mut slot.told, hash, &mut self.counters) {
                 continue;
             }
             self.counters.count_observation(observation.kind);
+            if let Some(shown) = &mut self.shown {
+                let showing = Showing { observation, side, is_first };
+                shown.keep(&mut slot.shown, showing, &mut self.counters);
+                is_first = false;
+            }
             if self.settings.observed.has(observation.kind) {
                 let sighting = sighting(&observation, &context, batch);
                 batch.sightings.push(sighting);
@@ -394,6 +445,9 @@ impl Desk {
         for end in ended.drain(..) {
             self.release(&end);
             self.told.release(end.told);
+            if let Some(shown) = &mut self.shown {
+                shown.release(end.shown);
+            }
             self.sift.forget(&end.view);
             if self.settings.observed.has(ObservationKind::Flow) {
                 batch.sightings.push(flow_sighting(&end));

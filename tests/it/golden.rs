@@ -28,7 +28,7 @@ impl Case {
     }
 
     /// A feed directory as a whole, else each file.
-    fn intel(&self) -> Vec<PathBuf> {
+    pub(crate) fn intel(&self) -> Vec<PathBuf> {
         let folder = self.folder.join("indicators");
         if folder.join("manifest.json").is_file() {
             return vec![folder];

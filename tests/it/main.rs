@@ -13,6 +13,7 @@ mod lab;
 mod live;
 mod sensor;
 mod sinks;
+mod swap;
 mod confine;
 mod systemd;
 mod doctor;

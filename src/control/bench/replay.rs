@@ -52,7 +52,12 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<u8, Failure> {
         seed: HASH_SEED,
         depth,
         workers: arguments.input.workers(),
-        settings: WorkerSettings { depth, observed: Kinds::NONE, flows: arguments.input.flows() },
+        settings: WorkerSettings {
+            depth,
+            observed: Kinds::NONE,
+            flows: arguments.input.flows(),
+            sets_change: false,
+        },
         current: Arc::new(current),
         pins: Pins::default(),
         behind: Behind::Wait,

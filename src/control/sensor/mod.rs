@@ -149,6 +149,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
             depth: Depth::Match,
             observed: Kinds::NONE,
             flows: flows(&config),
+            sets_change: true,
         },
         current,
         pins: pins(&config),

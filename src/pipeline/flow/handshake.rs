@@ -44,21 +44,7 @@ pub(super) enum Mark {
     Fin(Heading),
 }
 
-/// Where the generation of the set that the flow was matched with stands in `Marks`.
-const GENERATION_SHIFT: u32 = 11;
-
 impl Marks {
-    /// Returns the generation of the set that the flow was last matched with, modulo 32.
-    pub(super) fn generation(self) -> u8 {
-        u8::try_from(self.0 >> GENERATION_SHIFT).unwrap_or_default()
-    }
-
-    /// Notes the generation of the set that the flow was matched with, modulo 32.
-    pub(super) fn set_generation(&mut self, generation: u8) {
-        let marks = self.0 & ((1 << GENERATION_SHIFT) - 1);
-        self.0 = marks | (u16::from(generation & 31) << GENERATION_SHIFT);
-    }
-
     /// Tells whether `mark` is set.
     pub(super) fn has(self, mark: Mark) -> bool {
         self.0 & mark.bit() != 0

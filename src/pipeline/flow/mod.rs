@@ -3,7 +3,7 @@
 //! The table is the largest cost of the engine: at a million flows each packet misses the caches.
 //! Sketch per packet: one line of the index (8 bytes a flow), two lines of the slot (128 bytes a
 //! flow), fetched for a batch at a time so that the misses overlap. What only some flows need
-//! (reassembly, dissector, values told) lives elsewhere and is found by number.
+//! (reassembly, dissector, values told and shown) lives elsewhere and is found by number.
 
 mod handshake;
 mod hint;
@@ -12,6 +12,7 @@ mod idle;
 mod index;
 mod pool;
 pub mod segment;
+pub mod shown;
 mod side;
 pub mod slot;
 pub mod stream;
@@ -24,5 +25,5 @@ pub mod told;
 mod wheel;
 mod window;
 
-/// Stands for "no such slot, stream, hold or chunk" where a number is stored.
+/// Stands for "no such slot, stream, hold, chunk or cell" where a number is stored.
 const NONE: u32 = u32::MAX;

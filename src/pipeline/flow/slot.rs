@@ -11,6 +11,7 @@ use crate::pipeline::flow::NONE;
 use crate::pipeline::flow::handshake::Mark;
 use crate::pipeline::flow::handshake::Marks;
 use crate::pipeline::flow::index::tag;
+use crate::pipeline::flow::shown::ShownList;
 use crate::pipeline::flow::stream::StreamId;
 use crate::pipeline::flow::told::ToldList;
 
@@ -23,6 +24,8 @@ pub struct FlowSlot {
     /// `clock_secs` of the last packet.
     pub(super) last_clock: u32,
     pub(super) marks: Marks,
+    /// Of the set that the flow was last matched with, modulo 65,536.
+    pub generation: u16,
     /// A `Reading` in four bytes.
     stream: u32,
     /// Latest time of a packet.
@@ -35,6 +38,8 @@ pub struct FlowSlot {
     pub(super) isn: [u32; 2],
     /// Values told of this flow.
     pub told: ToldList,
+    /// Values kept of this flow.
+    pub shown: ShownList,
     /// What the index knows this slot by.
     pub(super) tag: u32,
     /// By heading.
@@ -58,6 +63,7 @@ impl FlowSlot {
             key: packet.key,
             last_clock: packet.clock_secs,
             marks,
+            generation: 0,
             stream: NONE,
             last: packet.time,
             first: packet.time,
@@ -65,6 +71,7 @@ impl FlowSlot {
             bytes: [0; 2],
             isn: [0; 2],
             told: ToldList::default(),
+            shown: ShownList::default(),
             tag: tag(packet.hash),
             packets: [Count::default(); 2],
         }
@@ -94,16 +101,6 @@ impl FlowSlot {
     /// Returns what hits and observations say of this flow.
     pub fn view(&self) -> FlowView {
         FlowView { key: self.key, opener: self.marks.opener(), first: self.first }
-    }
-
-    /// Returns the generation of the set that the flow was last matched with, modulo 32.
-    pub fn generation(&self) -> u8 {
-        self.marks.generation()
-    }
-
-    /// Notes the generation of the set that the flow is matched with, modulo 32.
-    pub fn set_generation(&mut self, generation: u8) {
-        self.marks.set_generation(generation);
     }
 
     /// Returns how far the reading of this flow is.
@@ -152,6 +149,7 @@ impl FlowSlot {
             reason,
             reading: self.reading(),
             told: self.told,
+            shown: self.shown,
         }
     }
 }
@@ -181,7 +179,7 @@ pub enum Reading {
 
 const FINISHED: u32 = NONE - 1;
 
-/// A flow that is over; its stream and its told values must be released by who gets this.
+/// A flow that is over; its stream and its values must be released by who gets this.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlowEnd {
     /// The flow.
@@ -203,6 +201,8 @@ pub struct FlowEnd {
     pub reading: Reading,
     /// The told values to release.
     pub told: ToldList,
+    /// The kept values to release.
+    pub shown: ShownList,
 }
 
 /// Why a flow is over.

@@ -146,7 +146,7 @@ impl Sensor {
             seed: HASH_SEED,
             depth,
             workers: self.workers,
-            settings: WorkerSettings { depth, observed: Kinds::NONE, flows },
+            settings: WorkerSettings { depth, observed: Kinds::NONE, flows, sets_change: true },
             current: Arc::new(current),
             pins: Pins::default(),
             behind: Behind::Keep,
