@@ -126,8 +126,11 @@ impl Letters {
     }
 
     /// Tells whether counts are to be told again: of each source now and then, as every message
-    /// wakes the reporter.
+    /// wakes the reporter, and at each checkpoint.
     fn is_due(&mut self, batch: &Batch) -> bool {
+        if batch.checkpoint.is_some() {
+            return true;
+        }
         let Some((source, _)) = &batch.captured else { return true };
         let Some(told) = self.told.get_mut(*source as usize) else { return true };
         let is_due = told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
@@ -182,6 +185,7 @@ mod tests {
 
     use super::*;
     use crate::model::address::Address;
+    use crate::model::batch::Checkpoint;
     use crate::model::batch::Span;
     use crate::model::flow::FlowKey;
     use crate::model::flow::FlowView;
@@ -282,6 +286,7 @@ mod tests {
             batch
         };
         letters.told = vec![None; 2];
+        let mut check = of(0, 0);
         for (source, hits, is_told) in
             [(0, 0, true), (0, 0, false), (1, 0, true), (1, 0, false), (0, 1, true)]
         {
@@ -291,6 +296,9 @@ mod tests {
             assert!(letters.hand_over(of(source, hits)).captured.is_none());
             assert_eq!(told.try_recv().is_ok(), is_told, "{source} {hits}");
         }
+        check.checkpoint = Some(Checkpoint::default());
+        letters.hand_over(check);
+        assert!(told.try_recv().is_ok());
         let before = Instant::now().checked_sub(TELL_EVERY);
         letters.told = vec![before; 2];
         letters.hand_over(of(1, 0));

@@ -35,9 +35,27 @@ pub struct Batch {
     pub counted: Option<Counters>,
     /// Which source the block was of, and what was counted there.
     pub captured: Option<(u32, Counters)>,
+    /// What the worker that tells has read of a source up to its latest checkpoint.
+    pub checkpoint: Option<Checkpoint>,
     /// The stories of the set that the hits are of.
     pub catalog: Option<Arc<dyn Catalog>>,
     bytes: Vec<u8>,
+}
+
+/// The books of one source at a block: what came in so far, and what of it one worker has read, or
+/// all have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The source.
+    pub source: u32,
+    /// The second that the block began.
+    pub secs: u32,
+    /// Frames that the source handed over.
+    pub frames: u64,
+    /// Those that could not be decoded.
+    pub failed: u64,
+    /// Packets that were read.
+    pub packets: u64,
 }
 
 /// One observation with its flow, for the observations file.
@@ -97,7 +115,7 @@ impl Batch {
         self.related.clear();
         self.sightings.clear();
         self.catalog = None;
-        (self.counted, self.captured) = (None, None);
+        (self.counted, self.captured, self.checkpoint) = (None, None, None);
         self.bytes.clear();
     }
 

@@ -41,6 +41,8 @@ pub struct Block {
     pub source: u32,
     /// What that source and its capturer have counted so far.
     pub captured: Counters,
+    /// The second at whose first block the books are made, where this is it; of a live source only.
+    pub checkpoint: Option<u32>,
 }
 
 impl Block {
@@ -61,6 +63,7 @@ impl Block {
             now_secs: 0,
             source: 0,
             captured: Counters::default(),
+            checkpoint: None,
         }
     }
 

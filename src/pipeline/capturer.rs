@@ -42,6 +42,8 @@ pub struct Capturer<S> {
     depth: Depth,
     counters: Counters,
     clock: Clock,
+    /// The second of the last checkpoint.
+    checked_secs: u32,
     wire_bytes: u64,
 }
 
@@ -87,6 +89,7 @@ impl<S: Source> Capturer<S> {
             depth,
             counters: Counters::default(),
             clock: Clock::default(),
+            checked_secs: 0,
             wire_bytes: 0,
         }
     }
@@ -120,6 +123,8 @@ impl<S: Source> Capturer<S> {
         block.source = self.number;
         block.captured.clone_from(&self.counters);
         block.captured.add(self.source.counters());
+        block.checkpoint = (block.now_secs > self.checked_secs).then_some(block.now_secs);
+        self.checked_secs = self.checked_secs.max(block.now_secs);
         state
     }
 

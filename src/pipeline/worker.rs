@@ -10,6 +10,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use crate::model::batch::Batch;
+use crate::model::batch::Checkpoint;
 use crate::model::batch::FlowTotals;
 use crate::model::batch::Sighting;
 use crate::model::batch::Span;
@@ -107,6 +108,8 @@ pub struct Worker {
     ended: Vec<FlowEnd>,
     clock_secs: u32,
     settled_secs: u64,
+    /// Packets of each source.
+    read: Vec<u64>,
     /// Of the set that the last block was matched with, modulo 65,536.
     generation: u16,
     batch: usize,
@@ -150,6 +153,7 @@ impl Worker {
             ended: Vec::with_capacity(VISITS_PER_BLOCK),
             clock_secs: 0,
             settled_secs: 0,
+            read: Vec::new(),
             generation: 0,
             batch: index(batch).max(1),
             current,
@@ -187,6 +191,7 @@ impl Worker {
             self.desk.sift.forget_all();
         }
         let memory = block.memory();
+        let packets_before = self.desk.counters.packets;
         for gathered in packets.chunks(self.batch) {
             let mut hints = std::mem::take(&mut self.hints);
             self.table.gather(gathered, &mut hints);
@@ -205,6 +210,24 @@ impl Worker {
         }
         batch.settled_secs = self.settled_secs;
         batch.counted = Some(self.counted());
+        self.check(block, self.desk.counters.packets.saturating_sub(packets_before), batch);
+    }
+
+    /// Adds up what was read of the block's source; tells it at a checkpoint.
+    fn check(&mut self, block: &Block, packets: u64, batch: &mut Batch) {
+        let source = index(block.source);
+        if source >= self.read.len() {
+            self.read.resize(source.saturating_add(1), 0);
+        }
+        let Some(read) = self.read.get_mut(source) else { return };
+        *read = read.saturating_add(packets);
+        batch.checkpoint = block.checkpoint.map(|secs| Checkpoint {
+            source: block.source,
+            secs,
+            frames: block.captured.frames(),
+            failed: block.captured.decode_failures(),
+            packets: *read,
+        });
     }
 
     /// Returns what was counted so far.

@@ -1,5 +1,12 @@
 //! The books of each stage: what came in is what went out, what was dropped, and what is held.
+//!
+//! Sources and workers count on threads of their own. Their counts are compared at a block that
+//! all know, the checkpoint: what the source had handed over with it, and what the workers had read
+//! when they had read it.
 
+use std::collections::VecDeque;
+
+use crate::model::batch::Checkpoint;
 use crate::report::live::Status;
 use crate::report::outlet::SinkStatus;
 
@@ -18,9 +25,6 @@ pub struct Stage {
     pub held: u64,
     /// Whether things pass through at once: what stays is stuck.
     pub is_passage: bool,
-    /// Whether both sides are counted by different threads: while things move, their counts are of
-    /// different moments.
-    pub spans_threads: bool,
 }
 
 impl Stage {
@@ -30,27 +34,53 @@ impl Stage {
         known.abs_diff(self.taken)
     }
 
-    /// Judges nothing by counts of different moments: only what has not moved since the books were
-    /// made before must balance.
-    pub fn settle(&mut self, before: Option<&Self>) {
-        if self.spans_threads && before.is_none_or(|before| before.taken != self.taken) {
-            self.taken = self.taken.max(self.given.saturating_add(self.dropped));
-        }
-    }
-
     /// Tells whether something is stuck: it was there when the books were made before, and nothing
     /// has moved since.
     pub fn is_stuck(&self, before: &Self) -> bool {
         self.is_passage && self.held > 0 && self == before
     }
+}
 
-    /// What is held cannot be counted by itself here: it is on its way between two threads. It is
-    /// what is missing; if more came out than went in, it is nothing, and the books do not balance.
-    fn on_the_way(name: &'static str, taken: u64, given: u64, dropped: u64) -> Self {
-        let held = taken.saturating_sub(given.saturating_add(dropped));
-        Self { name, taken, given, dropped, held, is_passage: true, spans_threads: true }
+/// Puts together what workers tell of checkpoints.
+#[derive(Debug)]
+pub struct Checkpoints {
+    workers: usize,
+    /// What some workers have told, and how many.
+    open: VecDeque<(Checkpoint, usize)>,
+}
+
+impl Checkpoints {
+    /// Returns one of so many workers.
+    pub fn new(workers: usize) -> Self {
+        Self { workers, open: VecDeque::new() }
+    }
+
+    /// Takes what one worker tells; returns the sum when it is the last to tell. A checkpoint that
+    /// not all tell of, as a worker could not, is forgotten with a later one.
+    pub fn take(&mut self, told: Checkpoint) -> Option<Checkpoint> {
+        let same = |known: &Checkpoint| (known.source, known.secs) == (told.source, told.secs);
+        let place = self.open.iter().position(|(known, _)| same(known)).unwrap_or_else(|| {
+            self.open.push_back((Checkpoint { packets: 0, ..told }, 0));
+            self.open.len() - 1
+        });
+        let (sum, tellers) = &mut self.open[place];
+        sum.packets += told.packets;
+        *tellers += 1;
+        let whole = (*tellers >= self.workers).then_some(*sum);
+        if whole.is_some() {
+            let is_past =
+                |known: &Checkpoint| known.source == told.source && known.secs <= told.secs;
+            self.open.retain(|(known, _)| !is_past(known));
+        }
+        if self.open.len() > OPEN_MAX {
+            self.open.pop_front();
+        }
+        whole
     }
 }
+
+/// Checkpoints that some workers have told of and others not yet: seconds times sources.
+const OPEN_MAX: usize = 1_024;
 
 /// Returns the books of all stages, in the order data meets them.
 pub fn stages(status: &Status) -> Vec<Stage> {
@@ -62,6 +92,7 @@ pub fn stages(status: &Status) -> Vec<Stage> {
     let out = counts.kernel_packets.saturating_sub(lost).saturating_sub(counts.kernel_held);
     let closed = counts.flows_expired + counts.flows_closed;
     let read = counts.streams_read + counts.streams_alien + counts.streams_lost;
+    let checked = |what: fn(&Checkpoint) -> u64| status.checkpoints.values().map(what).sum();
     let sinks = |what: fn(&SinkStatus) -> u64| status.sinks.iter().map(what).sum::<u64>();
     vec![
         Stage {
@@ -71,9 +102,15 @@ pub fn stages(status: &Status) -> Vec<Stage> {
             dropped: lost,
             held: counts.kernel_held,
             is_passage: true,
-            spans_threads: false,
         },
-        Stage::on_the_way("decode", counts.frames(), counts.packets, counts.decode_failures()),
+        Stage {
+            name: "decode",
+            taken: checked(|checkpoint| checkpoint.frames),
+            given: checked(|checkpoint| checkpoint.packets),
+            dropped: checked(|checkpoint| checkpoint.failed),
+            held: 0,
+            is_passage: true,
+        },
         Stage {
             name: "flow",
             taken: counts.flows,
@@ -81,7 +118,6 @@ pub fn stages(status: &Status) -> Vec<Stage> {
             dropped: counts.flows_evicted,
             held: counts.flows_active,
             is_passage: false,
-            spans_threads: false,
         },
         Stage {
             name: "reassembly",
@@ -90,9 +126,15 @@ pub fn stages(status: &Status) -> Vec<Stage> {
             dropped: counts.streams_unfinished,
             held: counts.streams_active,
             is_passage: false,
-            spans_threads: false,
         },
-        Stage::on_the_way("reporter", hits, alerts, status.repeated + counts.hits_refused),
+        Stage {
+            name: "reporter",
+            taken: hits,
+            given: alerts,
+            dropped: status.repeated + counts.hits_refused,
+            held: 0,
+            is_passage: true,
+        },
         Stage {
             name: "sink",
             taken: sinks(|sink| sink.given + sink.found),
@@ -100,7 +142,6 @@ pub fn stages(status: &Status) -> Vec<Stage> {
             dropped: sinks(|sink| sink.lost),
             held: sinks(|sink| sink.waiting),
             is_passage: false,
-            spans_threads: false,
         },
     ]
 }
@@ -113,6 +154,9 @@ mod tests {
     /// Counts of a source and of a worker, then how much each stage cannot account for.
     fn check(source: Counters, worker: Counters, unaccounted: [u64; 6]) {
         let mut status = Status::default();
+        let (frames, failed) = (source.frames(), source.decode_failures());
+        let books = Checkpoint { frames, failed, packets: worker.packets, ..Checkpoint::default() };
+        status.checkpoints.insert(0, books);
         status.sources.insert(0, source);
         status.workers.insert(0, worker);
         let found: Vec<u64> = stages(&status).iter().map(Stage::unaccounted).collect();
@@ -130,7 +174,7 @@ mod tests {
             ..Counters::default()
         };
         let worker = Counters {
-            packets: 80,
+            packets: 82,
             flows: 7,
             flows_closed: 2,
             flows_expired: 1,
@@ -152,13 +196,27 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_different_moments_are_not_judged() {
-        let stage = Stage::on_the_way("decode", 100, 104, 0);
-        // taken, of the books before; then what cannot be accounted for
-        for (before, unaccounted) in [(None, 0), (Some(90), 0), (Some(100), 4)] {
-            let mut settled = stage;
-            settled.settle(before.map(|taken| Stage { taken, ..stage }).as_ref());
-            assert_eq!(settled.unaccounted(), unaccounted);
+    fn a_checkpoint_is_whole_once_all_workers_have_told() {
+        let of = |source, secs, packets| Checkpoint { source, secs, frames: 9, failed: 1, packets };
+        let mut checkpoints = Checkpoints::new(2);
+        // what is told, in turn, then the packets of the whole, if it is
+        for (told, whole) in [
+            (of(0, 1, 3), None),
+            (of(1, 1, 2), None),
+            (of(0, 2, 5), None),
+            (of(0, 1, 4), Some(7)),
+            (of(0, 3, 6), None),
+            (of(0, 3, 6), Some(12)),
+            // of second 2 only one told; the other's later word begins anew
+            (of(0, 2, 5), None),
+            (of(1, 1, 6), Some(8)),
+        ] {
+            assert_eq!(checkpoints.take(told).map(|sum| sum.packets), whole, "{told:?}");
         }
+        assert_eq!(checkpoints.open.len(), 1);
+        for secs in 0..2_000 {
+            checkpoints.take(of(2, secs, 0));
+        }
+        assert_eq!(checkpoints.open.len(), OPEN_MAX);
     }
 }

@@ -20,8 +20,10 @@ use prometheus::Histogram;
 use prometheus::HistogramOpts;
 
 use crate::model::batch::Batch;
+use crate::model::batch::Checkpoint;
 use crate::model::canary::CANARY_DOMAIN;
 use crate::model::counters::Counters;
+use crate::report::accounting::Checkpoints;
 use crate::report::alert::Alert;
 use crate::report::canary::Proof;
 use crate::report::outlet::Chunk;
@@ -45,6 +47,8 @@ const LATENCY_SECS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 /// What a sensor has counted so far, as whoever asks sees it.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
+    /// The latest checkpoint of each source that all workers have read up to.
+    pub checkpoints: BTreeMap<u32, Checkpoint>,
     /// Counts of each source, and of each worker.
     pub sources: BTreeMap<u32, Counters>,
     /// By number.
@@ -106,6 +110,7 @@ pub struct LiveReporter<'a> {
     outlets: Vec<Outlet>,
     published: &'a Mutex<Status>,
     status: Status,
+    checkpoints: Checkpoints,
     recent: Recent,
     told: Instant,
     canary: Option<Arc<Proof>>,
@@ -148,14 +153,15 @@ impl Status {
 }
 
 impl<'a> LiveReporter<'a> {
-    /// Returns a reporter to sinks, whose threads it starts; tells what it knows through
-    /// `published`.
+    /// Returns a reporter of so many workers to sinks, whose threads it starts; tells what it knows
+    /// through `published`.
     ///
     /// # Errors
     ///
     /// When a thread cannot be started.
     pub fn new(
         context: Context<'a>,
+        workers: usize,
         sinks: Vec<Opened>,
         published: &'a Mutex<Status>,
     ) -> io::Result<Self> {
@@ -172,6 +178,7 @@ impl<'a> LiveReporter<'a> {
             outlets,
             published,
             status,
+            checkpoints: Checkpoints::new(workers),
             recent,
             told,
             canary: None,
@@ -226,6 +233,11 @@ impl<'a> LiveReporter<'a> {
         }
         if let Some(counted) = &batch.counted {
             self.status.workers.entry(worker).or_default().clone_from(counted);
+        }
+        if let Some(checkpoint) = batch.checkpoint
+            && let Some(whole) = self.checkpoints.take(checkpoint)
+        {
+            self.status.checkpoints.insert(whole.source, whole);
         }
         if batch.hits.is_empty() {
             return;

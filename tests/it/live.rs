@@ -183,6 +183,46 @@ fn what_the_ring_has_no_room_for_is_counted() {
     }
 }
 
+#[test]
+fn the_books_balance_while_packets_flow() {
+    let Some(lab) = Lab::new() else { return };
+    let list = lab.path("list.txt");
+    // named by nothing that is sent: what is found wakes the reporter by itself
+    fs::write(&list, "203.0.114.7\n").expect("written");
+    let passes = 60;
+    let sent = (passes * frames(&capture())) as f64;
+    for backend in BACKENDS {
+        let more = format!("{}threads = 2\n[workers]\ncount = 3\n", tap(backend, 16));
+        let sensor = lab.sensor(&list, &more);
+        sensor.wait("the first look", |lab| lab.get("/metrics").contains("stage_unaccounted{"));
+        let (mut looks, mut moving) = (0, BTreeSet::new());
+        let passes = format!("--loop={passes}");
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| lab.send(&capture(), &["--pps=4000", &passes]));
+            while !sending.is_finished() {
+                moving.insert(check_books(&lab) as u64);
+                looks += 1;
+            }
+        });
+        assert!(looks > 5 && moving.len() > 2, "{backend}: {looks} looks, {moving:?}");
+        sensor.wait("all in the books", |lab| lab.metric(DECODED) == sent);
+        check_books(&lab);
+        sensor.stop();
+    }
+}
+
+const DECODED: &str = "tapsieve_stage_items_total{outcome=\"in\",stage=\"decode\"}";
+
+/// Every stage's books balance; returns the frames that decoding has in them.
+fn check_books(lab: &Lab) -> f64 {
+    let page = lab.get("/metrics");
+    let unaccounted = "tapsieve_stage_unaccounted{";
+    let books: Vec<&str> = page.lines().filter(|line| line.starts_with(unaccounted)).collect();
+    assert!(books.len() >= 6 && books.iter().all(|line| line.ends_with("} 0")), "{books:?}");
+    let decoded = page.lines().find_map(|line| line.strip_prefix(DECODED)?.trim().parse().ok());
+    decoded.expect("a count")
+}
+
 const RING_FULL: &str = "tapsieve_dropped_packets_total{reason=\"ring_full\",stage=\"kernel\"}";
 
 #[test]

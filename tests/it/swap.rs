@@ -27,7 +27,6 @@ use tapsieve::pipeline::capture::State;
 use tapsieve::pipeline::capture::file::Files;
 use tapsieve::pipeline::capturer::Capturer;
 use tapsieve::pipeline::capturer::Depth;
-use tapsieve::pipeline::matcher::current::Current;
 use tapsieve::pipeline::worker::FlowSettings;
 use tapsieve::pipeline::worker::Worker;
 use tapsieve::pipeline::worker::WorkerSettings;

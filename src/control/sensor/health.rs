@@ -66,8 +66,6 @@ pub(super) struct Traffic {
     pub(super) interfaces: BTreeMap<String, Seen>,
     pub(super) direction: Direction,
     /// The books of each stage as they were at the last look.
-    seen: Vec<Stage>,
-    /// The same, judged.
     pub(super) stages: Vec<Stage>,
     /// For how many looks on end the books of each did not balance.
     unbalanced: BTreeMap<&'static str, u32>,
@@ -156,11 +154,7 @@ impl Health {
         }
         let counts = status.counters();
         traffic.direction.look([counts.tcp_packets_opener, counts.tcp_packets_other]);
-        let seen = std::mem::replace(&mut traffic.seen, accounting::stages(status));
-        let before = std::mem::replace(&mut traffic.stages, traffic.seen.clone());
-        for stage in &mut traffic.stages {
-            stage.settle(seen.iter().find(|seen| seen.name == stage.name));
-        }
+        let before = std::mem::replace(&mut traffic.stages, accounting::stages(status));
         for stage in &traffic.stages {
             let stuck = before.iter().any(|before| stage.is_stuck(before));
             let looks = traffic.unbalanced.entry(stage.name).or_default();

@@ -133,9 +133,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
     // the first set goes when another is in force, as all others do
     drop(first);
+    let context = Context { files: &[], sensor: Some(&config.name) };
     let mut reporter =
-        LiveReporter::new(Context { files: &[], sensor: Some(&config.name) }, sinks, &status)
-            .map_err(Failure::Thread)?;
+        LiveReporter::new(context, workers, sinks, &status).map_err(Failure::Thread)?;
     let reopen = reporter.reopen();
     if let Some(canary) = &canary {
         reporter.watch_canary(canary.proof());

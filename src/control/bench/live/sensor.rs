@@ -103,8 +103,8 @@ impl Sensor {
         let witness = Witness { file, planted, seen: Arc::clone(&seen) };
         let context = Context { files: &[], sensor: Some("bench") };
         let opened = Opened { name: "file".to_owned(), sink: Box::new(witness), spool: None };
-        let reporter =
-            LiveReporter::new(context, vec![opened], &status).map_err(Failure::Thread)?;
+        let reporter = LiveReporter::new(context, self.workers, vec![opened], &status)
+            .map_err(Failure::Thread)?;
         let sources = Live::open(settings, 0, &stop)?;
         let mut sent = Sent::default();
         let mut received = Received::default();
