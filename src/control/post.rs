@@ -21,7 +21,7 @@ use crate::model::counters::Counters;
 use crate::model::limits::BATCHES_KEPT_MAX;
 use crate::model::limits::HITS_KEPT_MAX;
 use crate::pipeline::worker::Worker;
-use crate::report::reporter::Told;
+use crate::report::reporter::Letter;
 
 /// How often a worker tells a sensor's reporter what it has counted, where it has found nothing.
 const TELL_EVERY: Duration = Duration::from_millis(50);
@@ -46,7 +46,7 @@ pub(super) struct Post {
 /// Its end of the way to the reporter, and back.
 pub(super) struct Letters {
     number: usize,
-    tell: Sender<Told>,
+    tell: Sender<Letter>,
     spare: Receiver<Batch>,
     behind: Behind,
     /// What the reporter had no room for, oldest first.
@@ -92,7 +92,7 @@ impl Post {
 impl Letters {
     pub(super) fn new(
         number: usize,
-        (tell, spare): (Sender<Told>, Receiver<Batch>),
+        (tell, spare): (Sender<Letter>, Receiver<Batch>),
         behind: Behind,
         sources: usize,
     ) -> Self {
@@ -144,9 +144,11 @@ impl Letters {
     fn send_kept(&mut self) {
         while let Some(batch) = self.kept.pop_front() {
             let hits = batch.hits.len();
-            match self.tell.try_send(Told { worker: self.number, batch }) {
+            match self.tell.try_send(Letter { worker: self.number, batch }) {
                 Ok(()) => self.kept_hits -= hits,
-                Err(TrySendError::Full(Told { batch, .. })) => return self.kept.push_front(batch),
+                Err(TrySendError::Full(Letter { batch, .. })) => {
+                    return self.kept.push_front(batch);
+                }
                 // only with the run
                 Err(TrySendError::Disconnected(_)) => self.kept_hits -= hits,
             }
@@ -175,7 +177,7 @@ impl Letters {
     }
 
     fn send(&self, batch: Batch) {
-        let _gone_only_with_the_run = self.tell.send(Told { worker: self.number, batch });
+        let _gone_only_with_the_run = self.tell.send(Letter { worker: self.number, batch });
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
     }
 
     /// A worker's letters and the reporter's end, with room for two batches.
-    fn letters(behind: Behind) -> (Letters, Receiver<Told>) {
+    fn letters(behind: Behind) -> (Letters, Receiver<Letter>) {
         let (tell, told) = bounded(2);
         let (give, spare) = bounded(2);
         (0..2).for_each(|_| give.send(Batch::default()).expect("room"));
@@ -272,7 +274,7 @@ mod tests {
         assert_eq!(next.hits_refused, 0);
         told.recv().expect("the second");
         letters.hand_over(batch(0));
-        let told: Vec<Told> = told.try_iter().collect();
+        let told: Vec<Letter> = told.try_iter().collect();
         let counts = told.last().and_then(|told| told.batch.counted.as_ref());
         assert_eq!(counts.map(|counts| counts.hits_refused), Some(9));
     }

@@ -38,11 +38,11 @@ use crate::pipeline::worker::Worker;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::progress;
 use crate::report::render::Context;
+use crate::report::reporter::Letter;
 use crate::report::reporter::Reported;
 use crate::report::reporter::Reporter;
 use crate::report::reporter::Signals;
 use crate::report::reporter::Sinks;
-use crate::report::reporter::Told;
 
 /// Blocks in circulation beside two for each worker: one is being filled, one is on its way.
 const BLOCKS_SPARE: usize = 2;
@@ -147,7 +147,7 @@ pub fn replay(
 pub fn run<S: Source + Send, R: Send>(
     plan: Plan<S>,
     stop: &AtomicBool,
-    report: impl FnOnce(&Receiver<Told>, &Sender<Batch>) -> R + Send,
+    report: impl FnOnce(&Receiver<Letter>, &Sender<Batch>) -> R + Send,
     beside: impl FnOnce(),
 ) -> Result<Outcome<S, R>, Failure> {
     std::thread::scope(|scope| {
@@ -194,7 +194,7 @@ struct Threads<'s, S: Source, R> {
 fn start<'s, S: Source + Send + 's, R: Send + 's>(
     scope: &'s Scope<'s, '_>,
     plan: Plan<S>,
-    report: impl FnOnce(&Receiver<Told>, &Sender<Batch>) -> R + Send + 's,
+    report: impl FnOnce(&Receiver<Letter>, &Sender<Batch>) -> R + Send + 's,
 ) -> Result<Threads<'s, S, R>, Failure> {
     let (count, sources) = (plan.workers, plan.sources.len());
     let blocks = (2 * count + BLOCKS_SPARE).min(BLOCKS_MAX);

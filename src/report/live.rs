@@ -33,7 +33,7 @@ use crate::report::outlet::Reopen;
 use crate::report::outlet::SinkStatus;
 use crate::report::render;
 use crate::report::render::Context;
-use crate::report::reporter::Told;
+use crate::report::reporter::Letter;
 
 /// How often what was counted is told.
 const TURN: Duration = Duration::from_millis(500);
@@ -198,10 +198,10 @@ impl<'a> LiveReporter<'a> {
     }
 
     /// Runs until every sender is gone; batches go back through `spare`.
-    pub fn run(mut self, told: &Receiver<Told>, spare: &Sender<Batch>) -> Status {
+    pub fn run(mut self, told: &Receiver<Letter>, spare: &Sender<Batch>) -> Status {
         loop {
             match told.recv_timeout(TURN) {
-                Ok(Told { worker, mut batch }) => {
+                Ok(Letter { worker, mut batch }) => {
                     self.take(worker, &batch);
                     batch.clear();
                     // a worker that has ended needs no batch back

@@ -39,7 +39,7 @@ use crate::report::sink::SinkError;
 
 /// What one worker tells: a batch; empty ones tell the watermark alone.
 #[derive(Debug)]
-pub struct Told {
+pub struct Letter {
     /// Which worker.
     pub worker: usize,
     /// What it found; settled when the worker has ended.
@@ -148,8 +148,8 @@ impl<'a> Reporter<'a> {
     }
 
     /// Runs until every sender is gone; batches go back through `spare`.
-    pub fn run(mut self, told: &Receiver<Told>, spare: &Sender<Batch>) -> Reported {
-        for Told { worker, mut batch } in told {
+    pub fn run(mut self, told: &Receiver<Letter>, spare: &Sender<Batch>) -> Reported {
+        for Letter { worker, mut batch } in told {
             self.take(worker, &batch);
             batch.clear();
             // a worker that has ended needs no batch back

@@ -165,8 +165,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let report = |told: &_, spare: &_| reporter.run(told, spare);
     let outcome = supervisor::run(plan, &stop, report, || {
         tell_start(&config, handles);
-        let mut told = Told { signals: &mut signals, reopen, canary };
-        control(&mut told, &mut intel, &health, &status, &stop);
+        let mut orders = Orders { signals: &mut signals, reopen, canary };
+        control(&mut orders, &mut intel, &health, &status, &stop);
     })?;
     let secs = [intel_secs, running.elapsed().as_secs_f64()];
     tell_end(config.log, &outcome, &health, secs);
@@ -175,7 +175,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
 }
 
 /// What the sensor is told while it runs, and who is to know.
-struct Told<'a> {
+struct Orders<'a> {
     signals: &'a mut Signals,
     reopen: Reopen,
     canary: Option<Canary>,
@@ -183,7 +183,7 @@ struct Told<'a> {
 
 /// Serves signals and looks at the indicators until told to stop.
 fn control(
-    told: &mut Told<'_>,
+    orders: &mut Orders<'_>,
     intel: &mut Intel,
     health: &Health,
     status: &Mutex<Status>,
@@ -194,12 +194,12 @@ fn control(
     let (mut watched, mut reloading) = (Instant::now(), false);
     notify(&[NotifyState::Ready]);
     while !stop.load(Ordering::Relaxed) {
-        for signal in told.signals.pending() {
+        for signal in orders.signals.pending() {
             match signal {
                 SIGHUP => {
                     notify(&[NotifyState::Reloading, monotonic()]);
                     reloading = true;
-                    told.reopen.ask();
+                    orders.reopen.ask();
                     intel.reload("SIGHUP");
                 }
                 SIGTERM | SIGINT => stop.store(true, Ordering::Relaxed),
@@ -209,7 +209,7 @@ fn control(
         }
         health.feel(&status.lock().unwrap_or_else(PoisonError::into_inner));
         intel.look();
-        if let Some(canary) = &mut told.canary {
+        if let Some(canary) = &mut orders.canary {
             canary.turn();
             health.see_canary(canary.state());
         }
