@@ -1,6 +1,7 @@
 //! Sinks of a live sensor and their peers, which die, hang, fill up and come back: no alert is lost
 //! that was given, none is torn, and the books are right all the while.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
@@ -297,6 +298,46 @@ fn a_spool_survives_a_kill_and_a_torn_segment() {
     sensor.wait("alerts", |lab| ids(&lab.path("received")).len() == 19);
     assert_eq!(sensor.stop().code, 0);
     assert_eq!(ids(&lab.path("received")), ids(&lab.path("alerts")));
+}
+
+#[test]
+fn what_a_failed_sync_may_have_lost_is_written_again() {
+    let Some(lab) = Lab::new() else { return };
+    if !has_program("strace") {
+        return;
+    }
+    let path = lab.path("trace").display().to_string();
+    let calls = ["-D", "-f", "-o", &path, "-e", "trace=fdatasync,pwrite64"];
+    // the first sync of each thread
+    let by = [&["strace"], &calls[..], &["-e", "inject=fdatasync:error=EIO:when=1"]].concat();
+    let sink = &both_streams(&lab)[1].1;
+    let sensor = lab.sensor_behind(&by, &feed(), &with_spool(&lab, sink));
+    lab.send(&capture(), &["--topspeed"]);
+    // the file's, and that of the spool of whom nobody listens to
+    let by_thread = |_: &Lab| {
+        let mut by_thread = BTreeMap::<String, String>::new();
+        for line in fs::read_to_string(&path).unwrap_or_default().lines() {
+            let Some((thread, call)) = line.split_once(' ') else { continue };
+            let word = match call.trim_start() {
+                call if call.contains("EIO") => "failed ",
+                call if call.starts_with("pwrite64(") && call.contains("timestamp") => "again ",
+                call if call.starts_with("fdatasync(") && call.ends_with("= 0") => "synced ",
+                _ => continue,
+            };
+            by_thread.entry(thread.to_owned()).or_default().push_str(word);
+        }
+        by_thread
+    };
+    let mended = |lab: &Lab| {
+        let all = by_thread(lab);
+        all.values().filter(|did| did.starts_with("failed again synced ")).count() == 2
+    };
+    sensor.wait("sync", mended);
+    assert_eq!(by_thread(&lab).len(), 2, "{:?}", by_thread(&lab));
+    assert!(has(&lab, "tcp", |books| books.spooled == 19.0));
+    sensor.wait("file", |lab| has(lab, "file", |books| books.delivered == 19.0));
+    assert_eq!(sensor.stop().code, 0);
+    assert_eq!(ids(&lab.path("alerts")).len(), 19);
 }
 
 /// Numbers that a seed gives (splitmix64).

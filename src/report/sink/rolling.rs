@@ -2,13 +2,12 @@
 //! moved it away, whole lines whatever happens.
 //!
 //! It is synced at most once in `sync_every` while there is something new, before it is put aside,
-//! and at the end: what was written longer ago than that survives the machine. A spool forgets
-//! what it holds for this file only when it is synced.
+//! and at the end: what was written longer ago than that survives the machine. While it cannot be
+//! synced it takes nothing. A spool forgets what it holds for this file only when it is synced.
 
 use std::fs;
 use std::fs::File;
 use std::io;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -19,6 +18,7 @@ use std::time::SystemTime;
 use crate::report::render::rfc3339;
 use crate::report::sink::Sink;
 use crate::report::sink::SinkError;
+use crate::report::sink::appended::Appended;
 use crate::report::sink::file::open_for_append;
 
 /// When a file is full, and how many full ones are kept.
@@ -37,20 +37,17 @@ pub struct Rotation {
 pub struct Rolling {
     path: PathBuf,
     rotation: Rotation,
-    /// How long what is new waits to be synced; `None`: for ever.
+    /// How long what is new waits to be synced; `None`: until the system pleases.
     sync_every: Option<Duration>,
     open: Option<Open>,
 }
 
 #[derive(Debug)]
 struct Open {
-    file: File,
-    bytes: u64,
+    file: Appended,
     since: SystemTime,
     /// Since when something is written that is not synced.
     unsynced: Option<Instant>,
-    /// Half a delivery is at its end: to be mended by opening it again.
-    is_torn: bool,
 }
 
 impl Rolling {
@@ -78,7 +75,8 @@ impl Rolling {
         }
         let about = file.metadata()?;
         let since = about.created().or_else(|_| about.modified()).unwrap_or(SystemTime::now());
-        self.open = Some(Open { file, bytes: about.len(), since, unsynced: None, is_torn: false });
+        let file = Appended::new(file, self.sync_every.is_some())?;
+        self.open = Some(Open { file, since, unsynced: None });
         Ok(cut)
     }
 
@@ -90,10 +88,8 @@ impl Rolling {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let Some(open) = self.open.as_mut().filter(|open| open.unsynced.is_some()) else {
-            return Ok(());
-        };
-        open.file.sync_data()?;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.file.sync()?;
         open.unsynced = None;
         Ok(())
     }
@@ -103,8 +99,7 @@ impl Rolling {
     fn is_moved(&mut self) -> bool {
         let Some(open) = &mut self.open else { return true };
         let ids = |about: &fs::Metadata| (about.dev(), about.ino());
-        let Some(about) = open.file.metadata().ok().filter(|_| !open.is_torn) else { return true };
-        open.bytes = about.len();
+        let Ok(about) = open.file.look() else { return true };
         fs::metadata(&self.path).ok().as_ref().map(ids) != Some(ids(&about))
     }
 
@@ -112,7 +107,8 @@ impl Rolling {
         let Some(open) = &self.open else { return false };
         let Rotation { bytes_max, age_max, .. } = self.rotation;
         let old = !age_max.is_zero() && open.since.elapsed().is_ok_and(|age| age >= age_max);
-        open.bytes > 0 && (old || (bytes_max > 0 && open.bytes >= bytes_max))
+        let bytes = open.file.bytes();
+        bytes > 0 && (old || (bytes_max > 0 && bytes >= bytes_max))
     }
 
     /// Gives the full file a name with its time and begins another.
@@ -156,18 +152,9 @@ impl Rolling {
             self.rotate()?;
         }
         let Some(open) = &mut self.open else { return Ok(()) };
-        match open.file.write_all(lines) {
-            Ok(()) => {
-                open.bytes += lines.len() as u64;
-                open.unsynced.get_or_insert_with(Instant::now);
-                Ok(())
-            }
-            Err(error) => {
-                // what was written of it would be there twice when it is tried again
-                open.is_torn = open.file.set_len(open.bytes).is_err();
-                Err(error)
-            }
-        }
+        open.file.append(lines)?;
+        open.unsynced.get_or_insert_with(Instant::now);
+        Ok(())
     }
 
     fn broken(&self, source: io::Error) -> SinkError {

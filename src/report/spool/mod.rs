@@ -177,11 +177,16 @@ impl Spool {
         }
         let segment = Segment::create(&self.folder, self.next)?;
         self.next = self.next.saturating_add(1);
+        if let Err(error) = File::open(&self.folder).and_then(|folder| folder.sync_all()) {
+            // a name that may not be there tomorrow is no place for alerts
+            let _why = fs::remove_file(&segment.path);
+            return Err(error);
+        }
         if self.segments.is_empty() {
             self.offset = 0;
         }
         self.segments.push_back(segment);
-        File::open(&self.folder)?.sync_all()
+        Ok(())
     }
 
     /// Makes safe what was added.
