@@ -24,6 +24,7 @@ use crate::model::canary::CANARY_DOMAIN;
 use crate::model::counters::Counters;
 use crate::report::alert::Alert;
 use crate::report::canary::Proof;
+use crate::report::outlet;
 use crate::report::outlet::Chunk;
 use crate::report::outlet::Opened;
 use crate::report::outlet::Outlet;
@@ -207,8 +208,7 @@ impl<'a> LiveReporter<'a> {
                 self.publish();
             }
         }
-        self.outlets.iter_mut().for_each(Outlet::hang_up);
-        self.outlets.iter().for_each(Outlet::join);
+        outlet::end_all(&mut self.outlets, outlet::END_MAX);
         self.publish();
         self.status
     }

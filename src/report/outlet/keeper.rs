@@ -45,7 +45,7 @@ const PARCEL_BYTES: usize = 128 * 1024;
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a sink has to end; a disk may have much to sync.
-const FINISH_MAX: Duration = Duration::from_secs(3);
+pub(super) const FINISH_MAX: Duration = Duration::from_secs(3);
 
 /// Holds the alerts of one sink.
 pub(super) struct Keeper<T> {
@@ -203,7 +203,7 @@ impl<T: Fn(&[u64])> Keeper<T> {
         let freed = if flight.spooled.is_none() { flight.lines.len() } else { 0 };
         let count = flight.count;
         let mut board = lock(&self.board);
-        board.held_bytes = board.held_bytes.saturating_sub(freed);
+        board.free(freed);
         board.status.delivered += count;
         board.status.lost += damaged;
         board.status.waiting = board.status.waiting.saturating_sub(count + damaged);
@@ -378,8 +378,7 @@ impl<T: Fn(&[u64])> Keeper<T> {
     /// Notes that bytes wait in memory no more, but in the spool.
     fn free(&mut self, bytes: usize) {
         self.is_unsynced = true;
-        let mut board = lock(&self.board);
-        board.held_bytes = board.held_bytes.saturating_sub(bytes);
+        lock(&self.board).free(bytes);
     }
 
     /// The spool is at its bound: memory holds a little, and the newest beyond are lost.
@@ -393,7 +392,7 @@ impl<T: Fn(&[u64])> Keeper<T> {
 
     fn lose(&self, lines: &[u8], count: u64) {
         let mut board = lock(&self.board);
-        board.held_bytes = board.held_bytes.saturating_sub(lines.len());
+        board.free(lines.len());
         board.status.lost += count;
         board.status.waiting = board.status.waiting.saturating_sub(count);
     }

@@ -41,8 +41,11 @@ const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one chunk, unless one line is longer.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How long the end of all outlets may take, beyond what a keeper gives its sink.
-const END_MAX: Duration = Duration::from_secs(4);
+/// How long the end of all outlets may take; below `TimeoutStopSec` of the systemd unit.
+pub(super) const END_MAX: Duration = Duration::from_secs(9);
+
+/// What a keeper waits for at the end, beside the disk of its spool.
+const _: () = assert!(keeper::GRACE.as_secs() + keeper::FINISH_MAX.as_secs() < END_MAX.as_secs());
 
 /// How a sink fares.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +122,15 @@ struct Board {
     status: SinkStatus,
     /// Bytes that wait in memory.
     held_bytes: usize,
+}
+
+impl Board {
+    /// Notes that bytes wait in memory no more.
+    fn free(&mut self, bytes: usize) {
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        // there is room for a chunk again
+        self.status.is_losing &= self.held_bytes + CHUNK_BYTES > WAITING_BYTES_MAX;
+    }
 }
 
 /// The reporter's end.
@@ -209,14 +221,9 @@ impl Outlet {
         lock(&self.board).status.clone()
     }
 
-    /// Lets it end: nothing more will be given.
-    pub(super) fn hang_up(&mut self) {
-        self.tell = None;
-    }
-
     /// Waits until it has ended; what a keeper that hangs still holds is lost.
-    pub(super) fn join(&self) {
-        let ended = self.ended.recv_timeout(keeper::GRACE + END_MAX);
+    fn join(&self, deadline: Instant) {
+        let ended = self.ended.recv_deadline(deadline);
         if ended.is_err() {
             let mut board = lock(&self.board);
             let status = &mut board.status;
@@ -225,6 +232,14 @@ impl Outlet {
             status.waiting = safe;
         }
     }
+}
+
+/// Lets all end, at the same time: nothing more will be given. Returns when they have, or when
+/// patience is at its end.
+pub(super) fn end_all(outlets: &mut [Outlet], patience: Duration) {
+    let deadline = Instant::now() + patience;
+    outlets.iter_mut().for_each(|outlet| outlet.tell = None);
+    outlets.iter().for_each(|outlet| outlet.join(deadline));
 }
 
 fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {

@@ -78,8 +78,7 @@ fn until(outlet: &Outlet, is_so: impl Fn(&SinkStatus) -> bool) -> SinkStatus {
 }
 
 fn end(mut outlet: Outlet) -> SinkStatus {
-    outlet.hang_up();
-    outlet.join();
+    end_all(std::slice::from_mut(&mut outlet), END_MAX);
     let status = outlet.status();
     whole(&status);
     status
@@ -115,8 +114,14 @@ fn without_a_spool_the_newest_are_lost_at_the_bound_and_the_rest_at_the_end() {
     give(&outlet, 0..70, 1024 * 1024);
     let status = outlet.status();
     assert_eq!((status.waiting, status.lost, status.is_losing), (63, 7, true));
+    // there is room as soon as it takes some, and that is known before the next is given
+    set(&sink.refuses, false);
+    let status = until(&outlet, |status| status.waiting == 0);
+    assert!(!status.is_losing);
+    set(&sink.refuses, true);
+    give(&outlet, 70..73, 1);
     let status = end(outlet);
-    assert_eq!((status.waiting, status.lost), (0, 70));
+    assert_eq!((status.delivered, status.waiting, status.lost), (63, 0, 7 + 3));
 }
 
 #[test]
@@ -161,14 +166,44 @@ fn a_sink_that_hangs_at_the_end_is_left_behind() {
     sinks.iter().for_each(|sink| set(&sink.hangs, true));
     let spools = [spool(folder.path(), 1 << 20), None];
     let mut outlets = Vec::from_iter(sinks.iter().zip(spools).map(|(sink, s)| sink.outlet(s)));
-    for outlet in &mut outlets {
-        give(outlet, 0..10, 10);
-        outlet.hang_up();
-    }
-    let ended: Vec<SinkStatus> = outlets.into_iter().map(end).collect();
-    let sums = ended.iter().map(|s| (s.waiting, s.lost)).collect::<Vec<_>>();
-    assert_eq!(sums, [(10, 0), (0, 10)]);
+    outlets.iter().for_each(|outlet| give(outlet, 0..10, 10));
+    end_all(&mut outlets, END_MAX);
+    let ended = outlets.iter().map(Outlet::status);
+    assert_eq!(Vec::from_iter(ended.map(|s| (s.waiting, s.lost))), [(10, 0), (0, 10)]);
     sinks.iter().for_each(|sink| set(&sink.hangs, false));
+}
+
+#[test]
+fn all_that_hang_at_the_end_share_one_deadline() {
+    let folder = tempfile::tempdir().expect("folder");
+    let sink = Moody::default();
+    set(&sink.refuses, true);
+    let hangs = Arc::new(AtomicBool::new(true));
+    let mut outlets = Vec::from_iter((0..3).map(|n| {
+        let spool = spool(&folder.path().join(n.to_string()), 1 << 20);
+        let opened = Opened { name: "moody".to_owned(), sink: Box::new(sink.clone()), spool };
+        let hangs = Arc::clone(&hangs);
+        // as a disk may
+        let told = move |_: &[u64]| while hangs.load(Ordering::Relaxed) {};
+        Outlet::start(opened, told).expect("threads")
+    }));
+    outlets.iter().for_each(|outlet| give(outlet, 0..10, 10));
+    let (began, patience) = (Instant::now(), Duration::from_secs(1));
+    end_all(&mut outlets, patience);
+    assert!(began.elapsed() < 2 * patience, "{:?}", began.elapsed());
+    outlets.iter().for_each(|outlet| whole(&outlet.status()));
+    assert_eq!(outlets.iter().map(|outlet| outlet.status().lost).sum::<u64>(), 30);
+    set(&hangs, false);
+}
+
+#[test]
+fn the_end_is_over_before_systemd_loses_patience() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd/tapsieve.service");
+    let unit = std::fs::read_to_string(unit).expect("there");
+    let secs = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec="));
+    let secs = secs.and_then(|secs| secs.parse().ok()).map(Duration::from_secs);
+    // the rings are read first
+    assert!(secs.expect("a number") >= END_MAX + Duration::from_secs(5));
 }
 
 #[test]
