@@ -1,5 +1,6 @@
 //! A file that is appended to for years: begun anew by size and age, opened again when someone
-//! moved it away, whole lines whatever happens.
+//! moved it away, whole lines whatever happens. Each that is opened is locked as long as it is
+//! open: of two sensors with one file, the one that finds it taken writes nothing.
 //!
 //! It is synced at most once in `sync_every` while there is something new, before it is put aside,
 //! and at the end: what was written longer ago than that survives the machine. While it cannot be
@@ -55,7 +56,7 @@ impl Rolling {
     ///
     /// # Errors
     ///
-    /// `Broken` when it cannot be opened, or its last line is no alert.
+    /// `Broken` when it cannot be opened, its last line is no alert, or another writes it.
     pub fn open(
         path: &Path,
         rotation: Rotation,
@@ -247,6 +248,34 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("there"), "two\n");
         assert_eq!(fs::read_to_string(folder.path().join("moved")).expect("there"), "one\n");
     }
+
+    #[test]
+    fn a_file_has_one_writer_whatever_its_name_becomes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        let rotation = Rotation { bytes_max: 4, ..NEVER };
+        let (mut sink, _) = Rolling::open(&path, rotation, None).expect("opened");
+        let refused = || Rolling::open(&path, rotation, None).expect_err("taken").to_string();
+        let told = format!("cannot write {}: another tapsieve writes it", path.display());
+        assert_eq!(refused(), told);
+        // it rotates itself, then someone does, with and without telling it
+        for line in ["line0\n", "line1\n"] {
+            sink.deliver(line.as_bytes()).expect("delivered");
+            assert_eq!(refused(), told);
+        }
+        let moved = folder.path().join("moved");
+        fs::rename(&path, &moved).expect("moved");
+        sink.reopen().expect("opened");
+        assert_eq!(refused(), told);
+        fs::rename(&path, &moved).expect("moved");
+        let (mut other, _) = Rolling::open(&path, rotation, None).expect("nobody's yet");
+        assert_eq!(sink.deliver(b"line2\n").expect_err("another's").to_string(), told);
+        other.deliver(b"other\n").expect("delivered");
+        drop(other);
+        sink.deliver(b"line2\n").expect("free again");
+        assert_eq!(fs::read_to_string(&path).expect("there"), "line2\n");
+    }
+
     #[test]
     fn a_crash_between_two_files_costs_nothing() {
         let folder = tempfile::tempdir().expect("folder");
