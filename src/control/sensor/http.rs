@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use tracing::error;
 
 use crate::control::cli::Failure;
-use crate::control::sensor::confine::InForce;
+use crate::control::sensor::confine::Measures;
 use crate::control::sensor::feeds::Feed;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Seen;
@@ -57,7 +57,7 @@ pub(super) struct Page {
     pub(super) health: Arc<Health>,
     pub(super) status: Arc<Mutex<Status>>,
     pub(super) stop: Arc<AtomicBool>,
-    pub(super) confinement: InForce,
+    pub(super) confinement: Measures,
 }
 
 /// A page: its status, its type, its text.
