@@ -153,11 +153,9 @@ fn both_streams(lab: &Lab) -> [(&'static str, String, String); 2] {
     [("unix", unix, format!("unix:{socket}")), ("tcp", tcp, "tcp:5170".to_owned())]
 }
 
-/// Frames of the demo's capture.
-const FRAMES: f64 = 214.0;
-
-#[test]
-fn a_listener_that_is_killed_again_and_again_gets_all() {
+/// Runs a test with each kind of socket: in a lab without alerts, with the socket's name and place
+/// and a configuration of it.
+fn with_each_stream(test: impl Fn(&Lab, &str, &str, &str)) {
     let Some(lab) = Lab::new() else { return };
     if !has_program("python3") {
         return;
@@ -166,19 +164,29 @@ fn a_listener_that_is_killed_again_and_again_gets_all() {
         for file in ["alerts", "received"] {
             let _none_yet = fs::remove_file(lab.path(file));
         }
-        let sensor = lab.sensor(&feed(), &with_spool(&lab, &sink));
+        test(&lab, name, &at, &with_spool(&lab, &sink));
+    }
+}
+
+/// Frames of the demo's capture.
+const FRAMES: f64 = 214.0;
+
+#[test]
+fn a_listener_that_is_killed_again_and_again_gets_all() {
+    with_each_stream(|lab, name, at, config| {
+        let sensor = lab.sensor(&feed(), config);
         sensor.wait("trouble", |lab| lab.get("/readyz").contains("cannot send to"));
         let flowing = traffic(&lab, 100, 5_000);
         for round in 1..=3 {
             let received = |lab: &Lab| fs::metadata(lab.path("received")).map_or(0, |a| a.len());
             let before = received(&lab);
-            let beside = listener(&lab, &at, "reads");
+            let beside = listener(lab, at, "reads");
             sensor.wait("delivery", |lab| received(lab) > before && books(lab, name).is_some());
             std::thread::sleep(Duration::from_millis(100 * round));
             // SIGKILL
             drop(beside);
         }
-        let _last = listener(&lab, &at, "reads");
+        let _last = listener(lab, at, "reads");
         settle(&sensor, 100.0 * FRAMES, name);
         sensor.wait("the union", |lab| ids(&lab.path("received")) == ids(&lab.path("alerts")));
         drop(flowing);
@@ -187,21 +195,14 @@ fn a_listener_that_is_killed_again_and_again_gets_all() {
         let ended = sensor.stop();
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert!(ids(&lab.path("alerts")).len() > 100);
-    }
+    });
 }
 
 #[test]
 fn a_peer_that_never_reads_costs_no_packet_and_no_alert() {
-    let Some(lab) = Lab::new() else { return };
-    if !has_program("python3") {
-        return;
-    }
-    for (name, sink, at) in both_streams(&lab) {
-        for file in ["alerts", "received"] {
-            let _none_yet = fs::remove_file(lab.path(file));
-        }
-        let deaf = listener(&lab, &at, "deaf");
-        let sensor = lab.sensor(&feed(), &with_spool(&lab, &sink));
+    with_each_stream(|lab, name, at, config| {
+        let deaf = listener(lab, at, "deaf");
+        let sensor = lab.sensor(&feed(), config);
         // more than the kernel's buffers take for a peer
         let mut flowing = traffic(&lab, 400, 20_000);
         sensor.wait("spool", |lab| has(lab, name, |books| books.spooled > 100.0));
@@ -212,16 +213,16 @@ fn a_peer_that_never_reads_costs_no_packet_and_no_alert() {
             lab.metric("tapsieve_capture_packets_total{source=\"live\"}") == 400.0 * FRAMES
         });
         sensor.wait("other sink", |lab| has(lab, "file", |books| books.waiting == 0.0));
-        assert!(has(&lab, name, |books| books.waiting > 100.0 && books.lost == 0.0));
+        assert!(has(lab, name, |books| books.waiting > 100.0 && books.lost == 0.0));
         drop(deaf);
-        let _reads = listener(&lab, &at, "reads");
+        let _reads = listener(lab, at, "reads");
         settle(&sensor, 400.0 * FRAMES, name);
         sensor.wait("the union", |lab| ids(&lab.path("received")) == ids(&lab.path("alerts")));
-        assert!(has(&lab, name, |books| books.resent > 0.0 && books.spooled == 0.0));
+        assert!(has(lab, name, |books| books.resent > 0.0 && books.spooled == 0.0));
         let ended = sensor.stop();
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert!(ended.stderr.contains("losses        none"), "{}", ended.stderr);
-    }
+    });
 }
 
 #[test]
