@@ -24,7 +24,7 @@ use crate::model::counters::Counters;
 use crate::report::canary::Proof;
 use crate::report::canary::Watch;
 use crate::report::outlet;
-use crate::report::outlet::Chunk;
+use crate::report::outlet::Bundle;
 use crate::report::outlet::Opened;
 use crate::report::outlet::Outlet;
 use crate::report::outlet::Reopen;
@@ -229,7 +229,7 @@ impl<'a> LiveReporter<'a> {
                 canary.note(&alert, self.given, self.outlets.iter().map(Outlet::status));
             }
             *self.status.alerts.entry(alert.tapsieve.indicator.kind).or_default() += 1;
-            if Chunk::is_full(&lines) {
+            if Bundle::is_full(&lines) {
                 self.give(std::mem::take(&mut lines), std::mem::take(&mut times));
             }
         }
@@ -238,8 +238,8 @@ impl<'a> LiveReporter<'a> {
 
     fn give(&self, lines: Vec<u8>, times: Vec<u64>) {
         if !lines.is_empty() {
-            let chunk = Arc::new(Chunk::new(lines, times));
-            self.outlets.iter().for_each(|outlet| outlet.give(&chunk));
+            let bundle = Arc::new(Bundle::new(lines, times));
+            self.outlets.iter().for_each(|outlet| outlet.give(&bundle));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Outlets with sinks that fail, hang and come back: nothing lost or twice, all accounted for.
 
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 
 use super::*;
 use crate::report::sink::SinkError;
@@ -11,6 +12,7 @@ struct Moody {
     refuses: Arc<AtomicBool>,
     hangs: Arc<AtomicBool>,
     taken: Arc<Mutex<Vec<u8>>>,
+    deliveries: Arc<AtomicU32>,
 }
 
 impl Sink for Moody {
@@ -23,6 +25,7 @@ impl Sink for Moody {
             return Err(SinkError::Broken { path: "x".into(), source });
         }
         self.taken.lock().expect("no panic").extend_from_slice(lines);
+        self.deliveries.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -53,7 +56,7 @@ fn give(outlet: &Outlet, numbers: std::ops::Range<u64>, padding: usize) {
     for n in numbers {
         let pad = "x".repeat(padding);
         let line = format!("{{\"@timestamp\":\"{pad}\",\"n\":{n}}}\n");
-        outlet.give(&Arc::new(Chunk::new(line.into_bytes(), vec![0])));
+        outlet.give(&Arc::new(Bundle::new(line.into_bytes(), vec![0])));
         whole(&outlet.status());
     }
 }
@@ -104,6 +107,23 @@ fn what_a_sink_does_not_take_waits_in_order() {
     let status = end(outlet);
     assert_eq!((status.delivered, status.lost, status.trouble), (110, 0, None));
     assert_eq!(sink.taken(), (0..110).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_comes_in_a_lull_goes_out_together() {
+    let sink = Moody::default();
+    let outlet = sink.outlet(None);
+    let began = Instant::now();
+    for n in 0..40 {
+        give(&outlet, n..n + 1, 1);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    until(&outlet, |status| status.delivered == 40);
+    let lulls = began.elapsed().as_millis() / keeper::LULL.as_millis();
+    let deliveries = sink.deliveries.load(Ordering::Relaxed);
+    assert!(u128::from(deliveries) <= lulls + 2, "{deliveries} in {lulls} lulls");
+    assert_eq!(end(outlet).delivered, 40);
+    assert_eq!(sink.taken(), (0..40).collect::<Vec<_>>());
 }
 
 #[test]
@@ -260,8 +280,8 @@ fn times_are_told_once_whatever_became_of_the_alerts() {
         Outlet::start(opened, tell).expect("threads")
     });
     for n in 0..10 {
-        let chunk = Arc::new(Chunk::new(b"{\"@timestamp\":1}\n".to_vec(), vec![n]));
-        outlets.iter().for_each(|outlet| outlet.give(&chunk));
+        let bundle = Arc::new(Bundle::new(b"{\"@timestamp\":1}\n".to_vec(), vec![n]));
+        outlets.iter().for_each(|outlet| outlet.give(&bundle));
     }
     outlets.into_iter().for_each(|outlet| drop(end(outlet)));
     let mut told = told.lock().expect("no panic").clone();
