@@ -176,10 +176,10 @@ fn a_listener_that_is_killed_again_and_again_gets_all() {
     with_each_stream(|lab, name, at, config| {
         let sensor = lab.sensor(&feed(), config);
         sensor.wait("trouble", |lab| lab.get("/readyz").contains("cannot send to"));
-        let flowing = traffic(&lab, 100, 5_000);
+        let flowing = traffic(lab, 100, 5_000);
         for round in 1..=3 {
             let received = |lab: &Lab| fs::metadata(lab.path("received")).map_or(0, |a| a.len());
-            let before = received(&lab);
+            let before = received(lab);
             let beside = listener(lab, at, "reads");
             sensor.wait("delivery", |lab| received(lab) > before && books(lab, name).is_some());
             std::thread::sleep(Duration::from_millis(100 * round));
@@ -204,7 +204,7 @@ fn a_peer_that_never_reads_costs_no_packet_and_no_alert() {
         let deaf = listener(lab, at, "deaf");
         let sensor = lab.sensor(&feed(), config);
         // more than the kernel's buffers take for a peer
-        let mut flowing = traffic(&lab, 400, 20_000);
+        let mut flowing = traffic(lab, 400, 20_000);
         sensor.wait("spool", |lab| has(lab, name, |books| books.spooled > 100.0));
         sensor.wait("trouble", |lab| lab.get("/readyz").contains("it does not read"));
         flowing.0.wait().expect("ends");

@@ -101,8 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let config = Config::read(&arguments.config)?;
     log::start(config.log);
     if arguments.check {
-        start::writes(&config)?;
-        confine::check(&config.confinement);
+        start::check(&config)?;
         return Ok(DONE);
     }
     start::fits(&config)?;

@@ -7,8 +7,19 @@ use std::path::PathBuf;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
 use crate::control::config::sink::Destination;
+use crate::control::sensor::confine;
 use crate::control::sensor::confine::places::folder_of;
 use crate::pipeline::capture::live::LiveSettings;
+
+/// Says what a configuration asks for that this host does not have; opens nothing.
+///
+/// # Errors
+///
+/// Those of `writes`.
+pub(super) fn check(config: &Config) -> Result<(), Failure> {
+    confine::check(&config.confinement);
+    writes(config)
+}
 
 /// Refuses rings that the host's memory cannot hold, feeds that cannot be read again, and what
 /// `writes` does.
@@ -38,7 +49,7 @@ pub(super) fn fits(config: &Config) -> Result<(), Failure> {
 /// # Errors
 ///
 /// `Usage`, with what to change.
-pub(super) fn writes(config: &Config) -> Result<(), Failure> {
+fn writes(config: &Config) -> Result<(), Failure> {
     for sink in &config.sinks {
         let Destination::File { path, .. } = &sink.to else { continue };
         let what = match fs::symlink_metadata(path).map(|about| about.file_type()) {
