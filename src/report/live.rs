@@ -21,12 +21,12 @@ use prometheus::HistogramOpts;
 
 use crate::model::batch::Batch;
 use crate::model::batch::Checkpoint;
-use crate::model::canary::CANARY_DOMAIN;
 use crate::model::counters::Counters;
 use crate::report::accounting::Checkpoints;
-use crate::report::alert::Alert;
 use crate::report::canary::Proof;
-use crate::report::outlet::Chunk;
+use crate::report::canary::Watch;
+use crate::report::outlet;
+use crate::report::outlet::Bundle;
 use crate::report::outlet::Opened;
 use crate::report::outlet::Outlet;
 use crate::report::outlet::Reopen;
@@ -101,9 +101,6 @@ impl Latency {
     }
 }
 
-/// Canaries that wait for a sink.
-const CANARIES_MAX: usize = 16;
-
 /// Takes what workers tell until all have ended.
 pub struct LiveReporter<'a> {
     context: Context<'a>,
@@ -113,11 +110,9 @@ pub struct LiveReporter<'a> {
     checkpoints: Checkpoints,
     recent: Recent,
     told: Instant,
-    canary: Option<Arc<Proof>>,
+    canary: Option<Watch>,
     /// Alerts given to every sink.
     given: u64,
-    /// Canaries whose alert was given: when each was sent, and which of all alerts it was.
-    canaries: VecDeque<(Instant, u64)>,
 }
 
 /// The ids of the latest alerts: a flow that is matched again with a new set tells nothing twice.
@@ -172,7 +167,6 @@ impl<'a> LiveReporter<'a> {
         };
         let outlets = sinks.into_iter().map(start).collect::<io::Result<Vec<_>>>()?;
         let (recent, told) = (Recent::default(), Instant::now());
-        let canaries = VecDeque::new();
         Ok(Self {
             context,
             outlets,
@@ -183,13 +177,12 @@ impl<'a> LiveReporter<'a> {
             told,
             canary: None,
             given: 0,
-            canaries,
         })
     }
 
     /// Tells of canaries that come out, from now on.
     pub fn watch_canary(&mut self, proof: Arc<Proof>) {
-        self.canary = Some(proof);
+        self.canary = Some(Watch::new(proof));
     }
 
     /// Returns what asks all sinks to open their files and connections anew.
@@ -214,8 +207,7 @@ impl<'a> LiveReporter<'a> {
                 self.publish();
             }
         }
-        self.outlets.iter_mut().for_each(Outlet::hang_up);
-        self.outlets.iter().for_each(Outlet::join);
+        outlet::end_all(&mut self.outlets, outlet::END_MAX);
         self.publish();
         self.status
     }
@@ -254,9 +246,11 @@ impl<'a> LiveReporter<'a> {
             lines.push(b'\n');
             times.push(hit.time.0);
             self.given += 1;
-            self.note_canary(&alert);
+            if let Some(canary) = &mut self.canary {
+                canary.note(&alert, self.given, self.outlets.iter().map(Outlet::status));
+            }
             *self.status.alerts.entry(alert.tapsieve.indicator.kind).or_default() += 1;
-            if Chunk::is_full(&lines) {
+            if Bundle::is_full(&lines) {
                 self.give(std::mem::take(&mut lines), std::mem::take(&mut times));
             }
         }
@@ -265,37 +259,8 @@ impl<'a> LiveReporter<'a> {
 
     fn give(&self, lines: Vec<u8>, times: Vec<u64>) {
         if !lines.is_empty() {
-            let chunk = Arc::new(Chunk::new(lines, times));
-            self.outlets.iter().for_each(|outlet| outlet.give(&chunk));
-        }
-    }
-
-    /// Notes an alert that is the canary's.
-    fn note_canary(&mut self, alert: &Alert) {
-        let own = &alert.tapsieve;
-        let Some(proof) = self.canary.as_ref().filter(|_| own.indicator.value == CANARY_DOMAIN)
-        else {
-            return;
-        };
-        if let Some(sent) = proof.sent(&own.observed.value) {
-            self.canaries.push_back((sent, self.given));
-        }
-    }
-
-    /// Sees which canaries every sink has taken.
-    fn look_for_canaries(&mut self) {
-        let Some(proof) = &self.canary else { return };
-        let has_taken = |sink: &SinkStatus, alerts: u64| {
-            !sink.is_losing && sink.delivered + sink.lost >= sink.found + alerts
-        };
-        while let Some((sent, alerts)) = self.canaries.front().copied() {
-            if !self.status.sinks.iter().all(|sink| has_taken(sink, alerts)) {
-                // a few that are on their way are enough to know
-                self.canaries.truncate(CANARIES_MAX);
-                return;
-            }
-            proof.prove(sent);
-            self.canaries.pop_front();
+            let bundle = Arc::new(Bundle::new(lines, times));
+            self.outlets.iter().for_each(|outlet| outlet.give(&bundle));
         }
     }
 
@@ -303,7 +268,9 @@ impl<'a> LiveReporter<'a> {
         self.told = Instant::now();
         self.status.beats.reporter += 1;
         self.status.sinks = self.outlets.iter().map(Outlet::status).collect();
-        self.look_for_canaries();
+        if let Some(canary) = &mut self.canary {
+            canary.look(&self.status.sinks);
+        }
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.clone_from(&self.status);
     }

@@ -232,6 +232,19 @@ fn alerts_that_the_user_could_not_write_end_the_start() {
 }
 
 #[test]
+fn a_link_is_no_file_of_alerts() {
+    let Some(lab) = Lab::new() else { return };
+    symlink(lab.path("elsewhere"), lab.path("alerts")).expect("made");
+    let line = "alerts: a link: name the file that it leads to";
+    let ended = lab.sensor_that_ends(&[], &feed(), TAP);
+    let checked = run(lab.folder.path(), &["sensor", "--check", "--config", "sensor.toml"]);
+    for told in [ended, checked] {
+        assert_eq!(told.code, 2, "{}", told.stderr);
+        assert!(told.stderr.contains(line), "{}", told.stderr);
+    }
+}
+
+#[test]
 fn a_user_that_is_not_there_ends_the_start() {
     let Some(lab) = Lab::new() else { return };
     let more = format!("{TAP}[drop]\nuser = \"no-such-user\"\n");
@@ -293,21 +306,33 @@ fn what_the_kernel_lacks_is_said_and_ends_only_a_strict_start() {
     let cases = [
         (
             "landlock_create_ruleset",
-            "EOPNOTSUPP",
-            "landlock",
+            "error=EOPNOTSUPP",
+            ("landlock", 0.0),
             ", no Landlock (the kernel has none)",
         ),
-        ("landlock_restrict_self", "EPERM", "landlock", ", no Landlock (the kernel refuses it"),
-        ("seccomp", "EINVAL", "seccomp", ", no seccomp ("),
+        (
+            "landlock_create_ruleset",
+            // what the first asks for is how new it is
+            "retval=5:when=1",
+            ("landlock", 1.0),
+            ", Landlock ABI 5 but for signals and sockets of other processes,",
+        ),
+        (
+            "landlock_restrict_self",
+            "error=EPERM",
+            ("landlock", 0.0),
+            ", no Landlock (the kernel refuses it",
+        ),
+        ("seccomp", "error=EINVAL", ("seccomp", 0.0), ", no seccomp ("),
     ];
-    for (call, error, name, said) in cases {
+    for (call, fault, (name, in_force), said) in cases {
         let _none_yet = fs::remove_file(lab.path("alerts"));
-        let inject = format!("inject={call}:error={error}");
+        let inject = format!("inject={call}:{fault}");
         // the tracer is the child, so that the sensor keeps its number
         let by = ["strace", "-D", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject];
         let sensor = lab.sensor_behind(&by, &feed(), TAP);
         assert!(sensor.said().contains(said), "{call}: {}", sensor.said());
-        assert_eq!((measure(&lab, name), measure(&lab, "user")), (0.0, 1.0));
+        assert_eq!((measure(&lab, name), measure(&lab, "user")), (in_force, 1.0));
         is_finding(&sensor, &lab);
         assert_eq!(sensor.stop().code, 0);
         let strict = format!("{TAP}[drop]\nuser = \"nobody\"\nstrict = true\n");

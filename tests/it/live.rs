@@ -396,7 +396,7 @@ fn the_canary_comes_out_at_every_sink_or_is_missed() {
         // a sink that takes nothing lets none out
         fs::remove_file(lab.path("alerts")).expect("there");
         fs::create_dir(lab.path("alerts")).expect("made");
-        sensor.wait("trouble", |lab| lab.get("/readyz").contains("the canary does not come out"));
+        sensor.wait("trouble", |lab| lab.get("/readyz").contains("does not come out at file"));
         assert!(lab.metric(age) > 3.0, "{backend}");
         fs::remove_dir(lab.path("alerts")).expect("removed");
         sensor.wait("recovery", |lab| lab.get("/readyz") == "ready\n");

@@ -1,6 +1,7 @@
 //! Sinks of a live sensor and their peers, which die, hang, fill up and come back: no alert is lost
 //! that was given, none is torn, and the books are right all the while.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
@@ -152,11 +153,9 @@ fn both_streams(lab: &Lab) -> [(&'static str, String, String); 2] {
     [("unix", unix, format!("unix:{socket}")), ("tcp", tcp, "tcp:5170".to_owned())]
 }
 
-/// Frames of the demo's capture.
-const FRAMES: f64 = 214.0;
-
-#[test]
-fn a_listener_that_is_killed_again_and_again_gets_all() {
+/// Runs a test with each kind of socket: in a lab without alerts, with the socket's name and place
+/// and a configuration of it.
+fn with_each_stream(test: impl Fn(&Lab, &str, &str, &str)) {
     let Some(lab) = Lab::new() else { return };
     if !has_program("python3") {
         return;
@@ -165,19 +164,29 @@ fn a_listener_that_is_killed_again_and_again_gets_all() {
         for file in ["alerts", "received"] {
             let _none_yet = fs::remove_file(lab.path(file));
         }
-        let sensor = lab.sensor(&feed(), &with_spool(&lab, &sink));
+        test(&lab, name, &at, &with_spool(&lab, &sink));
+    }
+}
+
+/// Frames of the demo's capture.
+const FRAMES: f64 = 214.0;
+
+#[test]
+fn a_listener_that_is_killed_again_and_again_gets_all() {
+    with_each_stream(|lab, name, at, config| {
+        let sensor = lab.sensor(&feed(), config);
         sensor.wait("trouble", |lab| lab.get("/readyz").contains("cannot send to"));
-        let flowing = traffic(&lab, 100, 5_000);
+        let flowing = traffic(lab, 100, 5_000);
         for round in 1..=3 {
             let received = |lab: &Lab| fs::metadata(lab.path("received")).map_or(0, |a| a.len());
-            let before = received(&lab);
-            let beside = listener(&lab, &at, "reads");
+            let before = received(lab);
+            let beside = listener(lab, at, "reads");
             sensor.wait("delivery", |lab| received(lab) > before && books(lab, name).is_some());
             std::thread::sleep(Duration::from_millis(100 * round));
             // SIGKILL
             drop(beside);
         }
-        let _last = listener(&lab, &at, "reads");
+        let _last = listener(lab, at, "reads");
         settle(&sensor, 100.0 * FRAMES, name);
         sensor.wait("the union", |lab| ids(&lab.path("received")) == ids(&lab.path("alerts")));
         drop(flowing);
@@ -186,23 +195,16 @@ fn a_listener_that_is_killed_again_and_again_gets_all() {
         let ended = sensor.stop();
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert!(ids(&lab.path("alerts")).len() > 100);
-    }
+    });
 }
 
 #[test]
 fn a_peer_that_never_reads_costs_no_packet_and_no_alert() {
-    let Some(lab) = Lab::new() else { return };
-    if !has_program("python3") {
-        return;
-    }
-    for (name, sink, at) in both_streams(&lab) {
-        for file in ["alerts", "received"] {
-            let _none_yet = fs::remove_file(lab.path(file));
-        }
-        let deaf = listener(&lab, &at, "deaf");
-        let sensor = lab.sensor(&feed(), &with_spool(&lab, &sink));
+    with_each_stream(|lab, name, at, config| {
+        let deaf = listener(lab, at, "deaf");
+        let sensor = lab.sensor(&feed(), config);
         // more than the kernel's buffers take for a peer
-        let mut flowing = traffic(&lab, 400, 20_000);
+        let mut flowing = traffic(lab, 400, 20_000);
         sensor.wait("spool", |lab| has(lab, name, |books| books.spooled > 100.0));
         sensor.wait("trouble", |lab| lab.get("/readyz").contains("it does not read"));
         flowing.0.wait().expect("ends");
@@ -211,16 +213,16 @@ fn a_peer_that_never_reads_costs_no_packet_and_no_alert() {
             lab.metric("tapsieve_capture_packets_total{source=\"live\"}") == 400.0 * FRAMES
         });
         sensor.wait("other sink", |lab| has(lab, "file", |books| books.waiting == 0.0));
-        assert!(has(&lab, name, |books| books.waiting > 100.0 && books.lost == 0.0));
+        assert!(has(lab, name, |books| books.waiting > 100.0 && books.lost == 0.0));
         drop(deaf);
-        let _reads = listener(&lab, &at, "reads");
+        let _reads = listener(lab, at, "reads");
         settle(&sensor, 400.0 * FRAMES, name);
         sensor.wait("the union", |lab| ids(&lab.path("received")) == ids(&lab.path("alerts")));
-        assert!(has(&lab, name, |books| books.resent > 0.0 && books.spooled == 0.0));
+        assert!(has(lab, name, |books| books.resent > 0.0 && books.spooled == 0.0));
         let ended = sensor.stop();
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert!(ended.stderr.contains("losses        none"), "{}", ended.stderr);
-    }
+    });
 }
 
 #[test]
@@ -297,6 +299,46 @@ fn a_spool_survives_a_kill_and_a_torn_segment() {
     sensor.wait("alerts", |lab| ids(&lab.path("received")).len() == 19);
     assert_eq!(sensor.stop().code, 0);
     assert_eq!(ids(&lab.path("received")), ids(&lab.path("alerts")));
+}
+
+#[test]
+fn what_a_failed_sync_may_have_lost_is_written_again() {
+    let Some(lab) = Lab::new() else { return };
+    if !has_program("strace") {
+        return;
+    }
+    let path = lab.path("trace").display().to_string();
+    let calls = ["-D", "-f", "-o", &path, "-e", "trace=fdatasync,pwrite64"];
+    // the first sync of each thread
+    let by = [&["strace"], &calls[..], &["-e", "inject=fdatasync:error=EIO:when=1"]].concat();
+    let sink = &both_streams(&lab)[1].1;
+    let sensor = lab.sensor_behind(&by, &feed(), &with_spool(&lab, sink));
+    lab.send(&capture(), &["--topspeed"]);
+    // the file's, and that of the spool of whom nobody listens to
+    let by_thread = |_: &Lab| {
+        let mut by_thread = BTreeMap::<String, String>::new();
+        for line in fs::read_to_string(&path).unwrap_or_default().lines() {
+            let Some((thread, call)) = line.split_once(' ') else { continue };
+            let word = match call.trim_start() {
+                call if call.contains("EIO") => "failed ",
+                call if call.starts_with("pwrite64(") && call.contains("timestamp") => "again ",
+                call if call.starts_with("fdatasync(") && call.ends_with("= 0") => "synced ",
+                _ => continue,
+            };
+            by_thread.entry(thread.to_owned()).or_default().push_str(word);
+        }
+        by_thread
+    };
+    let mended = |lab: &Lab| {
+        let all = by_thread(lab);
+        all.values().filter(|did| did.starts_with("failed again synced ")).count() == 2
+    };
+    sensor.wait("sync", mended);
+    assert_eq!(by_thread(&lab).len(), 2, "{:?}", by_thread(&lab));
+    assert!(has(&lab, "tcp", |books| books.spooled == 19.0));
+    sensor.wait("file", |lab| has(lab, "file", |books| books.delivered == 19.0));
+    assert_eq!(sensor.stop().code, 0);
+    assert_eq!(ids(&lab.path("alerts")).len(), 19);
 }
 
 /// Numbers that a seed gives (splitmix64).

@@ -86,7 +86,7 @@ impl Canary {
         let age = self.proof.proved().unwrap_or(self.began).elapsed();
         let interface = self.config.interface.clone();
         let why = |trouble: &String| format!("the canary cannot be sent on {interface}: {trouble}");
-        let silent = || "the canary does not come out: what is sent is not alerted on".to_owned();
+        let silent = || silent(&self.proof.missing());
         let late = age > self.config.interval * MISSED_MAX;
         let trouble = late.then(|| self.trouble.as_ref().map_or_else(silent, why));
         CanaryState { interface, count: self.count, age, trouble }
@@ -106,6 +106,14 @@ impl Canary {
         sender.send(&frame)?;
         self.sender = Some(sender);
         Ok(())
+    }
+}
+
+/// Says where canaries that were sent did not come out.
+fn silent(missing: &[String]) -> String {
+    match missing {
+        [] => "the canary does not come out: what is sent is not alerted on".to_owned(),
+        sinks => format!("the canary does not come out at {}", sinks.join(", ")),
     }
 }
 

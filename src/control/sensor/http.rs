@@ -1,6 +1,8 @@
 //! `/metrics`, `/healthz`, `/readyz`: how a sensor fares, for Prometheus and for whoever restarts
 //! it. Few connections at once, one request each, little time: a client can cost it nothing else.
+//! One more puts an end to the one that has been there longest, so slow clients keep nobody out.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -22,13 +24,13 @@ use hyper::header::CONTENT_TYPE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio::time::timeout;
 use tracing::error;
 
 use crate::control::cli::Failure;
-use crate::control::sensor::confine::InForce;
+use crate::control::sensor::confine::Measures;
 use crate::control::sensor::feeds::Feed;
 use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Seen;
@@ -42,7 +44,7 @@ use crate::report::metrics::Totals;
 /// How often the server looks whether it is to stop; and how long it rests after a failed accept.
 const TURN: Duration = Duration::from_millis(100);
 
-/// Connections at once; one more is closed.
+/// Connections at once; with one more, the oldest is closed.
 const CONNECTIONS_MAX: usize = 32;
 
 /// A connection's life: a request, an answer.
@@ -57,7 +59,7 @@ pub(super) struct Page {
     pub(super) health: Arc<Health>,
     pub(super) status: Arc<Mutex<Status>>,
     pub(super) stop: Arc<AtomicBool>,
-    pub(super) confinement: InForce,
+    pub(super) confinement: Measures,
 }
 
 /// A page: its status, its type, its text.
@@ -105,7 +107,7 @@ impl Page {
     }
 
     async fn accept(&self, listener: &tokio::net::TcpListener) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut open: VecDeque<JoinHandle<()>> = VecDeque::with_capacity(CONNECTIONS_MAX);
         while !self.stop.load(Ordering::Relaxed) {
             let Ok(accepted) = timeout(TURN, listener.accept()).await else { continue };
             let Ok((stream, _)) = accepted else {
@@ -113,9 +115,14 @@ impl Page {
                 sleep(TURN).await;
                 continue;
             };
-            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+            open.retain(|connection| !connection.is_finished());
+            if open.len() >= CONNECTIONS_MAX
+                && let Some(oldest) = open.pop_front()
+            {
+                oldest.abort();
+            }
             let page = self.clone();
-            tokio::spawn(async move {
+            open.push_back(tokio::spawn(async move {
                 let answer = service_fn(|request| page.answer(request));
                 let connection = http1::Builder::new()
                     .keep_alive(false)
@@ -123,8 +130,7 @@ impl Page {
                     .serve_connection(TokioIo::new(stream), answer);
                 // a client that is slow, or talks nonsense, is its own problem
                 let _ended = timeout(CONNECTION_MAX, connection).await;
-                drop(place);
-            });
+            }));
         }
     }
 

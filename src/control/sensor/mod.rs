@@ -13,6 +13,7 @@ mod outlets;
 mod pulse;
 mod start;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -100,12 +101,13 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let config = Config::read(&arguments.config)?;
     log::start(config.log);
     if arguments.check {
-        confine::check(&config.confinement);
+        start::check(&config)?;
         return Ok(DONE);
     }
     start::fits(&config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let listener = config.listen.map(http::listen).transpose()?;
+    let listens = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     // with no capability left, interfaces are opened before it goes; else when all is ready
     let early = (!config.confinement.keep_net_raw).then(|| sources(&config, &stop)).transpose()?;
     let early_canary = early.as_ref().and_then(|_| canary(&config));
@@ -164,7 +166,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
     let report = |told: &_, spare: &_| reporter.run(told, spare);
     let outcome = supervisor::run(plan, &stop, report, || {
-        tell_start(&config, handles);
+        tell_start(&config, handles, listens);
         let mut orders = Orders { signals: &mut signals, reopen, canary };
         control(&mut orders, &mut intel, &health, &status, &stop);
     })?;
@@ -320,9 +322,9 @@ fn seed() -> u64 {
     foldhash::fast::RandomState::default().hash_one(std::process::id())
 }
 
-fn tell_start(config: &Config, handles: usize) {
+fn tell_start(config: &Config, handles: usize, listens: Option<SocketAddr>) {
     let names: Vec<&str> = config.captures.iter().map(|c| c.interface.as_str()).collect();
-    let listen = config.listen.map(|listen| format!(", metrics at http://{listen}/metrics"));
+    let listen = listens.map(|listens| format!(", metrics at http://{listens}/metrics"));
     info!(
         sensor = config.name,
         handles,

@@ -6,9 +6,23 @@ use std::path::PathBuf;
 
 use crate::control::cli::Failure;
 use crate::control::config::Config;
+use crate::control::config::sink::Destination;
+use crate::control::sensor::confine;
+use crate::control::sensor::confine::places::folder_of;
 use crate::pipeline::capture::live::LiveSettings;
 
-/// Refuses rings that the host's memory cannot hold, and feeds that cannot be read again.
+/// Says what a configuration asks for that this host does not have; opens nothing.
+///
+/// # Errors
+///
+/// Those of `writes`.
+pub(super) fn check(config: &Config) -> Result<(), Failure> {
+    confine::check(&config.confinement);
+    writes(config)
+}
+
+/// Refuses rings that the host's memory cannot hold, feeds that cannot be read again, and what
+/// `writes` does.
 ///
 /// # Errors
 ///
@@ -23,8 +37,42 @@ pub(super) fn fits(config: &Config) -> Result<(), Failure> {
              `ring_mebibytes`, or fewer `threads`"
         )));
     }
-    let odd = config.intel.iter().find(|path| is_odd(path));
-    odd.map_or(Ok(()), |path| Err(Failure::Usage(not_again(path))))
+    if let Some(told) = odd_feed(&config.intel) {
+        return Err(Failure::Usage(told));
+    }
+    writes(config)
+}
+
+/// Refuses places of alerts that cannot be appended to, renamed and begun anew, or that would have
+/// the sensor write the whole system.
+///
+/// # Errors
+///
+/// `Usage`, with what to change.
+fn writes(config: &Config) -> Result<(), Failure> {
+    for sink in &config.sinks {
+        let Destination::File { path, .. } = &sink.to else { continue };
+        let what = match fs::symlink_metadata(path).map(|about| about.file_type()) {
+            Ok(kind) if kind.is_symlink() => "a link: name the file that it leads to",
+            Ok(kind) if kind.is_dir() => "a folder: name a file in it",
+            Ok(kind) if !kind.is_file() => {
+                "a pipe, socket or device: alerts are appended to a plain file; the types \
+                 \"stdout\" and \"unix\" are for the former"
+            }
+            _ if is_root(&folder_of(path)) => {
+                "in the root folder, where the sensor could write all: give it a folder"
+            }
+            _ => continue,
+        };
+        return Err(Failure::Usage(format!("{}: {what}", path.display())));
+    }
+    let spool = config.spool.as_ref().filter(|spool| is_root(&spool.path));
+    let told = || "[spool] path: the root folder, which is all: give it a folder".to_owned();
+    spool.map_or(Ok(()), |_| Err(Failure::Usage(told())))
+}
+
+fn is_root(folder: &Path) -> bool {
+    folder.canonicalize().is_ok_and(|folder| folder.parent().is_none())
 }
 
 /// Returns the first feed that cannot be read again and again: opening it could wait for ever.
@@ -45,4 +93,55 @@ fn free_mebibytes() -> Option<u64> {
     let line = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes >> 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    /// A file of alerts, and what is said of it.
+    fn check(path: &Path, said: Option<&str>) {
+        let config = format!(
+            "[[capture]]\ninterface = \"eth1\"\n[[intel]]\npath = \"/feed\"\n[[sink]]\n\
+             type = \"file\"\npath = \"{}\"\n",
+            path.display()
+        );
+        let told = writes(&Config::parse(&config).expect("sound")).map_err(|e| e.to_string());
+        match said {
+            None => assert_eq!(told, Ok(()), "{}", path.display()),
+            Some(said) => {
+                let told = told.expect_err("refused");
+                assert!(told.starts_with(&format!("{}: {said}", path.display())), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_for_alerts_is_refused() {
+        let folder = tempfile::tempdir().expect("folder");
+        let at = |name: &str| folder.path().join(name);
+        check(&at("new"), None);
+        fs::write(at("old"), "").expect("written");
+        check(&at("old"), None);
+        check(&at("none/new"), None);
+        symlink(at("old"), at("link")).expect("made");
+        check(&at("link"), Some("a link"));
+        symlink(at("nothing"), at("loose")).expect("made");
+        check(&at("loose"), Some("a link"));
+        check(folder.path(), Some("a folder"));
+        mkfifo(&at("pipe"), Mode::S_IRWXU).expect("made");
+        check(&at("pipe"), Some("a pipe"));
+        let _socket = UnixListener::bind(at("socket")).expect("bound");
+        check(&at("socket"), Some("a pipe, socket"));
+        check(Path::new("/dev/full"), Some("a pipe, socket or device"));
+        check(Path::new("/alerts-of-no-sensor.json"), Some("in the root folder"));
+        symlink("/", at("root")).expect("made");
+        check(&at("root/alerts-of-no-sensor.json"), Some("in the root folder"));
+    }
 }

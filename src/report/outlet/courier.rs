@@ -9,6 +9,7 @@ use crossbeam_channel::Receiver;
 use crossbeam_channel::RecvTimeoutError;
 use crossbeam_channel::Sender;
 
+use crate::report::outlet::Bundle;
 use crate::report::sink::Counts;
 use crate::report::sink::Sink;
 use crate::report::sink::SinkError;
@@ -18,8 +19,18 @@ const TURN: Duration = Duration::from_millis(100);
 
 /// What a sink is to do.
 pub(super) enum Order {
-    Deliver(Arc<Vec<u8>>),
+    Deliver(Arc<Parcel>),
     Finish,
+}
+
+/// What a sink is given at once.
+pub(super) struct Parcel {
+    /// Whole lines.
+    pub(super) lines: Vec<u8>,
+    /// How many.
+    pub(super) count: u64,
+    /// Where they came from memory.
+    pub(super) parts: Vec<Arc<Bundle>>,
 }
 
 /// What it did.
@@ -42,14 +53,29 @@ pub(super) enum Did {
 }
 
 /// A sink on its thread.
-pub(super) struct Courier {
-    pub(super) sink: Box<dyn Sink>,
-    pub(super) take: Receiver<Order>,
-    pub(super) answer: Sender<Report>,
-    pub(super) reopen: Arc<AtomicBool>,
+pub(super) struct Courier<T> {
+    sink: Box<dyn Sink>,
+    take: Receiver<Order>,
+    answer: Sender<Report>,
+    reopen: Arc<AtomicBool>,
+    told: T,
+    /// The last delivery failed.
+    fails: bool,
+    /// The keeper was told last that all is well, and this.
+    well: Option<(bool, Counts)>,
 }
 
-impl Courier {
+impl<T: Fn(&[u64])> Courier<T> {
+    /// Returns one with its ends of the channels.
+    pub(super) fn new(
+        sink: Box<dyn Sink>,
+        (take, answer): (Receiver<Order>, Sender<Report>),
+        reopen: Arc<AtomicBool>,
+        told: T,
+    ) -> Self {
+        Self { sink, take, answer, reopen, told, fails: false, well: None }
+    }
+
     /// Serves until the sink has ended, or the keeper has.
     pub(super) fn serve(mut self) {
         loop {
@@ -58,12 +84,7 @@ impl Courier {
                 self.tell(Did::Tended(told(reopened)));
             }
             match self.take.recv_timeout(TURN) {
-                Ok(Order::Deliver(lines)) => {
-                    let delivered = told(self.sink.deliver(&lines));
-                    let tended = told(self.sink.tend());
-                    let did = Did::Delivered(delivered, tended);
-                    let _gone = self.answer.send(self.report(did));
-                }
+                Ok(Order::Deliver(parcel)) => self.deliver(&parcel),
                 Ok(Order::Finish) => {
                     let finished = told(self.sink.finish());
                     let unsure = self.sink.unsure();
@@ -79,9 +100,32 @@ impl Courier {
         }
     }
 
-    /// Tells how it fares, unless the keeper is behind: the next will do.
-    fn tell(&self, did: Did) {
-        let _full_or_gone = self.answer.try_send(self.report(did));
+    fn deliver(&mut self, parcel: &Parcel) {
+        let delivered = told(self.sink.deliver(&parcel.lines));
+        self.fails = delivered.is_err();
+        if !self.fails {
+            parcel.parts.iter().for_each(|part| part.tell(&self.told));
+        }
+        let did = Did::Delivered(delivered, told(self.sink.tend()));
+        let report = self.report(did);
+        self.well = self.wellness(&report);
+        let _gone = self.answer.send(report);
+    }
+
+    /// Tells how it fares, unless the keeper knows, or is behind: the next will do.
+    fn tell(&mut self, did: Did) {
+        let report = self.report(did);
+        let well = self.wellness(&report);
+        if well.is_none() || well != self.well {
+            let sent = self.answer.try_send(report).is_ok();
+            self.well = well.filter(|_| sent);
+        }
+    }
+
+    /// Returns what there is to know where all is well.
+    fn wellness(&self, report: &Report) -> Option<(bool, Counts)> {
+        let is_well = matches!(report.did, Did::Delivered(Ok(()), Ok(())) | Did::Tended(Ok(())));
+        (is_well && !self.fails).then_some((report.is_settled, report.counts))
     }
 
     fn report(&self, did: Did) -> Report {

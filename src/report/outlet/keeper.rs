@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -15,10 +14,11 @@ use crossbeam_channel::never;
 use crossbeam_channel::select_biased;
 
 use crate::report::outlet::Board;
-use crate::report::outlet::Chunk;
+use crate::report::outlet::Bundle;
 use crate::report::outlet::SinkStatus;
 use crate::report::outlet::courier::Did;
 use crate::report::outlet::courier::Order;
+use crate::report::outlet::courier::Parcel;
 use crate::report::outlet::courier::Report;
 use crate::report::outlet::lock;
 use crate::report::sink::lines;
@@ -26,8 +26,15 @@ use crate::report::spool::Front;
 use crate::report::spool::Refusal;
 use crate::report::spool::Spool;
 
-/// How often it looks around while nothing comes.
+/// How often it looks around while something waits; else it sleeps until something comes.
 const TURN: Duration = Duration::from_millis(100);
+
+/// How long it sleeps after it gave the sink a little: what comes meanwhile, and what the sink has
+/// to tell, wakes nobody, and goes out together. A part of what an alert may take, 250 ms.
+pub(super) const LULL: Duration = Duration::from_millis(50);
+
+/// Bytes of a parcel after which it does not sleep, as there is more where it came from.
+const LULL_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a sink that failed is left alone, and a spool.
 const REST: Duration = Duration::from_millis(500);
@@ -38,24 +45,24 @@ const MEMORY_AGE_MAX: Duration = Duration::from_secs(1);
 /// Bytes that wait in memory where there is a spool.
 const MEMORY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes of one parcel, unless one chunk is longer.
+/// Bytes of one parcel, unless one bundle is longer.
 const PARCEL_BYTES: usize = 128 * 1024;
 
 /// How long a sink has at the end to take what waits.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a sink has to end; a disk may have much to sync.
-const FINISH_MAX: Duration = Duration::from_secs(3);
+pub(super) const FINISH_MAX: Duration = Duration::from_secs(3);
 
 /// Holds the alerts of one sink.
 pub(super) struct Keeper<T> {
-    inbox: Option<Receiver<Arc<Chunk>>>,
+    inbox: Option<Receiver<Arc<Bundle>>>,
     board: Arc<Mutex<Board>>,
     orders: Sender<Order>,
     reports: Receiver<Report>,
     spool: Option<Spool>,
     told: T,
-    memory: VecDeque<Arc<Chunk>>,
+    memory: VecDeque<Arc<Bundle>>,
     memory_bytes: usize,
     flight: Option<Flight>,
     /// When the sink last failed to take a parcel, and none since.
@@ -68,16 +75,15 @@ pub(super) struct Keeper<T> {
     is_unsettled: bool,
     /// When it was last told what was sent.
     settled: Instant,
+    /// What the sink has taken is as safe as it makes it.
+    is_sink_settled: bool,
     /// It refused something, and has not been tried with success since.
     is_spool_unwell: bool,
 }
 
 /// The parcel that the sink has; it is the oldest of all that waits.
 struct Flight {
-    lines: Arc<Vec<u8>>,
-    count: u64,
-    /// Where it came from memory.
-    parts: Vec<Arc<Chunk>>,
+    parcel: Arc<Parcel>,
     /// Where it is in the spool: its bytes there, and lines that were left out.
     spooled: Option<(u64, u64)>,
     since: Instant,
@@ -86,7 +92,7 @@ struct Flight {
 impl<T: Fn(&[u64])> Keeper<T> {
     /// Returns one with its ends of the channels.
     pub(super) fn new(
-        (inbox, board): (Receiver<Arc<Chunk>>, Arc<Mutex<Board>>),
+        (inbox, board): (Receiver<Arc<Bundle>>, Arc<Mutex<Board>>),
         (orders, reports): (Sender<Order>, Receiver<Report>),
         spool: Option<Spool>,
         told: T,
@@ -106,6 +112,7 @@ impl<T: Fn(&[u64])> Keeper<T> {
             is_unsynced: false,
             is_unsettled: false,
             settled: Instant::now(),
+            is_sink_settled: true,
             is_spool_unwell: false,
         };
         keeper.note_spool();
@@ -119,7 +126,12 @@ impl<T: Fn(&[u64])> Keeper<T> {
             if self.is_spill_due() {
                 self.spill();
             }
-            self.offer();
+            if !self.spool_rests() {
+                self.settle_if_due();
+            }
+            if self.offer() && self.is_calm() {
+                std::thread::sleep(LULL);
+            }
         }
         self.end();
     }
@@ -127,28 +139,30 @@ impl<T: Fn(&[u64])> Keeper<T> {
     /// Waits for alerts, or for what the sink has to tell.
     fn wait(&mut self) {
         let Some(inbox) = self.inbox.clone() else { return };
+        let is_busy = self.is_unsettled || self.is_unsynced || self.is_spool_unwell;
+        let patience = if is_busy || !self.is_empty() { TURN } else { Duration::MAX };
         select_biased! {
             recv(self.reports) -> report => match report {
                 Ok(report) => self.take(report),
                 Err(_) => self.reports = never(),
             },
-            recv(inbox) -> chunk => match chunk {
-                Ok(chunk) => self.hold(chunk),
+            recv(inbox) -> bundle => match bundle {
+                Ok(bundle) => self.hold(bundle),
                 Err(_) => self.inbox = None,
             },
-            default(TURN) => {}
+            default(patience) => {}
         }
         while self.memory_bytes <= MEMORY_BYTES_MAX {
             match inbox.try_recv() {
-                Ok(chunk) => self.hold(chunk),
+                Ok(bundle) => self.hold(bundle),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
     }
 
-    fn hold(&mut self, chunk: Arc<Chunk>) {
-        self.memory_bytes += chunk.lines.len();
-        self.memory.push_back(chunk);
+    fn hold(&mut self, bundle: Arc<Bundle>) {
+        self.memory_bytes += bundle.lines.len();
+        self.memory.push_back(bundle);
     }
 
     /// Notes what the sink did.
@@ -180,10 +194,15 @@ impl<T: Fn(&[u64])> Keeper<T> {
                 status.trouble = trouble;
             }
         });
-        let is_due = self.settled.elapsed() >= REST || self.is_empty();
-        if report.is_settled && self.is_unsettled && self.flight.is_none() && is_due {
-            self.settle();
-        }
+        self.is_sink_settled = report.is_settled;
+        self.settle_if_due();
+    }
+
+    /// Tells whether the sink has all that there is, and that is little.
+    fn is_calm(&self) -> bool {
+        let flight = self.flight.as_ref().filter(|flight| flight.spooled.is_none());
+        let is_little = |flight: &Flight| flight.parcel.lines.len() <= LULL_BYTES_MAX;
+        self.memory.is_empty() && flight.is_some_and(is_little)
     }
 
     fn is_empty(&self) -> bool {
@@ -196,14 +215,13 @@ impl<T: Fn(&[u64])> Keeper<T> {
         let Some(flight) = self.flight.take() else { return };
         let damaged = flight.spooled.map_or(0, |(_, damaged)| damaged);
         if let (Some((bytes, damaged)), Some(spool)) = (flight.spooled, &mut self.spool) {
-            spool.advance(bytes, flight.count + damaged);
+            spool.advance(bytes, flight.parcel.count + damaged);
             self.is_unsettled = true;
         }
-        flight.parts.iter().for_each(|part| self.tell(part));
-        let freed = if flight.spooled.is_none() { flight.lines.len() } else { 0 };
-        let count = flight.count;
+        let freed = if flight.spooled.is_none() { flight.parcel.lines.len() } else { 0 };
+        let count = flight.parcel.count;
         let mut board = lock(&self.board);
-        board.held_bytes = board.held_bytes.saturating_sub(freed);
+        board.free(freed);
         board.status.delivered += count;
         board.status.lost += damaged;
         board.status.waiting = board.status.waiting.saturating_sub(count + damaged);
@@ -215,34 +233,29 @@ impl<T: Fn(&[u64])> Keeper<T> {
     fn came_back(&mut self) {
         let Some(flight) = self.flight.take() else { return };
         if flight.spooled.is_none() {
-            self.memory_bytes += flight.lines.len();
-            flight.parts.into_iter().rev().for_each(|part| self.memory.push_front(part));
+            self.memory_bytes += flight.parcel.lines.len();
+            let parts = flight.parcel.parts.iter().rev();
+            parts.for_each(|part| self.memory.push_front(Arc::clone(part)));
         }
     }
 
-    /// Tells once that a chunk is out of memory.
-    fn tell(&self, chunk: &Chunk) {
-        if !chunk.is_told.swap(true, Ordering::Relaxed) {
-            (self.told)(&chunk.times);
-        }
-    }
-
-    /// Gives the sink what waits longest, if it has nothing, and has not just failed.
-    fn offer(&mut self) {
+    /// Gives the sink what waits longest, if it has nothing, and has not just failed; tells whether
+    /// it did.
+    fn offer(&mut self) -> bool {
         let rests = self.failed.is_some_and(|failed| failed.elapsed() < REST);
         if self.flight.is_some() || rests {
-            return;
+            return false;
         }
-        let Some(flight) = self.next() else { return };
+        let Some(flight) = self.next() else { return false };
         // there is room for one, and it has none
-        if self.orders.try_send(Order::Deliver(Arc::clone(&flight.lines))).is_ok() {
-            self.flight = Some(flight);
-        } else {
-            self.flight = Some(flight);
+        let sent = self.orders.try_send(Order::Deliver(Arc::clone(&flight.parcel))).is_ok();
+        self.flight = Some(flight);
+        if !sent {
             self.came_back();
             self.failed = Some(Instant::now());
             self.note(|status| status.trouble = Some("the sink's thread has ended".to_owned()));
         }
+        sent
     }
 
     /// Returns the next parcel: from the spool, then from memory.
@@ -250,15 +263,9 @@ impl<T: Fn(&[u64])> Keeper<T> {
         while let Some(front) = self.front() {
             let Front { lines, count, damaged, bytes } = front;
             if count > 0 {
+                let parcel = Arc::new(Parcel { lines, count, parts: Vec::new() });
                 let spooled = Some((bytes, damaged));
-                let since = Instant::now();
-                return Some(Flight {
-                    lines: Arc::new(lines),
-                    count,
-                    parts: vec![],
-                    spooled,
-                    since,
-                });
+                return Some(Flight { parcel, spooled, since: Instant::now() });
             }
             if let Some(spool) = &mut self.spool {
                 spool.advance(bytes, damaged);
@@ -272,16 +279,17 @@ impl<T: Fn(&[u64])> Keeper<T> {
         let first = self.memory.front()?;
         let since = first.since;
         let (mut lines, mut parts, mut count) = (Vec::new(), Vec::new(), 0);
-        while let Some(chunk) = self.memory.front() {
-            if !parts.is_empty() && lines.len() + chunk.lines.len() > PARCEL_BYTES {
+        while let Some(bundle) = self.memory.front() {
+            if !parts.is_empty() && lines.len() + bundle.lines.len() > PARCEL_BYTES {
                 break;
             }
-            lines.extend_from_slice(&chunk.lines);
-            count += chunk.count;
+            lines.extend_from_slice(&bundle.lines);
+            count += bundle.count;
             parts.extend(self.memory.pop_front());
         }
         self.memory_bytes -= lines.len();
-        Some(Flight { lines: Arc::new(lines), count, parts, spooled: None, since })
+        let parcel = Arc::new(Parcel { lines, count, parts });
+        Some(Flight { parcel, spooled: None, since })
     }
 
     /// Returns what is first in the spool.
@@ -315,9 +323,9 @@ impl<T: Fn(&[u64])> Keeper<T> {
     fn is_spill_due(&self) -> bool {
         let flight = self.flight.as_ref().filter(|flight| flight.spooled.is_none());
         let since = flight.map(|flight| flight.since);
-        let oldest = since.or_else(|| self.memory.front().map(|chunk| chunk.since));
+        let oldest = since.or_else(|| self.memory.front().map(|bundle| bundle.since));
         let is_old = oldest.is_some_and(|since| since.elapsed() >= MEMORY_AGE_MAX);
-        let flight_bytes = flight.map_or(0, |flight| flight.lines.len());
+        let flight_bytes = flight.map_or(0, |flight| flight.parcel.lines.len());
         let is_much = self.memory_bytes + flight_bytes > MEMORY_BYTES_MAX;
         let is_due = is_old || is_much || self.is_unsynced || self.is_spool_unwell;
         self.spool.is_some() && is_due && !self.spool_rests()
@@ -357,17 +365,17 @@ impl<T: Fn(&[u64])> Keeper<T> {
 
     fn append_all(&mut self, spool: &mut Spool) -> Result<(), Refusal> {
         if let Some(flight) = self.flight.as_mut().filter(|flight| flight.spooled.is_none()) {
-            let bytes = flight.lines.len();
-            spool.append(&flight.lines, flight.count)?;
+            let Parcel { lines, count, parts } = &*flight.parcel;
+            let bytes = lines.len();
+            spool.append(lines, *count)?;
             flight.spooled = Some((bytes as u64, 0));
-            let parts = std::mem::take(&mut flight.parts);
-            parts.iter().for_each(|part| self.tell(part));
+            parts.iter().for_each(|part| part.tell(&self.told));
             self.free(bytes);
         }
-        while let Some(chunk) = self.memory.front() {
-            spool.append(&chunk.lines, chunk.count)?;
-            self.tell(chunk);
-            let bytes = chunk.lines.len();
+        while let Some(bundle) = self.memory.front() {
+            spool.append(&bundle.lines, bundle.count)?;
+            bundle.tell(&self.told);
+            let bytes = bundle.lines.len();
             self.memory.pop_front();
             self.memory_bytes -= bytes;
             self.free(bytes);
@@ -378,27 +386,32 @@ impl<T: Fn(&[u64])> Keeper<T> {
     /// Notes that bytes wait in memory no more, but in the spool.
     fn free(&mut self, bytes: usize) {
         self.is_unsynced = true;
-        let mut board = lock(&self.board);
-        board.held_bytes = board.held_bytes.saturating_sub(bytes);
+        lock(&self.board).free(bytes);
     }
 
     /// The spool is at its bound: memory holds a little, and the newest beyond are lost.
     fn lose_newest(&mut self) {
         while self.memory_bytes > MEMORY_BYTES_MAX {
-            let Some(chunk) = self.memory.pop_back() else { break };
-            self.memory_bytes -= chunk.lines.len();
-            self.lose(&chunk.lines, chunk.count);
+            let Some(bundle) = self.memory.pop_back() else { break };
+            self.memory_bytes -= bundle.lines.len();
+            self.lose(&bundle.lines, bundle.count);
         }
     }
 
     fn lose(&self, lines: &[u8], count: u64) {
         let mut board = lock(&self.board);
-        board.held_bytes = board.held_bytes.saturating_sub(lines.len());
+        board.free(lines.len());
         board.status.lost += count;
         board.status.waiting = board.status.waiting.saturating_sub(count);
     }
 
-    fn settle(&mut self) {
+    /// Has the spool forget what the sink has made safe: now and then, and when all is gone.
+    fn settle_if_due(&mut self) {
+        let is_due = self.settled.elapsed() >= REST || self.is_empty();
+        let may = self.is_unsettled && self.is_sink_settled && self.flight.is_none();
+        if !may || !is_due {
+            return;
+        }
         let settled = self.spool.as_mut().map(Spool::settle);
         if let Some(Err(error)) = settled {
             return self.fail_spool(&format!("cannot be written: {error}"));

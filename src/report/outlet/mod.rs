@@ -2,11 +2,12 @@
 //! that is slow nor one that hangs holds up anything else.
 //!
 //! ```text
-//! reporter ══ chunks ══▶ keeper (queue-NAME) ══ one parcel ══▶ courier (sink-NAME) → sink
+//! reporter ══ bundles ══▶ keeper (queue-NAME) ══ one parcel ══▶ courier (sink-NAME) → sink
 //!                           ▲ memory, spool  ◀══ how it went ══════┘
 //! ```
 //!
-//! The reporter never waits: what the keeper has not yet looked at is bounded by bytes. The keeper
+//! The reporter never waits: what the keeper has not yet looked at is bounded by bytes. Nor does it
+//! wake the keeper for each alert, which sleeps a moment after each little parcel. The keeper
 //! holds what the sink has not taken: in memory for a moment, then in the spool; what the spool
 //! holds goes first. A parcel is forgotten when the sink took it, and in the spool when the sink
 //! has made it safe. For each sink, at any moment: `given + found = delivered + lost + waiting`.
@@ -38,11 +39,14 @@ use crate::report::spool::Spool;
 /// Bytes of alerts that wait in memory for one sink; beyond, the newest are lost and counted.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes of one chunk, unless one line is longer.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of one bundle, unless one line is longer.
+const BUNDLE_BYTES: usize = 64 * 1024;
 
-/// How long the end of all outlets may take, beyond what a keeper gives its sink.
-const END_MAX: Duration = Duration::from_secs(4);
+/// How long the end of all outlets may take; below `TimeoutStopSec` of the systemd unit.
+pub(super) const END_MAX: Duration = Duration::from_secs(9);
+
+/// What a keeper waits for at the end, beside the disk of its spool.
+const _: () = assert!(keeper::GRACE.as_secs() + keeper::FINISH_MAX.as_secs() < END_MAX.as_secs());
 
 /// How a sink fares.
 #[derive(Clone, Debug, Default)]
@@ -100,7 +104,7 @@ pub struct Opened {
 
 /// Alerts that were found together, for all sinks.
 #[derive(Debug)]
-pub(super) struct Chunk {
+pub(super) struct Bundle {
     /// Whole lines.
     pub(super) lines: Vec<u8>,
     /// How many.
@@ -121,9 +125,18 @@ struct Board {
     held_bytes: usize,
 }
 
+impl Board {
+    /// Notes that bytes wait in memory no more.
+    fn free(&mut self, bytes: usize) {
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        // there is room for a bundle again
+        self.status.is_losing &= self.held_bytes + BUNDLE_BYTES > WAITING_BYTES_MAX;
+    }
+}
+
 /// The reporter's end.
 pub(super) struct Outlet {
-    tell: Option<Sender<Arc<Chunk>>>,
+    tell: Option<Sender<Arc<Bundle>>>,
     board: Arc<Mutex<Board>>,
     reopen: Arc<AtomicBool>,
     ended: Receiver<()>,
@@ -144,23 +157,30 @@ impl Reopen {
     }
 }
 
-impl Chunk {
+impl Bundle {
     pub(super) fn new(lines: Vec<u8>, times: Vec<u64>) -> Self {
         let is_told = AtomicBool::new(false);
         Self { lines, count: times.len() as u64, since: Instant::now(), times, is_told }
     }
 
+    /// Tells once that it is out of memory.
+    fn tell(&self, told: impl Fn(&[u64])) {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            told(&self.times);
+        }
+    }
+
     /// Whether no more fits.
     pub(super) fn is_full(lines: &[u8]) -> bool {
-        lines.len() >= CHUNK_BYTES
+        lines.len() >= BUNDLE_BYTES
     }
 }
 
 impl Outlet {
-    /// Starts its threads; `told` is called with the times of each chunk that leaves, once.
+    /// Starts its threads; `told` is called with the times of each bundle that leaves, once.
     pub(super) fn start(
         opened: Opened,
-        told: impl Fn(&[u64]) + Send + 'static,
+        told: impl Fn(&[u64]) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let Opened { name, sink, spool } = opened;
         let found = spool.as_ref().map_or(0, Spool::waiting);
@@ -173,7 +193,7 @@ impl Outlet {
         let (ending, ended) = bounded(1);
         let (orders, take) = bounded(1);
         let (answer, reports) = bounded(4);
-        let courier = Courier { sink, take, answer, reopen: Arc::clone(&reopen) };
+        let courier = Courier::new(sink, (take, answer), Arc::clone(&reopen), told.clone());
         let keeper = Keeper::new((inbox, Arc::clone(&board)), (orders, reports), spool, told);
         // never joined: a sink that hangs must not hold up the end
         let _detached = Builder::new().name(format!("sink-{name}")).spawn(|| courier.serve())?;
@@ -186,21 +206,21 @@ impl Outlet {
     }
 
     /// Gives alerts, or counts them as lost where too many wait.
-    pub(super) fn give(&self, chunk: &Arc<Chunk>) {
+    pub(super) fn give(&self, bundle: &Arc<Bundle>) {
         let mut board = lock(&self.board);
-        board.status.given += chunk.count;
+        board.status.given += bundle.count;
         board.status.is_losing =
-            board.held_bytes.saturating_add(chunk.lines.len()) > WAITING_BYTES_MAX;
+            board.held_bytes.saturating_add(bundle.lines.len()) > WAITING_BYTES_MAX;
         if board.status.is_losing {
-            board.status.lost += chunk.count;
+            board.status.lost += bundle.count;
             return;
         }
-        let sent = self.tell.as_ref().map(|tell| tell.send(Arc::clone(chunk)));
+        let sent = self.tell.as_ref().map(|tell| tell.send(Arc::clone(bundle)));
         if matches!(sent, Some(Ok(()))) {
-            board.held_bytes += chunk.lines.len();
-            board.status.waiting += chunk.count;
+            board.held_bytes += bundle.lines.len();
+            board.status.waiting += bundle.count;
         } else {
-            board.status.lost += chunk.count;
+            board.status.lost += bundle.count;
         }
     }
 
@@ -209,14 +229,9 @@ impl Outlet {
         lock(&self.board).status.clone()
     }
 
-    /// Lets it end: nothing more will be given.
-    pub(super) fn hang_up(&mut self) {
-        self.tell = None;
-    }
-
     /// Waits until it has ended; what a keeper that hangs still holds is lost.
-    pub(super) fn join(&self) {
-        let ended = self.ended.recv_timeout(keeper::GRACE + END_MAX);
+    fn join(&self, deadline: Instant) {
+        let ended = self.ended.recv_deadline(deadline);
         if ended.is_err() {
             let mut board = lock(&self.board);
             let status = &mut board.status;
@@ -225,6 +240,14 @@ impl Outlet {
             status.waiting = safe;
         }
     }
+}
+
+/// Lets all end, at the same time: nothing more will be given. Returns when they have, or when
+/// patience is at its end.
+pub(super) fn end_all(outlets: &mut [Outlet], patience: Duration) {
+    let deadline = Instant::now() + patience;
+    outlets.iter_mut().for_each(|outlet| outlet.tell = None);
+    outlets.iter().for_each(|outlet| outlet.join(deadline));
 }
 
 fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {

@@ -1,6 +1,7 @@
 //! Outlets with sinks that fail, hang and come back: nothing lost or twice, all accounted for.
 
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 
 use super::*;
 use crate::report::sink::SinkError;
@@ -11,6 +12,7 @@ struct Moody {
     refuses: Arc<AtomicBool>,
     hangs: Arc<AtomicBool>,
     taken: Arc<Mutex<Vec<u8>>>,
+    deliveries: Arc<AtomicU32>,
 }
 
 impl Sink for Moody {
@@ -23,6 +25,7 @@ impl Sink for Moody {
             return Err(SinkError::Broken { path: "x".into(), source });
         }
         self.taken.lock().expect("no panic").extend_from_slice(lines);
+        self.deliveries.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -53,7 +56,7 @@ fn give(outlet: &Outlet, numbers: std::ops::Range<u64>, padding: usize) {
     for n in numbers {
         let pad = "x".repeat(padding);
         let line = format!("{{\"@timestamp\":\"{pad}\",\"n\":{n}}}\n");
-        outlet.give(&Arc::new(Chunk::new(line.into_bytes(), vec![0])));
+        outlet.give(&Arc::new(Bundle::new(line.into_bytes(), vec![0])));
         whole(&outlet.status());
     }
 }
@@ -78,8 +81,7 @@ fn until(outlet: &Outlet, is_so: impl Fn(&SinkStatus) -> bool) -> SinkStatus {
 }
 
 fn end(mut outlet: Outlet) -> SinkStatus {
-    outlet.hang_up();
-    outlet.join();
+    end_all(std::slice::from_mut(&mut outlet), END_MAX);
     let status = outlet.status();
     whole(&status);
     status
@@ -108,6 +110,23 @@ fn what_a_sink_does_not_take_waits_in_order() {
 }
 
 #[test]
+fn what_comes_in_a_lull_goes_out_together() {
+    let sink = Moody::default();
+    let outlet = sink.outlet(None);
+    let began = Instant::now();
+    for n in 0..40 {
+        give(&outlet, n..n + 1, 1);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    until(&outlet, |status| status.delivered == 40);
+    let lulls = began.elapsed().as_millis() / keeper::LULL.as_millis();
+    let deliveries = sink.deliveries.load(Ordering::Relaxed);
+    assert!(u128::from(deliveries) <= lulls + 2, "{deliveries} in {lulls} lulls");
+    assert_eq!(end(outlet).delivered, 40);
+    assert_eq!(sink.taken(), (0..40).collect::<Vec<_>>());
+}
+
+#[test]
 fn without_a_spool_the_newest_are_lost_at_the_bound_and_the_rest_at_the_end() {
     let sink = Moody::default();
     set(&sink.refuses, true);
@@ -115,8 +134,14 @@ fn without_a_spool_the_newest_are_lost_at_the_bound_and_the_rest_at_the_end() {
     give(&outlet, 0..70, 1024 * 1024);
     let status = outlet.status();
     assert_eq!((status.waiting, status.lost, status.is_losing), (63, 7, true));
+    // there is room as soon as it takes some, and that is known before the next is given
+    set(&sink.refuses, false);
+    let status = until(&outlet, |status| status.waiting == 0);
+    assert!(!status.is_losing);
+    set(&sink.refuses, true);
+    give(&outlet, 70..73, 1);
     let status = end(outlet);
-    assert_eq!((status.waiting, status.lost), (0, 70));
+    assert_eq!((status.delivered, status.waiting, status.lost), (63, 0, 7 + 3));
 }
 
 #[test]
@@ -161,14 +186,44 @@ fn a_sink_that_hangs_at_the_end_is_left_behind() {
     sinks.iter().for_each(|sink| set(&sink.hangs, true));
     let spools = [spool(folder.path(), 1 << 20), None];
     let mut outlets = Vec::from_iter(sinks.iter().zip(spools).map(|(sink, s)| sink.outlet(s)));
-    for outlet in &mut outlets {
-        give(outlet, 0..10, 10);
-        outlet.hang_up();
-    }
-    let ended: Vec<SinkStatus> = outlets.into_iter().map(end).collect();
-    let sums = ended.iter().map(|s| (s.waiting, s.lost)).collect::<Vec<_>>();
-    assert_eq!(sums, [(10, 0), (0, 10)]);
+    outlets.iter().for_each(|outlet| give(outlet, 0..10, 10));
+    end_all(&mut outlets, END_MAX);
+    let ended = outlets.iter().map(Outlet::status);
+    assert_eq!(Vec::from_iter(ended.map(|s| (s.waiting, s.lost))), [(10, 0), (0, 10)]);
     sinks.iter().for_each(|sink| set(&sink.hangs, false));
+}
+
+#[test]
+fn all_that_hang_at_the_end_share_one_deadline() {
+    let folder = tempfile::tempdir().expect("folder");
+    let sink = Moody::default();
+    set(&sink.refuses, true);
+    let hangs = Arc::new(AtomicBool::new(true));
+    let mut outlets = Vec::from_iter((0..3).map(|n| {
+        let spool = spool(&folder.path().join(n.to_string()), 1 << 20);
+        let opened = Opened { name: "moody".to_owned(), sink: Box::new(sink.clone()), spool };
+        let hangs = Arc::clone(&hangs);
+        // as a disk may
+        let told = move |_: &[u64]| while hangs.load(Ordering::Relaxed) {};
+        Outlet::start(opened, told).expect("threads")
+    }));
+    outlets.iter().for_each(|outlet| give(outlet, 0..10, 10));
+    let (began, patience) = (Instant::now(), Duration::from_secs(1));
+    end_all(&mut outlets, patience);
+    assert!(began.elapsed() < 2 * patience, "{:?}", began.elapsed());
+    outlets.iter().for_each(|outlet| whole(&outlet.status()));
+    assert_eq!(outlets.iter().map(|outlet| outlet.status().lost).sum::<u64>(), 30);
+    set(&hangs, false);
+}
+
+#[test]
+fn the_end_is_over_before_systemd_loses_patience() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd/tapsieve.service");
+    let unit = std::fs::read_to_string(unit).expect("there");
+    let secs = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec="));
+    let secs = secs.and_then(|secs| secs.parse().ok()).map(Duration::from_secs);
+    // the rings are read first
+    assert!(secs.expect("a number") >= END_MAX + Duration::from_secs(5));
 }
 
 #[test]
@@ -225,8 +280,8 @@ fn times_are_told_once_whatever_became_of_the_alerts() {
         Outlet::start(opened, tell).expect("threads")
     });
     for n in 0..10 {
-        let chunk = Arc::new(Chunk::new(b"{\"@timestamp\":1}\n".to_vec(), vec![n]));
-        outlets.iter().for_each(|outlet| outlet.give(&chunk));
+        let bundle = Arc::new(Bundle::new(b"{\"@timestamp\":1}\n".to_vec(), vec![n]));
+        outlets.iter().for_each(|outlet| outlet.give(&bundle));
     }
     outlets.into_iter().for_each(|outlet| drop(end(outlet)));
     let mut told = told.lock().expect("no panic").clone();

@@ -190,6 +190,8 @@ trait Listen: Sized {
     type Connection: Read;
     fn bind(at: &str) -> Self;
     fn take(&self) -> Option<Self::Connection>;
+    /// Returns a sink that connects to it.
+    fn sink(at: &str) -> Box<dyn Sink>;
 }
 
 impl Listen for UnixListener {
@@ -207,6 +209,10 @@ impl Listen for UnixListener {
         stream.set_nonblocking(true).expect("set");
         Some(stream)
     }
+
+    fn sink(at: &str) -> Box<dyn Sink> {
+        Box::new(StreamSink::new(UnixPeer(PathBuf::from(at))).with_patience(IMPATIENT))
+    }
 }
 
 impl Listen for TcpListener {
@@ -222,6 +228,10 @@ impl Listen for TcpListener {
         let (stream, _) = self.accept().ok()?;
         stream.set_nonblocking(true).expect("set");
         Some(stream)
+    }
+
+    fn sink(at: &str) -> Box<dyn Sink> {
+        Box::new(StreamSink::new(TcpPeer(at.to_owned())).with_patience(IMPATIENT))
     }
 }
 
@@ -250,6 +260,12 @@ impl<L: Listen> OfStream<L> {
             self.arrived.push(Vec::new());
         }
     }
+}
+
+impl<L: Listen> Rig for OfStream<L> {
+    fn sink(&self) -> Box<dyn Sink> {
+        L::sink(&self.at)
+    }
 
     fn spoil(&mut self) {
         if self.dies {
@@ -274,47 +290,6 @@ impl<L: Listen> OfStream<L> {
             }
         }
         self.arrived.clone()
-    }
-}
-
-impl Rig for OfStream<UnixListener> {
-    fn sink(&self) -> Box<dyn Sink> {
-        let sink = StreamSink::new(UnixPeer(PathBuf::from(&self.at)));
-        Box::new(sink.with_patience(IMPATIENT))
-    }
-
-    fn spoil(&mut self) {
-        Self::spoil(self);
-    }
-
-    fn mend(&mut self) {
-        Self::mend(self);
-    }
-
-    fn arrived(&mut self) -> Vec<Vec<u8>> {
-        Self::arrived(self)
-    }
-
-    fn is_forgetful(&self) -> bool {
-        self.dies
-    }
-}
-
-impl Rig for OfStream<TcpListener> {
-    fn sink(&self) -> Box<dyn Sink> {
-        Box::new(StreamSink::new(TcpPeer(self.at.clone())).with_patience(IMPATIENT))
-    }
-
-    fn spoil(&mut self) {
-        Self::spoil(self);
-    }
-
-    fn mend(&mut self) {
-        Self::mend(self);
-    }
-
-    fn arrived(&mut self) -> Vec<Vec<u8>> {
-        Self::arrived(self)
     }
 
     fn is_forgetful(&self) -> bool {

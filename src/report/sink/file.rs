@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
+use std::fs::TryLockError;
 use std::io;
 use std::io::ErrorKind;
 use std::io::Read;
@@ -114,9 +115,7 @@ impl Part {
         name.push(".part");
         let path = target.with_file_name(name);
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
-        if file.try_lock().is_err() {
-            return Err(io::Error::new(ErrorKind::WouldBlock, "another run is writing it"));
-        }
+        lock(&file)?;
         file.set_len(0)?;
         if let Ok(old) = fs::metadata(target) {
             file.set_permissions(old.permissions())?;
@@ -137,9 +136,24 @@ impl Drop for Part {
     }
 }
 
-/// Opens a file of alerts to append to, mended; returns how many bytes were cut.
+/// Takes a file for this process until it is closed, whatever its name is then.
+pub(in crate::report) fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::new(ErrorKind::WouldBlock, "another tapsieve writes it"))
+        }
+        // not every file system has locks
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
+/// Opens a file of alerts to append to, mended; returns how many bytes were cut. Nobody else may
+/// write it meanwhile: what looks torn would be what another is about to write.
 pub(super) fn open_for_append(path: &Path) -> io::Result<(File, u64)> {
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    if file.metadata()?.is_file() {
+        lock(&file)?;
+    }
     let cut = mend(&mut file)?;
     Ok((file, cut))
 }

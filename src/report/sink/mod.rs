@@ -1,5 +1,6 @@
 //! Where alert lines go: one file per sink.
 
+pub(in crate::report) mod appended;
 pub mod file;
 pub mod pipe;
 pub mod rolling;

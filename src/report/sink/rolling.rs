@@ -1,14 +1,14 @@
 //! A file that is appended to for years: begun anew by size and age, opened again when someone
-//! moved it away, whole lines whatever happens.
+//! moved it away, whole lines whatever happens. Each that is opened is locked as long as it is
+//! open: of two sensors with one file, the one that finds it taken writes nothing.
 //!
 //! It is synced at most once in `sync_every` while there is something new, before it is put aside,
-//! and at the end: what was written longer ago than that survives the machine. A spool forgets
-//! what it holds for this file only when it is synced.
+//! and at the end: what was written longer ago than that survives the machine. While it cannot be
+//! synced it takes nothing. A spool forgets what it holds for this file only when it is synced.
 
 use std::fs;
 use std::fs::File;
 use std::io;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ use std::time::SystemTime;
 use crate::report::render::rfc3339;
 use crate::report::sink::Sink;
 use crate::report::sink::SinkError;
+use crate::report::sink::appended::Appended;
 use crate::report::sink::file::open_for_append;
 
 /// When a file is full, and how many full ones are kept.
@@ -37,20 +38,17 @@ pub struct Rotation {
 pub struct Rolling {
     path: PathBuf,
     rotation: Rotation,
-    /// How long what is new waits to be synced; `None`: for ever.
+    /// How long what is new waits to be synced; `None`: until the system pleases.
     sync_every: Option<Duration>,
     open: Option<Open>,
 }
 
 #[derive(Debug)]
 struct Open {
-    file: File,
-    bytes: u64,
+    file: Appended,
     since: SystemTime,
     /// Since when something is written that is not synced.
     unsynced: Option<Instant>,
-    /// Half a delivery is at its end: to be mended by opening it again.
-    is_torn: bool,
 }
 
 impl Rolling {
@@ -58,7 +56,7 @@ impl Rolling {
     ///
     /// # Errors
     ///
-    /// `Broken` when it cannot be opened, or its last line is no alert.
+    /// `Broken` when it cannot be opened, its last line is no alert, or another writes it.
     pub fn open(
         path: &Path,
         rotation: Rotation,
@@ -78,7 +76,8 @@ impl Rolling {
         }
         let about = file.metadata()?;
         let since = about.created().or_else(|_| about.modified()).unwrap_or(SystemTime::now());
-        self.open = Some(Open { file, bytes: about.len(), since, unsynced: None, is_torn: false });
+        let file = Appended::new(file, self.sync_every.is_some())?;
+        self.open = Some(Open { file, since, unsynced: None });
         Ok(cut)
     }
 
@@ -90,10 +89,8 @@ impl Rolling {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let Some(open) = self.open.as_mut().filter(|open| open.unsynced.is_some()) else {
-            return Ok(());
-        };
-        open.file.sync_data()?;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.file.sync()?;
         open.unsynced = None;
         Ok(())
     }
@@ -103,8 +100,7 @@ impl Rolling {
     fn is_moved(&mut self) -> bool {
         let Some(open) = &mut self.open else { return true };
         let ids = |about: &fs::Metadata| (about.dev(), about.ino());
-        let Some(about) = open.file.metadata().ok().filter(|_| !open.is_torn) else { return true };
-        open.bytes = about.len();
+        let Ok(about) = open.file.look() else { return true };
         fs::metadata(&self.path).ok().as_ref().map(ids) != Some(ids(&about))
     }
 
@@ -112,7 +108,8 @@ impl Rolling {
         let Some(open) = &self.open else { return false };
         let Rotation { bytes_max, age_max, .. } = self.rotation;
         let old = !age_max.is_zero() && open.since.elapsed().is_ok_and(|age| age >= age_max);
-        open.bytes > 0 && (old || (bytes_max > 0 && open.bytes >= bytes_max))
+        let bytes = open.file.bytes();
+        bytes > 0 && (old || (bytes_max > 0 && bytes >= bytes_max))
     }
 
     /// Gives the full file a name with its time and begins another.
@@ -156,18 +153,9 @@ impl Rolling {
             self.rotate()?;
         }
         let Some(open) = &mut self.open else { return Ok(()) };
-        match open.file.write_all(lines) {
-            Ok(()) => {
-                open.bytes += lines.len() as u64;
-                open.unsynced.get_or_insert_with(Instant::now);
-                Ok(())
-            }
-            Err(error) => {
-                // what was written of it would be there twice when it is tried again
-                open.is_torn = open.file.set_len(open.bytes).is_err();
-                Err(error)
-            }
-        }
+        open.file.append(lines)?;
+        open.unsynced.get_or_insert_with(Instant::now);
+        Ok(())
     }
 
     fn broken(&self, source: io::Error) -> SinkError {
@@ -260,6 +248,34 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("there"), "two\n");
         assert_eq!(fs::read_to_string(folder.path().join("moved")).expect("there"), "one\n");
     }
+
+    #[test]
+    fn a_file_has_one_writer_whatever_its_name_becomes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("alerts");
+        let rotation = Rotation { bytes_max: 4, ..NEVER };
+        let (mut sink, _) = Rolling::open(&path, rotation, None).expect("opened");
+        let refused = || Rolling::open(&path, rotation, None).expect_err("taken").to_string();
+        let told = format!("cannot write {}: another tapsieve writes it", path.display());
+        assert_eq!(refused(), told);
+        // it rotates itself, then someone does, with and without telling it
+        for line in ["line0\n", "line1\n"] {
+            sink.deliver(line.as_bytes()).expect("delivered");
+            assert_eq!(refused(), told);
+        }
+        let moved = folder.path().join("moved");
+        fs::rename(&path, &moved).expect("moved");
+        sink.reopen().expect("opened");
+        assert_eq!(refused(), told);
+        fs::rename(&path, &moved).expect("moved");
+        let (mut other, _) = Rolling::open(&path, rotation, None).expect("nobody's yet");
+        assert_eq!(sink.deliver(b"line2\n").expect_err("another's").to_string(), told);
+        other.deliver(b"other\n").expect("delivered");
+        drop(other);
+        sink.deliver(b"line2\n").expect("free again");
+        assert_eq!(fs::read_to_string(&path).expect("there"), "line2\n");
+    }
+
     #[test]
     fn a_crash_between_two_files_costs_nothing() {
         let folder = tempfile::tempdir().expect("folder");

@@ -22,6 +22,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::report::sink::file;
 use crate::report::sink::file::ALERT_START;
 use crate::report::spool::segment::Segment;
 
@@ -90,23 +91,29 @@ pub struct Spool {
 }
 
 impl Spool {
+    /// Makes the folder that spools are to be in.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn make_folder(folder: &Path) -> Result<(), SpoolError> {
+        make(folder).map_err(|source| SpoolError { path: folder.to_owned(), source })
+    }
+
     /// Opens a folder, which is made where it is missing, and mends what a crash left half-written.
     ///
     /// # Errors
     ///
-    /// When it cannot be made, read or mended, or another sensor uses it.
+    /// When it cannot be made, read or mended, or another tapsieve writes it.
     pub fn open(folder: &Path, bytes_max: u64) -> Result<Self, SpoolError> {
         Self::read(folder, bytes_max)
             .map_err(|source| SpoolError { path: folder.to_owned(), source })
     }
 
     fn read(folder: &Path, bytes_max: u64) -> io::Result<Self> {
-        // alerts tell who was hit by what: nobody else's business
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make(folder)?;
         let lock = File::create(folder.join("lock"))?;
-        if lock.try_lock().is_err() {
-            return Err(io::Error::new(io::ErrorKind::WouldBlock, "another sensor uses it"));
-        }
+        file::lock(&lock)?;
         let list = segment::list(folder)?;
         let after = list.last().map_or(SEGMENTS_MAX, |(number, _)| number.saturating_add(1));
         let told = position(&folder.join("position")).filter(|told| told.0 <= after);
@@ -177,11 +184,16 @@ impl Spool {
         }
         let segment = Segment::create(&self.folder, self.next)?;
         self.next = self.next.saturating_add(1);
+        if let Err(error) = File::open(&self.folder).and_then(|folder| folder.sync_all()) {
+            // a name that may not be there tomorrow is no place for alerts
+            let _why = fs::remove_file(&segment.path);
+            return Err(error);
+        }
         if self.segments.is_empty() {
             self.offset = 0;
         }
         self.segments.push_back(segment);
-        File::open(&self.folder)?.sync_all()
+        Ok(())
     }
 
     /// Makes safe what was added.
@@ -239,6 +251,11 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    // alerts tell who was hit by what: nobody else's business
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Reads where a spool begins; what is none means its first byte: all is sent again.

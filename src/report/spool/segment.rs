@@ -7,10 +7,11 @@ use std::fs::OpenOptions;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
-use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
+
+use crate::report::sink::appended::Appended;
 
 /// Bytes of a line, at most: as of a torn one in a file of alerts.
 const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -25,8 +26,7 @@ pub(super) struct Segment {
     /// Lines that were not sent.
     pub(super) lines: u64,
     /// Open to be appended to.
-    out: Option<File>,
-    is_unsynced: bool,
+    out: Option<Appended>,
     /// Open to be read.
     read: Option<File>,
 }
@@ -51,8 +51,8 @@ impl Segment {
     pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
         let path = folder.join(format!("{number:020}.jsonl"));
         let out = OpenOptions::new().append(true).create_new(true).open(&path)?;
-        let out = Some(out);
-        Ok(Self { number, path, bytes: 0, lines: 0, out, is_unsynced: false, read: None })
+        let out = Some(Appended::new(out, true)?);
+        Ok(Self { number, path, bytes: 0, lines: 0, out, read: None })
     }
 
     /// Opens one that an earlier sensor left, whose first `from` bytes were sent; cuts a torn last
@@ -81,8 +81,7 @@ impl Segment {
             file.set_len(bytes)?;
             file.sync_all()?;
         }
-        let segment =
-            Self { number, path, bytes, lines, out: None, is_unsynced: false, read: None };
+        let segment = Self { number, path, bytes, lines, out: None, read: None };
         Ok((segment, from_line, all - bytes))
     }
 
@@ -93,25 +92,14 @@ impl Segment {
     /// Adds whole lines: all or nothing.
     pub(super) fn append(&mut self, lines: &[u8], count: u64) -> io::Result<()> {
         let Some(out) = &mut self.out else { return Ok(()) };
-        if let Err(error) = out.write_all(lines) {
-            if out.set_len(self.bytes).is_err() {
-                // never written to again; what is torn is after `bytes`, and so never read
-                self.out = None;
-            }
-            return Err(error);
-        }
+        out.append(lines)?;
         self.bytes += lines.len() as u64;
         self.lines += count;
-        self.is_unsynced = true;
         Ok(())
     }
 
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if let Some(out) = self.out.as_ref().filter(|_| self.is_unsynced) {
-            out.sync_data()?;
-        }
-        self.is_unsynced = false;
-        Ok(())
+        self.out.as_mut().map_or(Ok(()), Appended::sync)
     }
 
     /// Ends the writing.
@@ -123,6 +111,7 @@ impl Segment {
 
     /// Reads whole lines: about `bytes`, or one longer line.
     pub(super) fn read(&mut self, from: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        self.out.as_mut().map_or(Ok(()), Appended::mend)?;
         let file = match self.read.take() {
             Some(file) => file,
             None => File::open(&self.path)?,

@@ -162,7 +162,7 @@ fn two_sensors_do_not_share_a_spool() {
     let folder = tempfile::tempdir().expect("folder");
     let one = open(folder.path());
     let refused = Spool::open(folder.path(), 1 << 20).expect_err("locked").to_string();
-    assert!(refused.ends_with("another sensor uses it"), "{refused}");
+    assert!(refused.ends_with("another tapsieve writes it"), "{refused}");
     drop(one);
     open(folder.path());
 }

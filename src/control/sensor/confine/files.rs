@@ -21,17 +21,38 @@ use crate::control::sensor::confine::places::Places;
 /// The newest interface that was tried; a kernel with less gives what it has.
 const NEWEST: ABI = ABI::V7;
 
+/// What a kernel leaves open whose interface is older.
+const LEFT_OPEN_BELOW: [(ABI, &str); 4] = [
+    (ABI::V3, "truncation of other files"),
+    (ABI::V4, "TCP ports"),
+    (ABI::V5, "requests to devices"),
+    (ABI::V6, "signals and sockets of other processes"),
+];
+
 /// Where names are asked for when an answer is long.
 const DNS: u16 = 53;
 
-/// Restricts this thread to some places; returns what to say of it, or why it is not.
-pub(super) fn restrict(places: &Places) -> Result<String, String> {
+/// Restricts this thread to some places; returns what to say of it, or why it is not: where it is
+/// strict, also if some of it is left open.
+pub(super) fn restrict(places: &Places, is_strict: bool) -> Result<String, String> {
     let status = restricted(places).map_err(|error| format!("the kernel refuses it: {error}"))?;
     match (status.0, status.1) {
         (_, None) => Err("the kernel has none".to_owned()),
         (RulesetStatus::NotEnforced, _) => Err("the kernel does not enforce it".to_owned()),
-        (_, Some(abi)) => Ok(format!("Landlock ABI {}", abi.min(NEWEST))),
+        (_, Some(abi)) => {
+            let (what, is_whole) =
+                (told(abi), LEFT_OPEN_BELOW.iter().all(|(closed, _)| abi >= *closed));
+            if is_strict && !is_whole { Err(format!("the kernel has {what}")) } else { Ok(what) }
+        }
     }
+}
+
+/// Says what the kernel's interface is, and what it leaves open.
+fn told(abi: ABI) -> String {
+    let left = LEFT_OPEN_BELOW.iter().filter(|(closed, _)| abi < *closed);
+    let left: Vec<&str> = left.map(|(_, what)| *what).collect();
+    let but = if left.is_empty() { String::new() } else { format!(" but for {}", left.join(", ")) };
+    format!("Landlock ABI {}{but}", abi.min(NEWEST))
 }
 
 fn restricted(places: &Places) -> Result<(RulesetStatus, Option<ABI>), RulesetError> {
@@ -82,7 +103,7 @@ mod tests {
     /// A thread of its own is restricted, and the test is not.
     #[allow(clippy::print_stderr, reason = "a skip is said aloud")]
     fn confined(places: Places, test: impl FnOnce() + Send + 'static) {
-        let thread = std::thread::spawn(move || match restrict(&places) {
+        let thread = std::thread::spawn(move || match restrict(&places, false) {
             Ok(_) => test(),
             Err(why) => {
                 assert!(std::env::var_os("TAPSIEVE_CI").is_none(), "no Landlock: {why}");
@@ -90,6 +111,22 @@ mod tests {
             }
         });
         thread.join().expect("no panic");
+    }
+
+    #[test]
+    fn what_an_older_kernel_leaves_open_is_said() {
+        for (abi, said) in [
+            (ABI::V7, "Landlock ABI 7"),
+            (ABI::V6, "Landlock ABI 6"),
+            (ABI::V5, "Landlock ABI 5 but for signals and sockets of other processes"),
+            (
+                ABI::V1,
+                "Landlock ABI 1 but for truncation of other files, TCP ports, requests to \
+                 devices, signals and sockets of other processes",
+            ),
+        ] {
+            assert_eq!(told(abi), said);
+        }
     }
 
     #[test]

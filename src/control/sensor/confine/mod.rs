@@ -9,7 +9,7 @@
 mod calls;
 mod files;
 mod identity;
-mod places;
+pub(super) mod places;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -21,6 +21,8 @@ use crate::control::config::Config;
 use crate::control::config::confinement::Confinement;
 use crate::control::sensor::confine::identity::Identity;
 use crate::control::sensor::confine::places::Places;
+use crate::report::spool::Spool;
+use crate::report::spool::SpoolError;
 
 /// Why the sensor cannot give up what it should.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,9 @@ pub enum ConfineError {
         /// Why.
         why: String,
     },
+    /// A folder of spools that cannot be made.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
 }
 
 /// How a measure stands.
@@ -88,7 +93,7 @@ pub(super) struct Confined {
 }
 
 /// Whether each measure is in force, by its name in metrics.
-pub(super) type InForce = [(&'static str, bool); 5];
+pub(super) type Measures = [(&'static str, bool); 5];
 
 const SWITCHED_OFF: &str = "switched off";
 
@@ -115,8 +120,11 @@ impl Confined {
         let capabilities = identity::reduce(settings, was_root)?;
         let no_new_privs = identity::no_new_privs(settings)?;
         places.look(&identity.name())?;
+        // made while its parent can be written
+        let spool = config.spool.as_ref();
+        spool.map(|spool| Spool::make_folder(&spool.path)).transpose()?;
         let landlock = if settings.landlock {
-            required(settings, "landlock", files::restrict(&places))?
+            required(settings, "landlock", files::restrict(&places, settings.strict))?
         } else {
             Measure::Absent(SWITCHED_OFF.to_owned())
         };
@@ -137,7 +145,7 @@ impl Confined {
     }
 
     /// Returns whether each measure is in force.
-    pub(super) fn in_force(&self) -> InForce {
+    pub(super) fn in_force(&self) -> Measures {
         let is = |measure: &Measure| matches!(measure, Measure::InForce(_));
         [
             ("user", is(&self.user)),

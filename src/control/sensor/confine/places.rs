@@ -71,10 +71,7 @@ impl Places {
             places.sink(&sink.to);
         }
         if let Some(spool) = &config.spool {
-            // what is not there yet is made in its folder
-            let is_there = spool.path.is_dir();
-            let place = if is_there { spool.path.clone() } else { folder_of(&spool.path) };
-            places.write.push(place);
+            places.write.push(spool.path.clone());
         }
         places
     }
@@ -88,11 +85,8 @@ impl Places {
                 self.connect.extend(port);
             }
             Destination::File { path, .. } => {
-                let is_plain = path.metadata().map_or(true, |about| about.is_file());
-                self.write.push(if is_plain { folder_of(path) } else { path.clone() });
-                if is_plain {
-                    self.alerts.push(path.clone());
-                }
+                self.write.push(folder_of(path));
+                self.alerts.push(path.clone());
             }
         }
     }
@@ -134,7 +128,7 @@ impl Places {
 }
 
 /// Returns the folder that a name is in.
-fn folder_of(path: &Path) -> PathBuf {
+pub(in crate::control::sensor) fn folder_of(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new(".")).to_owned()
 }
@@ -181,8 +175,8 @@ mod tests {
         check(&folder, "feeds/today", &file, &["etc", "feeds", "feeds/today"], &["out"]);
         check(&folder, "links/feed", &file, &["etc", "feeds", "links", "links/feed"], &["out"]);
         check(&folder, "none/yet", &file, &["etc"], &["out"]);
-        // a device is written, its folder is not
-        let null = "type = \"file\"\npath = \"/dev/null\"";
-        check(&folder, "feeds/list", null, &["etc", "feeds"], &["/dev/null"]);
+        // a spool is written, its folder is not, be it there or not
+        let spool = format!("{stdout}\n[spool]\npath = \"{}\"", folder.join("out/s").display());
+        check(&folder, "feeds/list", &spool, &["etc", "feeds"], &["out/s"]);
     }
 }
