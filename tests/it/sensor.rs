@@ -374,3 +374,54 @@ fn a_real_prometheus_scrapes_it_and_its_rules_hold() {
     prometheus.kill().expect("killed");
     prometheus.wait().expect("gone");
 }
+
+#[test]
+fn a_check_finds_what_a_start_would_stumble_over() {
+    let folder = tempfile::tempdir().expect("folder");
+    let is_root = nix::unistd::Uid::effective().is_root();
+    fs::write(folder.path().join("list"), "evil.example\n").expect("written");
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(folder.path().join("list"), own).expect("set");
+    fs::write(folder.path().join("garbage"), "\u{0}\u{1}").expect("written");
+    // of a configuration that is sound, one thing at a time: what, instead of what, what is said
+    let sound = "[[capture]]\ninterface = \"lo\"\n[[intel]]\npath = \"list\"\n[[sink]]\n\
+        type = \"file\"\npath = \"alerts\"\n[drop]\nuser = \"\"\n";
+    let check = |from: &str, to: &str, code: i32, says: &str| {
+        let text = sound.replacen(from, to, 1);
+        fs::write(folder.path().join("t.toml"), &text).expect("written");
+        let told = run(folder.path(), &["sensor", "--check", "--config", "t.toml"]);
+        assert_eq!(told.code, code, "{text}: {}", told.stderr);
+        assert!(told.stderr.contains(says), "no {says}: {}", told.stderr);
+    };
+    check("", "", 0, "");
+    check("\"lo\"", "\"none0\"", 0, "[[capture]] interface: no `none0` is here now");
+    let long = format!("\"lo\"\nfilter = \"{}\"", vec!["port 53"; 300].join(" or "));
+    let to_lo = |more: &str| format!("\"lo\"\n{more}");
+    let wrong: &[(&str, &str, &str)] = &[
+        ("\"lo\"", "\"interface-of-16b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", "\"a/b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", "\"a b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", "\"a\\u0000b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", &long, "t.toml:3:10: filter: "),
+        ("\"lo\"", &to_lo("filter = \"porrt\""), "t.toml:3:10: filter: "),
+        ("\"lo\"", &to_lo("cpus = [1000]"), "t.toml: [[capture]] lo cpus: no CPU 1000 is here"),
+        ("[drop]", "[workers]\ncpus = [1000]\n[drop]", "t.toml: [workers] cpus: no CPU 1000"),
+        ("[drop]", "[drop]\nread = [\"none\"]", "t.toml: [drop] read: none: No such file"),
+        ("\"list\"", "\"none\"", "t.toml: [[intel]] path: none: no such file or folder"),
+        ("\"list\"", "\"garbage\"", "t.toml: [[intel]]: "),
+        ("\"alerts\"", "\"none/alerts\"", "t.toml: [[sink]] file path: none: no such folder"),
+        ("\"alerts\"", "\".\"", "t.toml: [[sink]] file path: .: a folder: name a file in it"),
+        ("[drop]", "[spool]\npath = \"list\"\n[drop]", "t.toml: [spool] path: list: no folder"),
+        ("[drop]", "[spool]\npath = \"no/ne\"\n[drop]", "t.toml: [spool] path: no: no such folder"),
+    ];
+    for (from, to, says) in wrong {
+        check(from, to, 2, says);
+    }
+    if is_root {
+        check("user = \"\"", "user = \"none-such\"", 2, "user `none-such`: this host has none");
+        // folder and list are root's
+        check("user = \"\"", "user = \"nobody\"", 2, "[[sink]] file path: .: nobody cannot write");
+        check("user = \"\"", "user = \"nobody\"", 2, "list: nobody cannot read it");
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 3);
+}

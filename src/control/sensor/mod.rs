@@ -3,6 +3,7 @@
 
 mod adapter;
 mod canary;
+mod check;
 pub mod confine;
 mod direction;
 mod feeds;
@@ -85,7 +86,7 @@ pub struct Arguments {
     /// The configuration, TOML
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Only tell what is wrong with the configuration
+    /// Only tell what is wrong with the configuration, and what keeps this host from starting it
     #[arg(long)]
     check: bool,
 }
@@ -100,8 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let config = Config::read(&arguments.config)?;
     log::start(config.log);
     if arguments.check {
-        confine::check(&config.confinement);
-        return Ok(DONE);
+        return check::check(&arguments.config, &config);
     }
     start::fits(&config)?;
     let stop = Arc::new(AtomicBool::new(false));

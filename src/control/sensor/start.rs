@@ -32,6 +32,12 @@ pub(super) fn odd_feed(feeds: &[PathBuf]) -> Option<String> {
     feeds.iter().find(|path| is_odd(path)).map(|path| not_again(path))
 }
 
+/// Returns the folder that a name is in.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
 fn is_odd(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir())
 }
