@@ -425,3 +425,23 @@ fn a_check_finds_what_a_start_would_stumble_over() {
     }
     assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 3);
 }
+
+#[test]
+fn a_set_that_is_refused_is_told_as_long_as_it_is() {
+    let Some(lab) = Lab::new() else { return };
+    let list = lab.path("list.txt");
+    let whole = "30.44.10.10\n30.44.20.0/24\nfake-updates.example\n";
+    fs::write(&list, whole).expect("written");
+    let sensor = lab.sensor(&list, &format!("{TAP}[indicators]\nwatch_secs = 1\n"));
+    fs::write(&list, "30.44.10.10\n").expect("written");
+    let warning = "ready\nwarning: new indicators are refused, the last good ones are in force";
+    sensor.wait("warning", |lab| lab.get("/readyz").starts_with(warning));
+    assert!(lab.get("/readyz").contains("restart the sensor"), "{}", lab.get("/readyz"));
+    assert_eq!(lab.metric("tapsieve_ready"), 1.0);
+    assert!(lab.metric("tapsieve_indicator_set_refused_seconds") > 0.0);
+    fs::remove_file(&list).expect("there");
+    sensor.wait("warning", |lab| lab.get("/readyz").contains("No such file"));
+    fs::write(&list, whole).expect("written");
+    sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
+    assert_eq!(lab.metric("tapsieve_indicator_set_refused_seconds"), 0.0);
+}

@@ -246,7 +246,10 @@ fn control(
 fn tell_changes(before: &mut Vec<Trouble>, now: Vec<Trouble>) {
     let new = |one: &Trouble, others: &[Trouble]| others.iter().all(|other| other.key != one.key);
     for trouble in now.iter().filter(|trouble| new(trouble, before)) {
-        error!(trouble = trouble.key, "not ready: {}", trouble.text);
+        match trouble.is_warning {
+            true => warn!(trouble = trouble.key, "{}", trouble.text),
+            false => error!(trouble = trouble.key, "not ready: {}", trouble.text),
+        }
     }
     for trouble in before.iter().filter(|trouble| new(trouble, &now)) {
         info!(trouble = trouble.key, "over: {}", trouble.key);
@@ -276,6 +279,8 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
 /// Compiles the first set; returns the seconds that it took, too.
 fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let started = Instant::now();
+    // where a disk does not answer, this is the last word
+    info!("reading the indicators");
     let first = compile(&config.intel, &config.intel_options())?;
     first.damages.iter().for_each(|damage| warn!("{damage}"));
     Ok((first, started.elapsed().as_secs_f64()))
