@@ -427,6 +427,29 @@ fn a_check_finds_what_a_start_would_stumble_over() {
 }
 
 #[test]
+fn an_interface_that_is_down_is_opened_when_it_is_up() {
+    let Some(lab) = Lab::new() else { return };
+    for backend in ["afpacket", "pcap"] {
+        lab.shell("ip link set tap0 down");
+        let _none_yet = fs::remove_file(lab.path("alerts"));
+        let sensor = lab.sensor(&feed(), &format!("{TAP}backend = \"{backend}\"\nthreads = 2\n"));
+        sensor.wait("trouble", |lab| lab.get("/readyz") == "tap0 is down\n");
+        lab.shell("ip link set tap0 up");
+        sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
+        lab.send(&capture(), &["--topspeed"]);
+        sensor.wait("alert", |lab| lab.alerts().len() >= 19);
+        assert_eq!(told(&lab.alerts()), replayed());
+        assert_eq!(sensor.stop().code, 0);
+    }
+    // without the capability it could not be opened later
+    lab.shell("ip link set tap0 down");
+    let more = format!("{TAP}[drop]\nuser = \"nobody\"\nkeep_net_raw = false\n");
+    let ended = lab.sensor_that_ends(&[], &feed(), &more);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot capture on tap0"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_set_that_is_refused_is_told_as_long_as_it_is() {
     let Some(lab) = Lab::new() else { return };
     let list = lab.path("list.txt");

@@ -271,7 +271,9 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
     let mut sources = Vec::new();
     for settings in &config.captures {
         let first = u32::try_from(sources.len()).unwrap_or(u32::MAX);
-        sources.extend(Live::open(settings, first, stop)?);
+        // without the capability it could not be opened later
+        let waits = config.confinement.keep_net_raw;
+        sources.extend(Live::open(settings, first, stop, waits)?);
     }
     Ok(sources)
 }

@@ -105,7 +105,7 @@ impl Sensor {
         let opened = Opened { name: "file".to_owned(), sink: Box::new(witness), spool: None };
         let reporter =
             LiveReporter::new(context, vec![opened], &status).map_err(Failure::Thread)?;
-        let sources = Live::open(settings, 0, &stop)?;
+        let sources = Live::open(settings, 0, &stop, false)?;
         let mut sent = Sent::default();
         let mut received = Received::default();
         let plan = self.plan(stage, sources);
