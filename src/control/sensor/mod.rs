@@ -50,6 +50,7 @@ use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::intel::Intel;
 use crate::control::supervisor;
+use crate::control::supervisor::LIVE_BATCH;
 use crate::control::supervisor::Outcome;
 use crate::control::supervisor::Pins;
 use crate::control::supervisor::Plan;
@@ -76,9 +77,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Quiet of a thread that the watchdog does not mind, however short its period: the reporter
 /// publishes twice a second.
 const QUIET_AT_LEAST: Duration = Duration::from_secs(1);
-
-/// Packets that a worker looks up together.
-const BATCH: u32 = 64;
 
 /// What can be said to `sensor`.
 #[derive(Args, Debug)]
@@ -316,7 +314,7 @@ fn flows(config: &Config) -> FlowSettings {
         flows_max: config.flows_max,
         tcp_idle_secs: config.tcp_idle_secs,
         other_idle_secs: config.other_idle_secs,
-        batch: BATCH,
+        batch: LIVE_BATCH,
     }
 }
 
