@@ -4,6 +4,8 @@
 //! It needs root. Namespace and pair are gone at the end, whatever happened.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod options;
+
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use clap::Parser;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use options::Common;
 use serde_json::Value;
 
 /// Part of tcpdump's rate that the sensor holds at least, where tcpdump begins to lose.
@@ -41,9 +44,8 @@ const ENDS: [&str; 2] = ["tap0", "gen0"];
 /// Measures 128-byte and mixed traffic with tcpdump, without and with matching.
 #[derive(Parser)]
 struct Options {
-    /// The engine; by default the one that `cargo bench` has just built.
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_tapsieve"))]
-    bin: PathBuf,
+    #[command(flatten)]
+    common: Common,
     /// Length of a trial.
     #[arg(long, default_value_t = 20)]
     secs: u32,
@@ -62,12 +64,6 @@ struct Options {
     /// Where the chart is drawn.
     #[arg(long, default_value = "target/bench-live.svg")]
     svg: PathBuf,
-    /// Fails when a goal is missed, too.
-    #[arg(long)]
-    enforce: bool,
-    /// Given by `cargo bench`.
-    #[arg(long, hide = true)]
-    bench: bool,
     /// Further options of `tapsieve bench live`.
     #[arg(last = true)]
     more: Vec<String>,
@@ -90,15 +86,7 @@ fn main() -> ExitCode {
     if !std::env::args().any(|argument| argument == "--bench" || argument == "--help") {
         return ExitCode::SUCCESS;
     }
-    let options = Options::parse();
-    match run(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    options::ended(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> io::Result<bool> {
@@ -123,7 +111,7 @@ fn run(options: &Options) -> io::Result<bool> {
     }
     println!("\n{} and {}", options.json.display(), options.svg.display());
     let are_met = verdicts.iter().all(|verdict| verdict.is_met);
-    Ok(!options.enforce || (are_met && status.success()))
+    Ok(!options.common.enforce || (are_met && status.success()))
 }
 
 /// Waits for the bench; passes a signal on.
@@ -162,7 +150,7 @@ impl Namespace {
     fn bench(&self, options: &Options) -> Command {
         let [receives, sends] = ENDS;
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0]).arg(&options.bin);
+        command.args(["netns", "exec", &self.0]).arg(&options.common.bin);
         command.args(["bench", "live", "--rx", receives, "--tx", sends, "--baseline", "tcpdump"]);
         command.args(["--secs", &options.secs.to_string()]);
         command.args(["--resolution", &options.resolution.to_string()]);

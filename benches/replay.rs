@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod generator;
+mod options;
 mod runner;
 
 use std::path::PathBuf;
@@ -13,14 +14,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use generator::Profile;
+use options::Common;
 use runner::Bench;
 
 /// Makes captures where they are missing, replays them, and prints Markdown tables.
 #[derive(Parser)]
 struct Options {
-    /// The engine; by default the one that `cargo bench` has just built.
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_tapsieve"))]
-    bin: PathBuf,
+    #[command(flatten)]
+    common: Common,
     /// Which captures.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "mix,small,wide")]
     profiles: Vec<Profile>,
@@ -36,12 +37,6 @@ struct Options {
     /// Leaves out what indicators and flows cost in time and memory.
     #[arg(long)]
     no_growth: bool,
-    /// Fails when a ratio is above its limit, too.
-    #[arg(long)]
-    enforce: bool,
-    /// Given by `cargo bench`.
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 fn main() -> ExitCode {
@@ -56,15 +51,7 @@ fn main() -> ExitCode {
     if generator::is_test() {
         return ExitCode::SUCCESS;
     }
-    let options = Options::parse();
-    match run(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    options::ended(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
@@ -73,7 +60,7 @@ fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
     }
     std::fs::create_dir_all(&options.data)?;
     let mut bench = Bench {
-        bin: options.bin.clone(),
+        bin: options.common.bin.clone(),
         data: options.data.clone(),
         scale: options.scale,
         runs: options.runs,
@@ -92,5 +79,5 @@ fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
     if bench.failures.is_empty() {
         println!("Every answer was right.");
     }
-    Ok(bench.failures.is_empty() && (bench.shortfalls.is_empty() || !options.enforce))
+    Ok(bench.failures.is_empty() && (bench.shortfalls.is_empty() || !options.common.enforce))
 }

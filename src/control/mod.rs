@@ -2,6 +2,9 @@
 
 pub mod cli;
 pub mod config;
+mod cpu_list;
+mod ethtool;
+mod tool;
 pub mod doctor;
 pub mod replay;
 pub mod sensor;

@@ -50,6 +50,9 @@ const BLOCKS_SPARE: usize = 2;
 /// Blocks in circulation at most: 64 MiB and their packet lists.
 const BLOCKS_MAX: usize = 64;
 
+/// Packets that a sensor's worker looks up together.
+pub const LIVE_BATCH: u32 = 64;
+
 /// Batches in circulation for each worker.
 const BATCHES_PER_WORKER: usize = 4;
 

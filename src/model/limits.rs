@@ -27,6 +27,10 @@ pub const INTERFACES_MAX: usize = 65_536;
 /// Compressions around one capture: once, and once more by whoever archived it.
 pub const COMPRESSION_DEPTH_MAX: usize = 2;
 
+/// Bytes of a capture filter: what libpcap takes to compile it grows with their third power. A list
+/// of ports of 2 KiB takes two seconds, of 4 KiB twenty, and each handle compiles it.
+pub const FILTER_BYTES_MAX: usize = 2_048;
+
 /// VLAN tags that tell flows apart; IEEE 802.1ad stacks two, three are seen in the wild.
 pub const VLAN_TAGS_MAX: usize = 3;
 

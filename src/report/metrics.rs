@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use prometheus::CounterVec;
 use prometheus::Encoder;
 use prometheus::GaugeVec;
-use prometheus::IntCounterVec;
 use prometheus::Opts;
 use prometheus::Registry;
 use prometheus::TextEncoder;
+use prometheus::core::Atomic;
+use prometheus::core::AtomicF64;
+use prometheus::core::AtomicU64;
+use prometheus::core::GenericCounterVec;
 
 use crate::model::counters::Counters;
 use crate::model::indicator::IndicatorType;
@@ -64,6 +66,10 @@ pub struct Live<'a> {
     pub canary_age_secs: Option<f64>,
     /// One direction of the traffic alone is seen.
     pub is_one_way: bool,
+    /// Seconds that indicators have been compiled; 0: they are not.
+    pub compiling_secs: f64,
+    /// Seconds that new indicators have been refused; 0: they are not.
+    pub refused_secs: f64,
     /// Nothing keeps it from its work.
     pub is_ready: bool,
     /// What it has given up, by name, and whether that is in force.
@@ -164,6 +170,10 @@ impl Page<'_> {
         let refused = live.sets_refused.iter().map(|(reason, n)| (vec![*reason], *n));
         let help = "New sets that were refused; the last good one stayed.";
         self.counter("indicator_sets_refused_total", help, &["reason"], refused)?;
+        let help = "Seconds that the compiling under way has been running; 0: there is none.";
+        self.gauge("intel_compiling_seconds", help, &[], one(live.compiling_secs))?;
+        let help = "Seconds that new sets have been refused; 0: the newest is in force.";
+        self.gauge("indicator_set_refused_seconds", help, &[], one(live.refused_secs))?;
         let counters = live.status.counters();
         let out = counters.packets.saturating_add(counters.decode_failures());
         let held = counters.frames().saturating_sub(out);
@@ -291,11 +301,7 @@ impl Page<'_> {
         labels: &[&str],
         rows: impl IntoIterator<Item = (Vec<&'l str>, u64)>,
     ) -> Result<(), prometheus::Error> {
-        let family = IntCounterVec::new(Opts::new(format!("tapsieve_{metric}"), help), labels)?;
-        for (values, n) in rows {
-            family.get_metric_with_label_values(&values)?.inc_by(n);
-        }
-        self.registry.register(Box::new(family))
+        self.counts::<AtomicU64, _>(metric, help, labels, rows)
     }
 
     fn seconds<'l>(
@@ -305,9 +311,21 @@ impl Page<'_> {
         labels: &[&str],
         rows: impl IntoIterator<Item = (Vec<&'l str>, f64)>,
     ) -> Result<(), prometheus::Error> {
-        let family = CounterVec::new(Opts::new(format!("tapsieve_{metric}"), help), labels)?;
-        for (values, secs) in rows {
-            family.get_metric_with_label_values(&values)?.inc_by(secs);
+        self.counts::<AtomicF64, _>(metric, help, labels, rows)
+    }
+
+    /// Counters of whole numbers, or of seconds.
+    fn counts<'l, A: Atomic + 'static, R: IntoIterator<Item = (Vec<&'l str>, A::T)>>(
+        &self,
+        metric: &str,
+        help: &str,
+        labels: &[&str],
+        rows: R,
+    ) -> Result<(), prometheus::Error> {
+        let opts = Opts::new(format!("tapsieve_{metric}"), help);
+        let family = GenericCounterVec::<A>::new(opts, labels)?;
+        for (values, n) in rows {
+            family.get_metric_with_label_values(&values)?.inc_by(n);
         }
         self.registry.register(Box::new(family))
     }

@@ -212,6 +212,33 @@ fn a_signal_ends_it_with_what_there_is() {
 }
 
 #[test]
+fn an_interface_that_goes_away_ends_it_with_what_there_is() {
+    let Some(lab) = Lab::new() else { return };
+    let mut command = lab.command(env!("CARGO_BIN_EXE_tapsieve"));
+    command.current_dir(lab.folder.path()).args(["bench", "live", "--rx", "tap0"]);
+    command.args(["--secs", "60", "--rate", "1000", "--frames", "128", "--indicators", "1000"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let started = Instant::now();
+    let path = "/sys/class/net/tap0/statistics/rx_packets";
+    let arrived = || {
+        let told = lab.command("cat").arg(path).output().expect("cat runs");
+        String::from_utf8_lossy(&told.stdout).trim().parse::<u64>().unwrap_or_default()
+    };
+    while arrived() < 500 {
+        assert!(started.elapsed() < PATIENCE, "nothing is sent");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    lab.unplug();
+    let done = ran(&child.wait_with_output().expect("ends"));
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    assert!(done.stderr.contains("tapsieve: cannot send on gen0: "), "{}", done.stderr);
+    let text = done.text();
+    assert!(text.contains("ended early (cannot send on gen0: "), "{text}");
+    // what was sent by then
+    assert!(text.contains("| 128 |") && text.contains("one trial"), "{text}");
+}
+
+#[test]
 fn wrong_usage_has_one_line() {
     let Some(lab) = Lab::new() else { return };
     let check = |arguments: &[&str], code: i32, what: &str| {

@@ -241,30 +241,16 @@ fn every_query_of_the_dashboard_is_answered_by_a_real_prometheus() {
         serde_json::from_str(&deployed("grafana/tapsieve.json")).expect("a JSON object");
     queries(&dashboard, &mut asked);
     assert!(asked.len() > 30, "{asked:?}");
-    let config = deployed("prometheus/prometheus.yml").replace("15s", "1s");
-    let config = config.split("rule_files:").next().expect("some").to_owned();
-    fs::write(lab.path("prometheus.yml"), config).expect("written");
+    let config = deployed("prometheus/prometheus.yml");
+    let config = config.split("rule_files:").next().expect("some");
     let feed = root().join("fixtures/demo/feed");
     let sensor = lab.sensor(&feed, TAP);
-    let mut prometheus = lab
-        .command("prometheus")
-        .args(["--web.listen-address=127.0.0.1:9090", "--config.file=prometheus.yml"])
-        .args(["--storage.tsdb.path=tsdb", "--log.level=error"])
-        .current_dir(lab.folder.path())
-        .spawn()
-        .expect("starts");
-    let answer = |query: &str| {
-        // as Grafana fills them in
-        let query = query.replace("$__rate_interval", "30s").replace("$instance", ".*");
-        let query = format!("query={query}");
-        let url = "http://127.0.0.1:9090/api/v1/query";
-        let mut curl = lab.command("curl");
-        let got = curl.args(["-s", "-m", "5", "--data-urlencode", &query, url]).output();
-        serde_json::from_slice::<Value>(&got.expect("curl runs").stdout).unwrap_or_default()
-    };
+    let _prometheus = lab.prometheus(config);
+    // as Grafana fills them in
+    let filled = |query: &str| query.replace("$__rate_interval", "30s").replace("$instance", ".*");
+    let answer = |query: &str| lab.query(&filled(query));
     let value = |query: &str| {
-        let text = answer(query)["data"]["result"][0]["value"][1].as_str().map(str::to_owned);
-        text.and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN)
+        lab.value(&filled(query)).and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN)
     };
     sensor.wait("scrape", |_| value("count_over_time(tapsieve_ready[1m])") >= 2.0);
     lab.send(&root().join("fixtures/demo/site/input.pcap"), &["--topspeed"]);
@@ -282,8 +268,6 @@ fn every_query_of_the_dashboard_is_answered_by_a_real_prometheus() {
         let query = asked.iter().find(|query| query.starts_with(start)).expect(start);
         assert!(value(query) > 0.0, "{query}: {}", answer(query));
     }
-    prometheus.kill().expect("killed");
-    prometheus.wait().expect("gone");
 }
 
 #[test]

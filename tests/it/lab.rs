@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::run::Run;
 use crate::run::has_program;
 use crate::run::ran;
@@ -31,6 +33,16 @@ pub(crate) struct Lab {
 pub(crate) struct Sensor<'l> {
     lab: &'l Lab,
     child: Option<Child>,
+}
+
+/// A Prometheus that runs in a lab.
+pub(crate) struct Prometheus(Child);
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _has_ended = self.0.kill();
+        let _has_ended = self.0.wait();
+    }
 }
 
 impl Lab {
@@ -98,6 +110,29 @@ impl Lab {
         far.ip(&["addr", "add", "30.44.10.10/24", "dev", "gen0"]);
         far.ip(&["link", "set", "gen0", "up"]);
         far
+    }
+
+    /// Starts a Prometheus with a configuration, which scrapes each second; ended when dropped.
+    pub(crate) fn prometheus(&self, config: &str) -> Prometheus {
+        fs::write(self.path("prometheus.yml"), config.replace("15s", "1s")).expect("written");
+        let mut command = self.command("prometheus");
+        command.args(["--web.listen-address=127.0.0.1:9090", "--config.file=prometheus.yml"]);
+        command.args(["--storage.tsdb.path=tsdb", "--log.level=error"]);
+        Prometheus(command.current_dir(self.folder.path()).spawn().expect("starts"))
+    }
+
+    /// Asks it.
+    pub(crate) fn query(&self, query: &str) -> Value {
+        let (query, url) = (format!("query={query}"), "http://127.0.0.1:9090/api/v1/query");
+        let mut curl = self.command("curl");
+        let got = curl.args(["-s", "-m", "5", "--data-urlencode", &query, url]).output();
+        serde_json::from_slice(&got.expect("curl runs").stdout).unwrap_or_default()
+    }
+
+    /// Asks it for one value, as it writes it.
+    pub(crate) fn value(&self, query: &str) -> Option<String> {
+        let value = &self.query(query)["data"]["result"][0]["value"][1];
+        value.as_str().map(str::to_owned)
     }
 
     /// Writes a configuration with these lines and starts a sensor with it: as root, which becomes
@@ -179,7 +214,7 @@ impl Lab {
     }
 
     /// Returns the lines of the alert file.
-    pub(crate) fn alerts(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn alerts(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.path("alerts")).unwrap_or_default();
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let parse = |line: &str| serde_json::from_str(line).expect("a JSON object a line");

@@ -354,36 +354,115 @@ fn a_real_prometheus_scrapes_it_and_its_rules_hold() {
     let rules = fs::read_to_string(deployed.join("tapsieve.rules.yml")).expect("rules");
     fs::write(lab.path("tapsieve.rules.yml"), &rules).expect("written");
     let config = fs::read_to_string(deployed.join("prometheus.yml")).expect("configuration");
-    let config = config.replace("15s", "1s");
-    fs::write(lab.path("prometheus.yml"), config).expect("written");
+    fs::write(lab.path("prometheus.yml"), &config).expect("written");
     lab.shell(&format!("promtool check config {}", lab.path("prometheus.yml").display()));
     let sensor = lab.sensor(&feed(), TAP);
     lab.send(&capture(), &["--topspeed"]);
     sensor.wait("alert", |lab| lab.alerts().len() >= 19);
     lab.shell("curl -s http://127.0.0.1:9464/metrics | promtool check metrics");
-    let mut prometheus = lab
-        .command("prometheus")
-        .args(["--web.listen-address=127.0.0.1:9090", "--config.file=prometheus.yml"])
-        .args(["--storage.tsdb.path=tsdb", "--log.level=error"])
-        .current_dir(lab.folder.path())
-        .spawn()
-        .expect("starts");
-    let asked = |lab: &Lab, query: &str| {
-        let url = format!("http://127.0.0.1:9090/api/v1/query?query={query}");
-        let got = lab.command("curl").args(["-s", "-g", "-m", "5", &url]).output().expect("curl");
-        let answer: Value = serde_json::from_slice(&got.stdout).unwrap_or_default();
-        answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
-    };
-    sensor.wait("scrape", |lab| asked(lab, "tapsieve_ready").as_deref() == Some("1"));
-    assert_eq!(asked(&lab, "up").as_deref(), Some("1"));
-    assert_eq!(asked(&lab, "sum(tapsieve_alerts_total)").as_deref(), Some("19"));
+    let _prometheus = lab.prometheus(&config);
+    sensor.wait("scrape", |lab| lab.value("tapsieve_ready").as_deref() == Some("1"));
+    assert_eq!(lab.value("up").as_deref(), Some("1"));
+    assert_eq!(lab.value("sum(tapsieve_alerts_total)").as_deref(), Some("19"));
     // every expression of the rules names metrics that are there
     for metric in rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
         if metric.starts_with("tapsieve_") && !metric.contains("sets_refused") {
             let count = format!("count({metric})");
-            assert!(asked(&lab, &count).is_some(), "{metric} is no metric");
+            assert!(lab.value(&count).is_some(), "{metric} is no metric");
         }
     }
-    prometheus.kill().expect("killed");
-    prometheus.wait().expect("gone");
+}
+
+#[test]
+fn a_check_finds_what_a_start_would_stumble_over() {
+    let folder = tempfile::tempdir().expect("folder");
+    let is_root = nix::unistd::Uid::effective().is_root();
+    fs::write(folder.path().join("list"), "evil.example\n").expect("written");
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(folder.path().join("list"), own).expect("set");
+    fs::write(folder.path().join("garbage"), "\u{0}\u{1}").expect("written");
+    // of a configuration that is sound, one thing at a time: what, instead of what, what is said
+    let sound = "[[capture]]\ninterface = \"lo\"\n[[intel]]\npath = \"list\"\n[[sink]]\n\
+        type = \"file\"\npath = \"alerts\"\n[drop]\nuser = \"\"\n";
+    let check = |from: &str, to: &str, code: i32, says: &str| {
+        let text = sound.replacen(from, to, 1);
+        fs::write(folder.path().join("t.toml"), &text).expect("written");
+        let told = run(folder.path(), &["sensor", "--check", "--config", "t.toml"]);
+        assert_eq!(told.code, code, "{text}: {}", told.stderr);
+        assert!(told.stderr.contains(says), "no {says}: {}", told.stderr);
+    };
+    check("", "", 0, "");
+    check("\"lo\"", "\"none0\"", 0, "[[capture]] interface: no `none0` is here now");
+    let long = format!("\"lo\"\nfilter = \"{}\"", vec!["port 53"; 300].join(" or "));
+    let to_lo = |more: &str| format!("\"lo\"\n{more}");
+    let wrong: &[(&str, &str, &str)] = &[
+        ("\"lo\"", "\"interface-of-16b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", "\"a/b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", "\"a b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", "\"a\\u0000b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", &long, "t.toml:3:10: filter: "),
+        ("\"lo\"", &to_lo("filter = \"porrt\""), "t.toml:3:10: filter: "),
+        ("\"lo\"", &to_lo("cpus = [1000]"), "t.toml: [[capture]] lo cpus: no CPU 1000 is here"),
+        ("[drop]", "[workers]\ncpus = [1000]\n[drop]", "t.toml: [workers] cpus: no CPU 1000"),
+        ("[drop]", "[drop]\nread = [\"none\"]", "t.toml: [drop] read: none: No such file"),
+        ("\"list\"", "\"none\"", "t.toml: [[intel]] path: none: no such file or folder"),
+        ("\"list\"", "\"garbage\"", "t.toml: [[intel]]: "),
+        ("\"alerts\"", "\"none/alerts\"", "t.toml: [[sink]] file path: none: no such folder"),
+        ("\"alerts\"", "\".\"", "t.toml: [[sink]] file path: .: a folder: name a file in it"),
+        ("[drop]", "[spool]\npath = \"list\"\n[drop]", "t.toml: [spool] path: list: no folder"),
+        ("[drop]", "[spool]\npath = \"no/ne\"\n[drop]", "t.toml: [spool] path: no: no such folder"),
+    ];
+    for (from, to, says) in wrong {
+        check(from, to, 2, says);
+    }
+    if is_root {
+        check("user = \"\"", "user = \"none-such\"", 2, "user `none-such`: this host has none");
+        // folder and list are root's
+        check("user = \"\"", "user = \"nobody\"", 2, "[[sink]] file path: .: nobody cannot write");
+        check("user = \"\"", "user = \"nobody\"", 2, "list: nobody cannot read it");
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 3);
+}
+
+#[test]
+fn an_interface_that_is_down_is_opened_when_it_is_up() {
+    let Some(lab) = Lab::new() else { return };
+    for backend in ["afpacket", "pcap"] {
+        lab.shell("ip link set tap0 down");
+        let _none_yet = fs::remove_file(lab.path("alerts"));
+        let sensor = lab.sensor(&feed(), &format!("{TAP}backend = \"{backend}\"\nthreads = 2\n"));
+        sensor.wait("trouble", |lab| lab.get("/readyz") == "tap0 is down\n");
+        lab.shell("ip link set tap0 up");
+        sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
+        lab.send(&capture(), &["--topspeed"]);
+        sensor.wait("alert", |lab| lab.alerts().len() >= 19);
+        assert_eq!(told(&lab.alerts()), replayed());
+        assert_eq!(sensor.stop().code, 0);
+    }
+    // without the capability it could not be opened later
+    lab.shell("ip link set tap0 down");
+    let more = format!("{TAP}[drop]\nuser = \"nobody\"\nkeep_net_raw = false\n");
+    let ended = lab.sensor_that_ends(&[], &feed(), &more);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot capture on tap0"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_set_that_is_refused_is_told_as_long_as_it_is() {
+    let Some(lab) = Lab::new() else { return };
+    let list = lab.path("list.txt");
+    let whole = "30.44.10.10\n30.44.20.0/24\nfake-updates.example\n";
+    fs::write(&list, whole).expect("written");
+    let sensor = lab.sensor(&list, &format!("{TAP}[indicators]\nwatch_secs = 1\n"));
+    fs::write(&list, "30.44.10.10\n").expect("written");
+    let warning = "ready\nwarning: new indicators are refused, the last good ones are in force";
+    sensor.wait("warning", |lab| lab.get("/readyz").starts_with(warning));
+    assert!(lab.get("/readyz").contains("restart the sensor"), "{}", lab.get("/readyz"));
+    assert_eq!(lab.metric("tapsieve_ready"), 1.0);
+    assert!(lab.metric("tapsieve_indicator_set_refused_seconds") > 0.0);
+    fs::remove_file(&list).expect("there");
+    sensor.wait("warning", |lab| lab.get("/readyz").contains("No such file"));
+    fs::write(&list, whole).expect("written");
+    sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
+    assert_eq!(lab.metric("tapsieve_indicator_set_refused_seconds"), 0.0);
 }

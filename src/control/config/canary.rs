@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::control::config::capture::interface as check_interface;
 use crate::control::config::reader::Section;
 
 /// How the sensor proves that it works.
@@ -17,6 +18,7 @@ pub struct CanaryConfig {
 pub(super) fn canary(mut section: Section<'_, '_>, captured: Option<&str>) -> Option<CanaryConfig> {
     let secs = section.number("interval_secs", 0, 0..=86_400);
     let interface = section.text("interface", captured.unwrap_or_default());
+    check_interface(&mut section, &interface);
     section.end();
     let interval = Duration::from_secs(u64::from(secs));
     (secs > 0).then_some(CanaryConfig { interval, interface })

@@ -13,6 +13,9 @@ const BACKENDS: &[(&str, Backend)] = &[("pcap", Backend::Pcap), ("afpacket", Bac
 
 const CLOCKS: &[(&str, Clocking)] = &[("host", Clocking::Host), ("adapter", Clocking::Adapter)];
 
+/// Bytes of an interface's name: `IFNAMSIZ` of netdevice(7) less the zero at its end.
+const INTERFACE_BYTES_MAX: usize = 15;
+
 /// Reads one `[[capture]]`.
 pub(super) fn capture(mut section: Section<'_, '_>) -> LiveSettings {
     let settings = LiveSettings {
@@ -26,6 +29,7 @@ pub(super) fn capture(mut section: Section<'_, '_>) -> LiveSettings {
         cpus: section.cpus("cpus"),
         clocking: section.choice("clock", CLOCKS).unwrap_or(Clocking::Host),
     };
+    interface(&mut section, &settings.interface);
     if !settings.cpus.is_empty() && settings.cpus.len() != usize::from(settings.threads) {
         let (cpus, threads) = (settings.cpus.len(), settings.threads);
         section.note("cpus", format!("{cpus} CPUs for {threads} threads: name one for each"));
@@ -37,4 +41,13 @@ pub(super) fn capture(mut section: Section<'_, '_>) -> LiveSettings {
     }
     section.end();
     settings
+}
+
+/// Notes what no interface can be called.
+pub(super) fn interface(section: &mut Section<'_, '_>, name: &str) {
+    let is_odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
+    if name.len() > INTERFACE_BYTES_MAX || name.contains(is_odd) || matches!(name, "." | "..") {
+        let what = "an interface's name has at most 15 bytes, no blank and no `/`: see `ip link`";
+        section.note("interface", what);
+    }
 }

@@ -4,6 +4,7 @@ use crate::control::doctor::finding::Finding;
 use crate::control::doctor::finding::Findings;
 use crate::control::doctor::finding::Unknown;
 use crate::control::doctor::host::Host;
+use crate::pipeline::capture::live::Clocking;
 
 const SOURCES: &str = "sys/devices/system/clocksource/clocksource0";
 
@@ -50,13 +51,25 @@ pub(super) fn source(host: &Host) -> Findings {
     }])
 }
 
-/// Tells whether the NIC could stamp frames.
+/// Looks who stamps frames, and whether the NIC could.
 pub(super) fn stamps(host: &Host, interface: &str) -> Findings {
     let text = host.run(&["ethtool", "-T", interface])?;
     let has = |name: &str| text.lines().any(|line| line.trim().starts_with(name));
     let hardware = has("hardware-receive") && has("all");
+    let wants = host.capture(interface).is_some_and(|one| one.clocking == Clocking::Adapter);
+    if wants {
+        return Ok(vec![if hardware {
+            let found = "the NIC's, as `clock = \"adapter\"` wants it; its clock must be set, too";
+            Finding::note(interface, found)
+                .mend(format!("phc2sys -s CLOCK_REALTIME -c {interface} -O 0"))
+        } else {
+            let found =
+                "`clock = \"adapter\"`, but the NIC does not stamp every frame: the host does";
+            Finding::warn(interface, found).mend("clock = \"host\" in [[capture]]")
+        }]);
+    }
     let found = if hardware {
-        "the kernel's; the NIC could stamp every frame, which the sensor does not use"
+        "the kernel's; the NIC could stamp every frame: `clock = \"adapter\"`"
     } else if has("software-receive") {
         "the kernel's, when the driver hands a frame over"
     } else {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::control::cpu_list;
 use crate::control::doctor::finding::Finding;
 use crate::control::doctor::finding::Findings;
 use crate::control::doctor::host::Host;
-use crate::control::doctor::list;
 
 /// Looks at the governors.
 pub(super) fn governor(host: &Host) -> Findings {
@@ -21,7 +21,7 @@ pub(super) fn governor(host: &Host) -> Findings {
     }
     let set = "echo performance | tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor";
     let finding = |(governor, cpus): (String, Vec<u32>)| {
-        let found = format!("{governor} on CPU {}", list::text(&cpus));
+        let found = format!("{governor} on CPU {}", cpu_list::text(&cpus));
         match governor.as_str() {
             "performance" => Finding::ok("cpu", found),
             _ => Finding::warn("cpu", found).mend(set),

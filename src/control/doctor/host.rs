@@ -1,6 +1,7 @@
 //! The machine that is looked at: its files below a root, its programs, and what the sensor is to
 //! do there.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::fs::File;
@@ -8,11 +9,13 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use crate::control::config::Config;
+use crate::control::cpu_list;
 use crate::control::doctor::finding::Unknown;
-use crate::control::doctor::list;
+use crate::pipeline::capture::live::LiveSettings;
 
 /// Bytes read of one file of the kernel: /proc/interrupts of 512 CPUs has 2 MiB.
 const FILE_BYTES_MAX: u64 = 8 << 20;
@@ -27,6 +30,8 @@ pub(super) struct Host {
     pub(super) root: PathBuf,
     /// How programs are run.
     pub(super) tool: Tool,
+    /// How much longer programs are waited for, all together.
+    pub(super) patience: Cell<Duration>,
     /// The sensor's configuration, where one was given.
     pub(super) config: Option<Configured>,
     /// When files are old.
@@ -42,8 +47,6 @@ pub(super) struct Configured {
     pub(super) path: PathBuf,
     /// What it says.
     pub(super) config: Config,
-    /// The user that the sensor becomes, where it says one.
-    pub(super) user: Option<String>,
 }
 
 impl Host {
@@ -87,6 +90,12 @@ impl Host {
         Some(target.file_name()?.to_str()?.to_owned())
     }
 
+    /// Returns how an interface is to be captured, where a configuration says it.
+    pub(super) fn capture(&self, interface: &str) -> Option<&LiveSettings> {
+        let mut captures = self.config.as_ref()?.config.captures.iter();
+        captures.find(|capture| capture.interface == interface)
+    }
+
     /// Runs a program.
     pub(super) fn run(&self, arguments: &[&str]) -> Result<String, Unknown> {
         (self.tool)(self, arguments)
@@ -95,7 +104,7 @@ impl Host {
     /// Returns the CPUs that are switched on.
     pub(super) fn cpus(&self) -> Vec<u32> {
         let online = self.optional("sys/devices/system/cpu/online").unwrap_or_default();
-        let cpus = list::parse(&online);
+        let cpus = cpu_list::parse(&online);
         if cpus.is_empty() { vec![0] } else { cpus }
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::control::cpu_list;
 use crate::control::doctor::finding::Finding;
 use crate::control::doctor::finding::Findings;
 use crate::control::doctor::finding::Level;
 use crate::control::doctor::finding::Unknown;
 use crate::control::doctor::host::Host;
-use crate::control::doctor::list;
 
 /// One interrupt of a NIC.
 struct Interrupt {
@@ -23,7 +23,7 @@ pub(super) fn affinity(host: &Host, interface: &str) -> Findings {
     let cpus = host.cpus();
     let near = near(host, interface).unwrap_or_else(|| cpus.clone());
     let (queues, on) = (interrupts.len(), served.len());
-    let list = list::text(&served.into_iter().collect::<Vec<_>>());
+    let list = cpu_list::text(&served.into_iter().collect::<Vec<_>>());
     let found = format!("{queues} interrupts of receive queues on CPU {list}");
     let level = if on < queues.min(near.len()) && on <= 1 {
         Level::Warn
@@ -41,7 +41,7 @@ pub(super) fn affinity(host: &Host, interface: &str) -> Findings {
 /// Looks whether these CPUs are on the NIC's NUMA node.
 pub(super) fn numa(host: &Host, interface: &str) -> Findings {
     let nodes = host.optional("sys/devices/system/node/online");
-    let nodes = nodes.map(|text| list::parse(&text)).unwrap_or_default();
+    let nodes = nodes.map(|text| cpu_list::parse(&text)).unwrap_or_default();
     if nodes.len() < 2 {
         return Ok(vec![Finding::ok(interface, "one node")]);
     }
@@ -53,11 +53,11 @@ pub(super) fn numa(host: &Host, interface: &str) -> Findings {
     let served: BTreeSet<u32> =
         interrupts.iter().flat_map(|interrupt| served_by(host, interrupt.number)).collect();
     let far: Vec<u32> = served.into_iter().filter(|cpu| !near.contains(cpu)).collect();
-    let near_list = list::text(&near);
+    let near_list = cpu_list::text(&near);
     let mut findings = vec![match far.as_slice() {
         [] => Finding::ok(interface, format!("node {node}, interrupts on its CPUs")),
         far => {
-            let list = list::text(far);
+            let list = cpu_list::text(far);
             Finding::warn(interface, format!("node {node}, interrupts on CPU {list} of another"))
                 .mend(spread(&interrupts, &near))
         }
@@ -114,7 +114,7 @@ fn served_by(host: &Host, number: u32) -> Vec<u32> {
     let effective = read("effective_affinity_list").filter(|list| !list.is_empty());
     effective
         .or_else(|| read("smp_affinity_list"))
-        .map(|text| list::parse(&text))
+        .map(|text| cpu_list::parse(&text))
         .unwrap_or_default()
 }
 
@@ -125,7 +125,7 @@ fn near(host: &Host, interface: &str) -> Option<Vec<u32>> {
     let list = own.or_else(|| host.optional(&format!("{device}/../local_cpulist")))?;
     let online = host.cpus();
     let near: Vec<u32> =
-        list::parse(&list).into_iter().filter(|cpu| online.contains(cpu)).collect();
+        cpu_list::parse(&list).into_iter().filter(|cpu| online.contains(cpu)).collect();
     (!near.is_empty()).then_some(near)
 }
 

@@ -88,9 +88,9 @@ pub(super) fn privilege(host: &Host) -> Findings {
 
 /// Looks whether the user that the sensor becomes is there.
 pub(super) fn user(host: &Host) -> Findings {
-    let Some(user) = host.config.as_ref().and_then(|configured| configured.user.as_deref()) else {
-        return Ok(Vec::new());
-    };
+    let user = host.config.as_ref().map(|all| all.config.confinement.user.as_str());
+    // empty: it becomes nobody else
+    let Some(user) = user.filter(|user| !user.is_empty()) else { return Ok(Vec::new()) };
     let users = host.read("etc/passwd")?;
     let is_local = users.lines().any(|line| line.split(':').next() == Some(user));
     // a directory service may know others
@@ -99,7 +99,7 @@ pub(super) fn user(host: &Host) -> Findings {
         Finding::ok(user, "there is such a user")
     } else {
         let mend = format!("useradd --system --no-create-home --shell /usr/sbin/nologin {user}");
-        Finding::fail(user, "no such user, and [drop] names it").mend(mend)
+        Finding::fail(user, "no such user, and [drop] `user` is it").mend(mend)
     }])
 }
 

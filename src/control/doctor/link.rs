@@ -1,9 +1,9 @@
 //! The link: is it there, how fast, how long may frames be, may it hold the other end up?
 
-use crate::control::doctor::ethtool;
 use crate::control::doctor::finding::Finding;
 use crate::control::doctor::finding::Findings;
 use crate::control::doctor::host::Host;
+use crate::control::ethtool;
 
 /// `IFF_UP` of netdevice(7).
 const IFF_UP: u64 = 1;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::control::doctor::ethtool;
 use crate::control::doctor::finding::Finding;
 use crate::control::doctor::finding::Findings;
 use crate::control::doctor::finding::Unknown;
 use crate::control::doctor::host::Host;
 use crate::control::doctor::ring;
+use crate::control::ethtool;
 
 /// The subject of what the kernel counts for each CPU.
 pub(super) const BACKLOG: &str = "softnet";

@@ -2,13 +2,11 @@
 
 mod clock;
 mod cpu;
-mod ethtool;
 mod finding;
 mod host;
 mod irq;
 mod kernel;
 mod link;
-mod list;
 mod loss;
 mod memory;
 mod offload;
@@ -20,9 +18,9 @@ mod table;
 mod tests;
 mod tool;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
@@ -31,7 +29,6 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use clap::Args;
-use toml::de::DeTable;
 
 use crate::control::cli::DONE;
 use crate::control::cli::FINDINGS;
@@ -45,9 +42,11 @@ use crate::control::doctor::host::Host;
 
 /// What can be said to `doctor`.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 nothing worse than a note; 1 no such interface; \
+#[command(
+    after_help = "Exit codes: 0 nothing worse than a note; 1 no such interface, or one that went away; \
                         2 wrong usage or configuration; 3 something warns or fails.\n\
-                        What could not be read is `unknown`, and changes no exit code.")]
+                        What could not be read is `unknown`, and changes no exit code."
+)]
 pub struct Arguments {
     /// An interface to look at, with what lies below it (a bond's NICs); without it those of the
     /// configuration, else all but `lo` that are hardware or up
@@ -75,6 +74,12 @@ pub enum DoctorError {
         name: String,
         /// Those that are there.
         known: Vec<String>,
+    },
+    /// An interface that was there at the first look.
+    #[error("{name} went away while it was watched: see to it, and watch again")]
+    Vanished {
+        /// Its name.
+        name: String,
     },
     /// Findings that cannot be written.
     #[error("standard output: {0}")]
@@ -312,6 +317,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut host = Host {
         root: PathBuf::from("/"),
         tool: tool::run,
+        patience: Cell::new(tool::PATIENCE_OF_ALL),
         config: arguments.config.clone().map(configured).transpose()?,
         now: SystemTime::now(),
         earlier: BTreeMap::new(),
@@ -320,6 +326,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     if arguments.watch > 0 {
         host.earlier = loss::counters(&host, &interfaces);
         std::thread::sleep(Duration::from_secs(arguments.watch));
+        still_there(&host, &interfaces)?;
     }
     let findings = examine(&host, &interfaces);
     let mut out = io::stdout().lock();
@@ -332,6 +339,13 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(DoctorError::Write)?;
     let is_bad = findings.iter().any(|finding| finding.level <= Level::Warn);
     Ok(if is_bad { FINDINGS } else { DONE })
+}
+
+/// Sees whether the interfaces that were watched are there still.
+fn still_there(host: &Host, interfaces: &[String]) -> Result<(), DoctorError> {
+    let is_gone = |name: &&String| !host.exists(&format!("sys/class/net/{name}"));
+    let gone = interfaces.iter().find(is_gone).cloned();
+    gone.map_or(Ok(()), |name| Err(DoctorError::Vanished { name }))
 }
 
 /// Makes every check; the worst findings first, otherwise in the order of the table.
@@ -391,13 +405,5 @@ fn is_of_interest(host: &Host, name: &str) -> bool {
 
 fn configured(path: PathBuf) -> Result<Configured, Failure> {
     let config = Config::read(&path)?;
-    let text = fs::read_to_string(&path).unwrap_or_default();
-    Ok(Configured { user: user(&text), path, config })
-}
-
-/// Returns the user that a configuration names, where it names one.
-fn user(text: &str) -> Option<String> {
-    let (table, _) = DeTable::parse_recoverable(text);
-    let drop = table.get_ref().get("drop")?.get_ref().as_table()?;
-    Some(drop.get("user")?.get_ref().as_str()?.to_owned())
+    Ok(Configured { path, config })
 }

@@ -1,10 +1,10 @@
 //! What the NIC and its driver do to frames before they are captured.
 
-use crate::control::doctor::ethtool;
 use crate::control::doctor::finding::Finding;
 use crate::control::doctor::finding::Findings;
 use crate::control::doctor::finding::Unknown;
 use crate::control::doctor::host::Host;
+use crate::control::ethtool;
 
 /// The longest super-frame that is read whole: IPv4's longest datagram.
 const SUPER_FRAME_BYTES: u32 = 65_535;
@@ -22,7 +22,7 @@ pub(super) fn gro(host: &Host, interface: &str) -> Findings {
     let mut findings = Vec::new();
     for (name, option) in [("generic-receive-offload", "gro"), ("rx-gro-hw", "rx-gro-hw")] {
         let Some((_, changes)) = of(name) else { continue };
-        let finding = match snap(host, interface) {
+        let finding = match host.capture(interface).map(|capture| capture.snap_bytes) {
             Some(snap) if snap < SUPER_FRAME_BYTES => {
                 let found = format!("{option} on, and snap_bytes of {snap} cuts what it makes");
                 Finding::warn(interface, found)
@@ -45,11 +45,12 @@ pub(super) fn gro(host: &Host, interface: &str) -> Findings {
 pub(super) fn vlan(host: &Host, interface: &str) -> Findings {
     let text = host.run(&["ethtool", "-k", interface])?;
     let strips = ethtool::feature(&text, "rx-vlan-offload").is_some_and(|(is_on, _)| is_on);
-    let found = if strips { "taken off by the NIC, put back by libpcap" } else { "left in frames" };
+    let found =
+        if strips { "taken off by the NIC, put back by the sensor" } else { "left in frames" };
     let mut findings = vec![Finding::ok(interface, found)];
     // the NIC lets only the VLANs through that this host has; promiscuous mode lifts that
     let filters = ethtool::feature(&text, "rx-vlan-filter").is_some_and(|(is_on, _)| is_on);
-    if filters && !is_promiscuous(host, interface) {
+    if filters && host.capture(interface).is_some_and(|capture| !capture.promiscuous) {
         let finding = Finding::warn(interface, "rx-vlan-filter on, and promiscuous = false");
         findings.push(finding.mend(format!("ethtool -K {interface} rx-vlan-filter off")));
     }
@@ -65,15 +66,4 @@ fn merged(interface: &str, text: &str, name: &str, option: &str) -> Result<Findi
         (true, false) => Finding::warn(interface, "on, and the driver cannot do without"),
         (false, _) => Finding::ok(interface, "off"),
     })
-}
-
-fn snap(host: &Host, interface: &str) -> Option<u32> {
-    let captures = &host.config.as_ref()?.config.captures;
-    Some(captures.iter().find(|capture| capture.interface == interface)?.snap_bytes)
-}
-
-fn is_promiscuous(host: &Host, interface: &str) -> bool {
-    let Some(configured) = &host.config else { return true };
-    let mut captures = configured.config.captures.iter();
-    captures.find(|capture| capture.interface == interface).is_none_or(|c| c.promiscuous)
 }

@@ -1,12 +1,12 @@
 //! The NIC's queues: how many slots each has, and how many there are.
 
-use crate::control::doctor::ethtool;
+use crate::control::cpu_list;
 use crate::control::doctor::finding::Finding;
 use crate::control::doctor::finding::Findings;
 use crate::control::doctor::finding::Level;
 use crate::control::doctor::finding::Unknown;
 use crate::control::doctor::host::Host;
-use crate::control::doctor::list;
+use crate::control::ethtool;
 
 /// Slots that are enough: at 10 Mpps a CPU may be elsewhere for 0.4 ms; more only spoils its cache.
 const SLOTS_ENOUGH: u64 = 4_096;
@@ -58,7 +58,7 @@ pub(super) fn steering(host: &Host, interface: &str) -> Findings {
     let mask = host.read(&path)?;
     let is_off = mask.chars().all(|c| c == '0' || c == ',');
     let finding = if is_off {
-        let all = list::mask(&cpus);
+        let all = cpu_list::mask(&cpus);
         Finding::note(interface, "one queue, and no CPU shares its packets")
             .mend(format!("echo {all} > /{path}"))
     } else {

@@ -1,10 +1,10 @@
 //! How the NIC spreads flows over its queues.
 
-use crate::control::doctor::ethtool::Spread;
 use crate::control::doctor::finding::Finding;
 use crate::control::doctor::finding::Findings;
 use crate::control::doctor::finding::Unknown;
 use crate::control::doctor::host::Host;
+use crate::control::ethtool::Spread;
 
 /// The word whose repetition makes a Toeplitz hash the same for both directions.
 const SYMMETRIC_WORD: &str = "6d:5a";

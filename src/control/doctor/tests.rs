@@ -1,5 +1,6 @@
 //! Each check on little trees that look like a host: what is there, what is found, what mends it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,9 +17,9 @@ use crate::control::doctor::finding::Unknown;
 use crate::control::doctor::host::Configured;
 use crate::control::doctor::host::Host;
 use crate::control::doctor::interfaces;
+use crate::control::doctor::still_there;
 use crate::control::doctor::table;
 use crate::control::doctor::tool;
-use crate::control::doctor::user;
 
 /// Files of a tree: a text, or "-> target" for a link, or "!why" for a program that refuses.
 type Tree<'t> = &'t [(&'t str, &'t str)];
@@ -62,11 +63,11 @@ fn host(root: &Path, config: Option<&str>) -> Host {
     let configured = |text: &str| Configured {
         path: PathBuf::from("t.toml"),
         config: Config::parse(text).expect("sound"),
-        user: user(text),
     };
     Host {
         root: root.to_owned(),
         tool: recorded,
+        patience: Cell::new(Duration::ZERO),
         config: config.map(configured),
         now: SystemTime::now(),
         earlier: BTreeMap::new(),
@@ -217,7 +218,7 @@ fn offloads_are_looked_at() {
     let cut = "warn gro on, and snap_bytes of 2048 cuts what it makes | ethtool -K eth1 gro off";
     look(&with("on", "off"), Some(&short), "offload.gro", &[cut]);
     look(&with("off", "off"), Some(&short), "offload.gro", &["ok off"]);
-    let back = "ok taken off by the NIC, put back by libpcap";
+    let back = "ok taken off by the NIC, put back by the sensor";
     look(&with("off", "off"), Some(CONFIG), "offload.vlan", &[back]);
     let modest = CONFIG.replace("threads = 4", "promiscuous = false");
     let filter = "warn rx-vlan-filter on, and promiscuous = false | \
@@ -491,11 +492,19 @@ fn clocks_are_looked_at() {
     check(&[(&current, "hpet\n"), (&others, "hpet tsc acpi_pm\n")], "clock.source", &[&line]);
     let soft = "Capabilities:\n\tsoftware-receive\nHardware Receive Filter Modes: none\n";
     let hard = "Capabilities:\n\thardware-receive\n\tsoftware-receive\nFilter Modes:\n\tall\n";
-    let stamps = |text, expected: &str| {
-        check(&[("run/ethtool -T eth1", text)], "clock.stamps", &[expected]);
+    let stamps = |text, config: Option<&str>, expected: &str| {
+        configured(&[("run/ethtool -T eth1", text)], config, "clock.stamps", &[expected]);
     };
-    stamps(soft, "ok the kernel's, when the driver hands a frame over");
-    stamps(hard, "ok the kernel's; the NIC could stamp every frame, which the sensor does not use");
+    stamps(soft, None, "ok the kernel's, when the driver hands a frame over");
+    let could = "ok the kernel's; the NIC could stamp every frame: `clock = \"adapter\"`";
+    stamps(hard, Some(CONFIG), could);
+    let adapter = CONFIG.replace("threads = 4", "clock = \"adapter\"");
+    let its = "note the NIC's, as `clock = \"adapter\"` wants it; its clock must be set, too | \
+        phc2sys -s CLOCK_REALTIME -c eth1 -O 0";
+    stamps(hard, Some(&adapter), its);
+    let not = "warn `clock = \"adapter\"`, but the NIC does not stamp every frame: the host does | \
+        clock = \"host\" in [[capture]]";
+    stamps(soft, Some(&adapter), not);
 }
 
 #[test]
@@ -531,23 +540,25 @@ fn the_places_of_a_configuration_are_looked_at() {
 
 #[test]
 fn the_user_of_a_configuration_is_looked_at() {
-    assert_eq!(user("[drop]\nuser = \"sieve\"\n").as_deref(), Some("sieve"));
-    assert_eq!(user("[drop]\nlandlock = true\n"), None);
     let folder = tempfile::tempdir().expect("folder");
     lay(folder.path(), &[("etc/passwd", "root:x:0:0::/:/bin/sh\nsieve:x:1:1::/:/bin/sh\n")]);
     let mut host = host(folder.path(), Some(CONFIG));
     for (name, expected) in [
-        ("sieve", "ok there is such a user"),
+        ("sieve", Some("ok there is such a user")),
         (
             "nobody-we-know",
-            "fail no such user, and [drop] names it | useradd --system \
-            --no-create-home --shell /usr/sbin/nologin nobody-we-know",
+            Some(
+                "fail no such user, and [drop] `user` is it | useradd --system \
+                 --no-create-home --shell /usr/sbin/nologin nobody-we-know",
+            ),
         ),
+        // it becomes nobody else
+        ("", None),
     ] {
-        host.config.as_mut().expect("given").user = Some(name.to_owned());
+        host.config.as_mut().expect("given").config.confinement.user = name.to_owned();
         let all = examine(&host, &[]);
         let found = all.iter().find(|finding| finding.check == "privilege.user").map(line);
-        assert_eq!(found.as_deref(), Some(expected));
+        assert_eq!(found.as_deref(), expected);
     }
 }
 
@@ -587,6 +598,20 @@ fn interfaces_are_chosen() {
     let error = chosen(None, &["eth9"]).expect_err("absent");
     let text = "no interface `eth9`: there are bond0, bond0.7, down0, eth1, eth2, lo, up0";
     assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn an_interface_that_went_away_is_told() {
+    let folder = tempfile::tempdir().expect("folder");
+    lay(folder.path(), MACHINE);
+    let host = host(folder.path(), None);
+    let gone = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        still_there(&host, &names).err().map(|error| error.to_string())
+    };
+    assert_eq!(gone(&["eth1"]), None);
+    let told = "eth9 went away while it was watched: see to it, and watch again";
+    assert_eq!(gone(&["eth1", "eth9"]).as_deref(), Some(told));
 }
 
 #[test]

@@ -1,44 +1,34 @@
-//! Running the programs that know what no file of the kernel tells.
+//! Programs that are asked, all of them within one bound.
 //!
 //! `ethtool` is asked, not the kernel: the crate for its netlink has neither the hash of RSS, nor
 //! its fields, nor a driver's own counters, and every command that mends a NIC is one of `ethtool`.
 
-use std::io::ErrorKind;
-use std::process::Command;
-use std::process::Output;
-use std::process::Stdio;
-use std::thread::Builder;
 use std::time::Duration;
-
-use crossbeam_channel::bounded;
+use std::time::Instant;
 
 use crate::control::doctor::finding::Unknown;
 use crate::control::doctor::host::Host;
+use crate::control::tool;
+use crate::control::tool::NoAnswer;
+use crate::control::tool::PATIENCE;
 
-/// How long a program may take: `ethtool` waits for drivers that are being reset.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long all programs may take together: a driver that hangs once hangs at each question.
+pub(super) const PATIENCE_OF_ALL: Duration = Duration::from_secs(15);
 
-/// Runs a program in the C locale; it is left alone when it does not end.
-pub(super) fn run(_host: &Host, arguments: &[&str]) -> Result<String, Unknown> {
-    let [program, rest @ ..] = arguments else { return Err(Unknown::new("nothing to run")) };
-    // people who are not root often lack the folders that hold these programs
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin:/usr/bin:/bin";
-    let mut command = Command::new(program);
-    command.args(rest).env("PATH", path).env("LC_ALL", "C").stdin(Stdio::null());
-    let (told, asked) = bounded(1);
-    let thread = Builder::new().name("tool".to_owned()).spawn(move || {
-        // nobody listens any more where it took too long
-        let _too_late = told.send(command.output());
-    });
-    thread.map_err(|error| Unknown::new(format!("cannot start a thread: {error}")))?;
-    match asked.recv_timeout(PATIENCE) {
-        Ok(Ok(output)) => text(program, &output),
-        Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Err(absent(program)),
-        Ok(Err(error)) => Err(Unknown::new(format!("{program}: {error}"))),
-        Err(_) => {
-            Err(Unknown::new(format!("{program} gave no answer in {} s", PATIENCE.as_secs())))
-        }
+/// Runs a program, as long as the patience with all of them lasts.
+pub(super) fn run(host: &Host, arguments: &[&str]) -> Result<String, Unknown> {
+    let program = arguments.first().copied().unwrap_or_default();
+    let left = host.patience.get();
+    if left.is_zero() {
+        return Err(Unknown::new(format!("{program} was not asked: others gave no answer")));
     }
+    let started = Instant::now();
+    let told = tool::run(arguments, PATIENCE.min(left));
+    host.patience.set(left.saturating_sub(started.elapsed()));
+    told.map_err(|why| match why {
+        NoAnswer::Absent => absent(program),
+        NoAnswer::Refused(line) => refused(program, &line),
+    })
 }
 
 /// Says that a program is not there, and how to have it.
@@ -47,19 +37,36 @@ pub(super) fn absent(program: &str) -> Unknown {
     Unknown { why: format!("{program} is not installed"), mend: Some(install) }
 }
 
-fn text(program: &str, output: &Output) -> Result<String, Unknown> {
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let line = errors.lines().map(str::trim).rfind(|line| !line.is_empty());
-    Err(refused(program, line.unwrap_or("it failed")))
-}
-
 /// Says why a program did not answer.
 pub(super) fn refused(program: &str, line: &str) -> Unknown {
     if line.contains("not supported") {
         return Unknown::new("the driver does not tell");
     }
     Unknown::new(format!("{program}: {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn all_programs_together_are_bounded() {
+        let host = Host {
+            root: PathBuf::from("/"),
+            tool: run,
+            patience: Cell::new(Duration::from_millis(50)),
+            config: None,
+            now: SystemTime::now(),
+            earlier: BTreeMap::new(),
+        };
+        for why in ["sleep: no answer in 0 s", "sleep was not asked: others gave no answer"] {
+            let told = run(&host, &["sleep", "9"]).map_err(|unknown| unknown.why);
+            assert_eq!(told, Err(why.to_owned()));
+        }
+    }
 }

@@ -25,6 +25,9 @@ use crate::report::live::Status;
 /// Silence after which a mirror port is not believed to be one.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// Compiling that takes longer is told: the largest feeds that there are take some seconds.
+const COMPILING_MAX: Duration = Duration::from_secs(60);
+
 /// Looks after which books that do not balance are no snapshot between two threads.
 const UNBALANCED_LOOKS: u32 = 10;
 
@@ -57,6 +60,19 @@ pub(super) struct Known {
     pub(super) refused: BTreeMap<&'static str, u64>,
     pub(super) traffic: Traffic,
     pub(super) feeds: Feeds,
+    /// Since when indicators are being read and compiled.
+    compiling: Option<Instant>,
+    /// Why the newest indicators are not in force.
+    refusal: Option<Refusal>,
+}
+
+/// New indicators that were refused, while the last good set stays in force.
+#[derive(Clone, Debug)]
+struct Refusal {
+    /// When that began.
+    since: Instant,
+    /// Why the last of them were.
+    what: String,
 }
 
 /// What is known of the traffic.
@@ -81,13 +97,15 @@ pub(super) struct Seen {
     pub(super) adapter: Adapter,
 }
 
-/// Something that keeps the sensor from its work.
+/// Something that keeps the sensor from its work, or ought to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Trouble {
     /// What is in trouble and how, the same as long as it lasts.
     pub(super) key: String,
     /// The same with figures.
     pub(super) text: String,
+    /// It does its work all the same.
+    pub(super) is_warning: bool,
 }
 
 impl Health {
@@ -121,11 +139,18 @@ impl Health {
         *known = Known { traffic, feeds, ..Known::of(compiled, generation, refused) };
     }
 
-    /// Notes that a set was refused.
-    pub(super) fn set_refused(&self, reason: &'static str) {
+    /// Notes that a set was refused, and why.
+    pub(super) fn set_refused(&self, reason: &'static str, what: &str) {
         let mut known = self.lock();
+        let since = known.refusal.as_ref().map_or_else(Instant::now, |before| before.since);
+        known.refusal = Some(Refusal { since, what: what.to_owned() });
         *known.refused.entry(reason).or_default() += 1;
         known.feeds.fail(if reason == "unusable" { reason } else { "refused" });
+    }
+
+    /// Notes that indicators are being read, or are not any more.
+    pub(super) fn compiling(&self, is_under_way: bool) {
+        self.lock().compiling = is_under_way.then(Instant::now);
     }
 
     /// Returns how many indicators are in force.
@@ -183,13 +208,13 @@ impl Health {
         self.lock().clone()
     }
 
-    /// Returns what keeps the sensor from doing its work; nothing: it is ready.
+    /// Returns what keeps the sensor from doing its work, and warnings; no more: it is ready.
     pub(super) fn troubles(&self, status: &Status) -> Vec<Trouble> {
         let known = self.lock();
-        let mut troubles = Vec::new();
+        let mut troubles = known.warnings();
         let mut note = |key: String, more: String| {
             let text = format!("{key}{more}");
-            troubles.push(Trouble { key, text });
+            troubles.push(Trouble { key, text, is_warning: false });
         };
         for thread in self.quiet(QUIET_MAX) {
             let secs = QUIET_MAX.as_secs();
@@ -200,14 +225,14 @@ impl Health {
         }
         for (name, seen) in &known.traffic.interfaces {
             let silence = seen.since.elapsed();
-            if self.of(name, status, |counts| counts.handles_down) > 0 {
+            if is_down(name) {
+                note(format!("{name} is down"), String::new());
+            } else if self.of(name, status, |counts| counts.handles_down) > 0 {
                 let outlook = match self.reopens {
                     true => "it is opened again when it comes back",
                     false => "without CAP_NET_RAW it cannot be opened again: restart the sensor",
                 };
                 note(format!("{name} is gone; {outlook}"), String::new());
-            } else if is_down(name) {
-                note(format!("{name} is down"), String::new());
             } else if silence > SILENCE_MAX {
                 let secs = silence.as_secs();
                 note(format!("{name} is silent: is the mirror on?"), format!(" (for {secs} s)"));
@@ -280,7 +305,36 @@ impl Known {
             refused,
             traffic: Traffic::default(),
             feeds: Feeds::default(),
+            compiling: None,
+            refusal: None,
         }
+    }
+
+    /// Returns for how many seconds indicators have been compiled, and for how many new ones have
+    /// been refused; 0: they are not.
+    pub(super) fn intel_secs(&self) -> [f64; 2] {
+        let refused = self.refusal.as_ref().map(|refusal| refusal.since);
+        let secs = |since: Option<Instant>| since.map(|since| since.elapsed().as_secs_f64());
+        [self.compiling, refused].map(|since| secs(since).unwrap_or_default())
+    }
+
+    /// Returns what is wrong with new indicators; the last good ones are in force.
+    fn warnings(&self) -> Vec<Trouble> {
+        let mut warnings = Vec::new();
+        let mut warn = |key: &str, more: String| {
+            let (key, text) = (key.to_owned(), format!("{key}{more}"));
+            warnings.push(Trouble { key, text, is_warning: true });
+        };
+        let [compiling, refused] = self.intel_secs();
+        if compiling > COMPILING_MAX.as_secs_f64() {
+            let key = "compiling the indicators has been running";
+            warn(key, format!(" for {compiling:.0} s: is a feed on a disk that does not answer?"));
+        }
+        if let Some(Refusal { what, .. }) = &self.refusal {
+            let key = "new indicators are refused, the last good ones are in force";
+            warn(key, format!(", for {refused:.0} s: {what}"));
+        }
+        warnings
     }
 }
 
@@ -300,5 +354,44 @@ impl Traffic {
     fn unbalanced(&self) -> impl Iterator<Item = &Stage> {
         let looks = |stage: &&Stage| self.unbalanced.get(stage.name).copied().unwrap_or_default();
         self.stages.iter().filter(move |stage| looks(stage) >= UNBALANCED_LOOKS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::intel::IntelOptions;
+    use crate::control::intel::compile::compile;
+
+    #[test]
+    fn what_is_wrong_with_new_indicators_is_a_warning() {
+        let folder = tempfile::tempdir().expect("folder");
+        let list = folder.path().join("list");
+        fs::write(&list, "evil.example\n").expect("written");
+        let compiled = compile(&[list], &IntelOptions::default()).expect("usable");
+        let health = Health::new(&compiled, Vec::new(), &[], (true, 1));
+        let check = |expected: &[&str]| {
+            let all = health.troubles(&Status::default());
+            let warnings: Vec<_> = all.iter().filter(|one| one.is_warning).collect();
+            assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+            for (warning, text) in warnings.iter().zip(expected) {
+                assert!(warning.text.starts_with(text), "{warning:?}");
+            }
+        };
+        check(&[]);
+        health.compiling(true);
+        check(&[]);
+        health.lock().compiling =
+            Instant::now().checked_sub(COMPILING_MAX + Duration::from_secs(1));
+        let long = "compiling the indicators has been running for 61 s";
+        check(&[long]);
+        health.set_refused("unusable", "garbage");
+        let refused =
+            "new indicators are refused, the last good ones are in force, for 0 s: garbage";
+        check(&[long, refused]);
+        health.compiling(false);
+        check(&[refused]);
+        health.set_in_force(&compiled, 1);
+        check(&[]);
     }
 }

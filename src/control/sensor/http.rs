@@ -169,11 +169,14 @@ impl Page {
 
     fn ready(&self) -> Answer {
         let troubles = self.health.troubles(&self.status());
-        let line = |trouble: &Trouble| format!("{}\n", trouble.text);
-        match troubles.as_slice() {
-            [] => (200, TEXT, b"ready\n".to_vec()),
-            all => (503, TEXT, all.iter().map(line).collect::<String>().into_bytes()),
-        }
+        let is_ready = troubles.iter().all(|trouble| trouble.is_warning);
+        let line = |trouble: &Trouble| match trouble.is_warning {
+            true => format!("warning: {}\n", trouble.text),
+            false => format!("{}\n", trouble.text),
+        };
+        let (code, first) = if is_ready { (200, "ready\n") } else { (503, "") };
+        let lines = troubles.iter().map(line).collect::<String>();
+        (code, TEXT, format!("{first}{lines}").into_bytes())
     }
 
     fn metrics(&self) -> Answer {
@@ -194,6 +197,7 @@ impl Page {
             failures: feed.failures.clone(),
         };
         let feeds: Vec<_> = known.feeds.0.iter().map(feed).collect();
+        let [compiling_secs, refused_secs] = known.intel_secs();
         let page = metrics::exposition(&Totals {
             counters: &counters,
             alerts: &status.alerts,
@@ -215,7 +219,9 @@ impl Page {
                 canary_age_secs: known.traffic.canary.as_ref().map(|c| c.age.as_secs_f64()),
                 is_one_way: known.traffic.direction.is_one_only(),
                 confinement: &self.confinement,
-                is_ready: self.health.troubles(&status).is_empty(),
+                is_ready: self.health.troubles(&status).iter().all(|one| one.is_warning),
+                compiling_secs,
+                refused_secs,
             }),
         });
         match page {

@@ -16,7 +16,6 @@ use tracing::info;
 use tracing::warn;
 
 use crate::control::config::Config;
-use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
@@ -37,15 +36,23 @@ pub(super) struct Intel {
     watch: Option<Duration>,
     current: Arc<Current>,
     health: Arc<Health>,
-    seen: Look,
+    seen: Arc<Look>,
     looked: Instant,
-    /// A set that is being compiled.
-    coming: Option<Receiver<Result<Compiled, IntelError>>>,
-    /// Asked for while one was being compiled.
+    /// What is being read.
+    coming: Option<Receiver<Came>>,
+    /// Asked for while something was being read.
     again: Option<&'static str>,
     /// Sets that are not in force any more, as long as someone reads them: freed here, never by a
     /// worker.
     retired: Vec<Arc<InForce>>,
+}
+
+/// What reading the files came to.
+enum Came {
+    /// They are as they were.
+    Same,
+    /// Something else: how they were, and the set that they make, or why they make none.
+    Read(Look, Result<Compiled, String>),
 }
 
 impl Intel {
@@ -58,7 +65,7 @@ impl Intel {
             watch: (watch_secs > 0).then(|| Duration::from_secs(watch_secs)),
             current,
             health,
-            seen: look(&config.intel),
+            seen: Arc::new(look(&config.intel)),
             looked: Instant::now(),
             coming: None,
             again: None,
@@ -72,23 +79,26 @@ impl Intel {
             self.again = Some(why);
             return;
         }
-        info!(why, "reading the indicators again");
-        self.seen = look(&self.inputs);
-        self.looked = Instant::now();
-        if let Some(why) = odd_feed(&self.inputs) {
-            return self.refuse("unusable", &why);
-        }
-        let (tell, told) = channel();
-        let (inputs, options) = (self.inputs.clone(), self.options.clone());
-        // on threads that stay: each new one would take another part of the heap for its own
-        rayon::spawn(move || {
-            // the sensor may have ended meanwhile
-            let _gone = tell.send(compile(&inputs, &options));
-        });
-        self.coming = Some(told);
+        self.begin(Some(why));
     }
 
-    /// Tells whether a set is being compiled.
+    /// Begins to read the files: because that was asked for, or only where they have changed.
+    fn begin(&mut self, asked: Option<&'static str>) {
+        self.looked = Instant::now();
+        let (tell, told) = channel();
+        let (inputs, options) = (self.inputs.clone(), self.options.clone());
+        let seen = Arc::clone(&self.seen);
+        // on threads that stay: each new one would take another part of the heap for its own. Not
+        // on this one, which a file system that does not answer would hold
+        rayon::spawn(move || {
+            // the sensor may have ended meanwhile
+            let _gone = tell.send(read(&inputs, &options, &seen, asked));
+        });
+        self.coming = Some(told);
+        self.health.compiling(true);
+    }
+
+    /// Tells whether something is being read.
     pub(super) fn is_compiling(&self) -> bool {
         self.coming.is_some()
     }
@@ -100,12 +110,19 @@ impl Intel {
             let came = match coming.try_recv() {
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => None,
-                Ok(compiled) => Some(compiled),
+                Ok(came) => Some(came),
             };
             self.coming = None;
+            self.health.compiling(false);
             match came {
-                Some(Ok(compiled)) => self.take(&compiled),
-                Some(Err(error)) => self.refuse("unusable", &error.to_string()),
+                Some(Came::Same) => {}
+                Some(Came::Read(seen, compiled)) => {
+                    self.seen = Arc::new(seen);
+                    match compiled {
+                        Ok(compiled) => self.take(&compiled),
+                        Err(why) => self.refuse("unusable", &why),
+                    }
+                }
                 None => self.refuse("unusable", "compiling ended early"),
             }
             if let Some(why) = self.again.take() {
@@ -114,10 +131,7 @@ impl Intel {
             return;
         }
         if self.watch.is_some_and(|watch| self.looked.elapsed() >= watch) {
-            self.looked = Instant::now();
-            if look(&self.inputs) != self.seen {
-                self.reload("the files have changed");
-            }
+            self.begin(None);
         }
     }
 
@@ -127,7 +141,8 @@ impl Intel {
         if new * 100 < old * self.shrink_percent_min {
             let what = format!(
                 "the new set has {new} indicators, the one in force {old}: fewer than \
-                 {} percent are not believed",
+                 {} percent are not believed; where it is meant, restart the sensor, which \
+                 believes its first set, or lower `shrink_percent_min` in [indicators]",
                 self.shrink_percent_min
             );
             return self.refuse("implausible", &what);
@@ -141,9 +156,29 @@ impl Intel {
     }
 
     fn refuse(&self, reason: &'static str, what: &str) {
-        self.health.set_refused(reason);
+        self.health.set_refused(reason, what);
         error!(reason, "the last good set stays in force: {what}");
     }
+}
+
+/// Reads the files, where that was asked for or they have changed since they were `seen`.
+fn read(
+    inputs: &[PathBuf],
+    options: &IntelOptions,
+    seen: &Look,
+    asked: Option<&'static str>,
+) -> Came {
+    let now = look(inputs);
+    if asked.is_none() && now == *seen {
+        return Came::Same;
+    }
+    let why = asked.unwrap_or("the files have changed");
+    info!(why, "reading the indicators again");
+    let compiled = match odd_feed(inputs) {
+        Some(why) => Err(why),
+        None => compile(inputs, options).map_err(|error| error.to_string()),
+    };
+    Came::Read(now, compiled)
 }
 
 /// Tells whether nobody else holds a set, or a part of it. The stories hold the index, too.

@@ -3,6 +3,7 @@
 
 mod adapter;
 mod canary;
+mod check;
 pub mod confine;
 mod direction;
 mod feeds;
@@ -50,6 +51,7 @@ use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::intel::Intel;
 use crate::control::supervisor;
+use crate::control::supervisor::LIVE_BATCH;
 use crate::control::supervisor::Outcome;
 use crate::control::supervisor::Pins;
 use crate::control::supervisor::Plan;
@@ -77,16 +79,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// publishes twice a second.
 const QUIET_AT_LEAST: Duration = Duration::from_secs(1);
 
-/// Packets that a worker looks up together.
-const BATCH: u32 = 64;
-
 /// What can be said to `sensor`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The configuration, TOML
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Only tell what is wrong with the configuration
+    /// Only tell what is wrong with the configuration, and what keeps this host from starting it
     #[arg(long)]
     check: bool,
 }
@@ -101,8 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let config = Config::read(&arguments.config)?;
     log::start(config.log);
     if arguments.check {
-        start::check(&config)?;
-        return Ok(DONE);
+        return check::check(&arguments.config, &config);
     }
     start::fits(&config)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -249,7 +247,10 @@ fn control(
 fn tell_changes(before: &mut Vec<Trouble>, now: Vec<Trouble>) {
     let new = |one: &Trouble, others: &[Trouble]| others.iter().all(|other| other.key != one.key);
     for trouble in now.iter().filter(|trouble| new(trouble, before)) {
-        error!(trouble = trouble.key, "not ready: {}", trouble.text);
+        match trouble.is_warning {
+            true => warn!(trouble = trouble.key, "{}", trouble.text),
+            false => error!(trouble = trouble.key, "not ready: {}", trouble.text),
+        }
     }
     for trouble in before.iter().filter(|trouble| new(trouble, &now)) {
         info!(trouble = trouble.key, "over: {}", trouble.key);
@@ -271,7 +272,9 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
     let mut sources = Vec::new();
     for settings in &config.captures {
         let first = u32::try_from(sources.len()).unwrap_or(u32::MAX);
-        sources.extend(Live::open(settings, first, stop)?);
+        // without the capability it could not be opened later
+        let waits = config.confinement.keep_net_raw;
+        sources.extend(Live::open(settings, first, stop, waits)?);
     }
     Ok(sources)
 }
@@ -279,6 +282,8 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
 /// Compiles the first set; returns the seconds that it took, too.
 fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let started = Instant::now();
+    // where a disk does not answer, this is the last word
+    info!("reading the indicators");
     let first = compile(&config.intel, &config.intel_options())?;
     first.damages.iter().for_each(|damage| warn!("{damage}"));
     Ok((first, started.elapsed().as_secs_f64()))
@@ -312,7 +317,7 @@ fn flows(config: &Config) -> FlowSettings {
         flows_max: config.flows_max,
         tcp_idle_secs: config.tcp_idle_secs,
         other_idle_secs: config.other_idle_secs,
-        batch: BATCH,
+        batch: LIVE_BATCH,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether the pipeline moves: each capturer sends a block at least every 100 ms, full or not, each
-//! worker tells of each block, and the reporter publishes twice a second. A thread that is stuck
-//! tells nothing.
+//! worker that has such blocks tells of them at least every 50 ms, with hits or without, and the
+//! reporter publishes twice a second. A thread that is stuck tells nothing.
 
 use std::time::Duration;
 use std::time::Instant;

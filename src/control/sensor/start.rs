@@ -7,19 +7,7 @@ use std::path::PathBuf;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
 use crate::control::config::sink::Destination;
-use crate::control::sensor::confine;
-use crate::control::sensor::confine::places::folder_of;
 use crate::pipeline::capture::live::LiveSettings;
-
-/// Says what a configuration asks for that this host does not have; opens nothing.
-///
-/// # Errors
-///
-/// Those of `writes`.
-pub(super) fn check(config: &Config) -> Result<(), Failure> {
-    confine::check(&config.confinement);
-    writes(config)
-}
 
 /// Refuses rings that the host's memory cannot hold, feeds that cannot be read again, and what
 /// `writes` does.
@@ -78,6 +66,12 @@ fn is_root(folder: &Path) -> bool {
 /// Returns the first feed that cannot be read again and again: opening it could wait for ever.
 pub(super) fn odd_feed(feeds: &[PathBuf]) -> Option<String> {
     feeds.iter().find(|path| is_odd(path)).map(|path| not_again(path))
+}
+
+/// Returns the folder that a name is in.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 fn is_odd(path: &Path) -> bool {

@@ -7,6 +7,7 @@ use pcap::Linktype;
 
 use crate::model::block::Block;
 use crate::model::bytes::index;
+use crate::model::limits::FILTER_BYTES_MAX;
 use crate::model::packet::Frame;
 
 /// Link types of which one must understand an expression: Ethernet, raw IP, loopback, Linux cooked.
@@ -14,6 +15,13 @@ const LINKS: &[u16] = &[1, 12, 0, 113, 276];
 
 /// LINKTYPE_RAW, and what libpcap's compiler calls it here.
 const RAW: (u16, i32) = (101, 12);
+
+/// Characters of an expression that is too long that are told.
+const TOLD_CHARS: usize = 40;
+
+const TOO_LONG: &str = "over 2048 bytes, which take too long to compile: name networks and port \
+                        ranges instead of each host and port";
+const _: () = assert!(FILTER_BYTES_MAX == 2_048);
 
 /// Keeps the frames that an expression wants. It looks at captured bytes: `len` and `greater` do
 /// not see what was cut.
@@ -38,8 +46,12 @@ impl Filter {
     /// Checks an expression.
     ///
     /// # Errors
-    /// When it compiles for no link type that we read.
+    /// When it compiles for no link type that we read, or is longer than is compiled in good time.
     pub fn new(expression: &str) -> Result<Self, BadFilter> {
+        if expression.len() > FILTER_BYTES_MAX {
+            let expression = expression.chars().take(TOLD_CHARS).chain(['…']).collect();
+            return Err(BadFilter { expression, why: String::from(TOO_LONG) });
+        }
         let expression = String::from(expression);
         let mut first = None;
         for link in LINKS {
@@ -150,5 +162,8 @@ mod tests {
         assert!(Filter::new("host 10.0.0.1 and").is_err());
         assert!(Filter::new("\0").is_err());
         assert!(Filter::new("").is_ok());
+        let long = vec!["port 53"; 400].join(" or ");
+        let told = Filter::new(&long).err().unwrap().to_string();
+        assert!(told.contains("over 2048 bytes") && told.len() < 250, "{told}");
     }
 }

@@ -7,6 +7,8 @@ use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::LinkAddr;
 
 use crate::control::bench::live::LiveBenchError;
+use crate::control::ethtool;
+use crate::control::tool;
 
 /// Counters of an interface that tell of frames lost on the way in.
 const LOSSES: [&str; 4] = ["rx_dropped", "rx_missed_errors", "rx_fifo_errors", "rx_over_errors"];
@@ -78,16 +80,10 @@ pub(super) fn sysfs(interface: &str, what: &str) -> Option<String> {
 pub(super) fn driver(interface: &str) -> Option<String> {
     let link = fs::read_link(format!("/sys/class/net/{interface}/device/driver"));
     let name = link.ok().and_then(|path| path.file_name()?.to_str().map(str::to_owned));
-    name.or_else(|| {
-        let told = ethtool(&["-i", interface])?;
-        told.lines().find_map(|line| line.strip_prefix("driver:")).map(|d| d.trim().to_owned())
-    })
+    name.or_else(|| ethtool::pairs(&ethtool(&["-i", interface])?).remove("driver"))
 }
 
 /// Returns what ethtool says, where it is installed and knows.
 pub(super) fn ethtool(arguments: &[&str]) -> Option<String> {
-    let run = |program| std::process::Command::new(program).args(arguments).output();
-    // often not on the path of who is no administrator
-    let output = run("ethtool").or_else(|_| run("/usr/sbin/ethtool")).ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    tool::run(&[&["ethtool"], arguments].concat(), tool::PATIENCE).ok()
 }

@@ -101,19 +101,24 @@ impl Lane {
         Ok(())
     }
 
-    /// Does one trial and says how it went; `None`: it was ended.
+    /// Does one trial and says how it went; `None`: it was ended. One that ended early by itself is
+    /// kept, and ends the bench.
     fn trial(
-        &self,
+        &mut self,
         setup: &Setup<'_>,
         traffic: &Traffic,
         rate: Option<f64>,
     ) -> Result<Option<Trial>, Failure> {
-        let trial = setup.trial(self.receiver, traffic, rate)?;
+        let (trial, early) = setup.trial(self.receiver, traffic, rate)?;
         if setup.is_stopped() {
             return Ok(None);
         }
         let (receiver, line) = (&self.measured.receiver, trial.line(traffic));
         output::say(&format!("tapsieve: {receiver}: {line}\n"));
+        if let Some(why) = early {
+            self.measured.trials.push(trial);
+            return Err(why.into());
+        }
         Ok(Some(trial))
     }
 }

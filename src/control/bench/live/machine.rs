@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::control::bench::live::interface::driver;
 use crate::control::bench::live::interface::ethtool;
 use crate::control::bench::live::interface::sysfs;
+use crate::control::ethtool;
 
 /// What stands where nothing could be learnt.
 const UNKNOWN: &str = "unknown";
@@ -151,13 +152,10 @@ fn queues(name: &str) -> Option<String> {
     Some(format!("{} rx {} tx", count("rx-"), count("tx-")))
 }
 
-/// Reads `ethtool -g`: the current settings come after the largest ones.
+/// Reads `ethtool -g`: the current settings.
 fn rings(text: &str) -> String {
-    let Some((_largest, now)) = text.split_once("Current hardware settings:") else {
-        return String::new();
-    };
-    let value = |name: &str| now.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    match (value("RX:"), value("TX:")) {
+    let now = ethtool::section(text, "Current hardware settings:");
+    match (now.get("RX"), now.get("TX")) {
         (Some(rx), Some(tx)) => format!("{rx} rx {tx} tx"),
         _ => String::new(),
     }
@@ -165,10 +163,7 @@ fn rings(text: &str) -> String {
 
 /// Reads `ethtool -k`: which of the offloads that matter here are on.
 fn offloads(text: &str) -> String {
-    let is_on = |name: &&str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(*name)?.strip_prefix(": "));
-        value.is_some_and(|value| value.starts_with("on"))
-    };
+    let is_on = |name: &&str| ethtool::feature(text, name).is_some_and(|(is_on, _)| is_on);
     let on: Vec<&str> = OFFLOADS.into_iter().filter(is_on).collect();
     if on.is_empty() { "none".to_owned() } else { on.join(" ") }
 }

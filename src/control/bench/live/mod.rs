@@ -59,6 +59,7 @@ pub(super) fn run(arguments: &LiveArguments) -> Result<u8, Failure> {
     let mut report = setup.report();
     let failure = measure_all(&setup, &mut report.results).err();
     report.is_cut_short = failure.is_some() || setup.is_stopped();
+    report.cut_short_by = failure.as_ref().map(ToString::to_string);
     match failure {
         // what was measured before is told, too
         Some(failure) if report.results.iter().all(|one| one.trials.is_empty()) => {

@@ -55,6 +55,9 @@ pub(super) struct Report {
     pub(super) not_controlled: Vec<String>,
     /// It was ended before all was measured.
     pub(super) is_cut_short: bool,
+    /// Why, where nobody asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cut_short_by: Option<String>,
     pub(super) results: Vec<Measured>,
 }
 
@@ -205,7 +208,9 @@ impl Report {
             text.push_str(&format!("- not controlled: {what}\n"));
         }
         if self.is_cut_short {
-            text.push_str("- ended early: this is what was measured by then\n");
+            let why = self.cut_short_by.as_ref().map(|why| format!(" ({why})"));
+            let why = why.unwrap_or_default();
+            text.push_str(&format!("- ended early{why}: this is what was measured by then\n"));
         }
         text.push('\n');
         text.push_str(&table(RATES, self.results.iter().map(rates)));

@@ -23,6 +23,7 @@ use crate::control::observe::nothing_in_force;
 use crate::control::post::Behind;
 use crate::control::supervisor;
 use crate::control::supervisor::HASH_SEED;
+use crate::control::supervisor::LIVE_BATCH;
 use crate::control::supervisor::Pins;
 use crate::control::supervisor::Plan;
 use crate::model::counters::Counters;
@@ -40,9 +41,6 @@ use crate::report::outlet::Opened;
 use crate::report::render::Context;
 use crate::report::sink::rolling::Rolling;
 use crate::report::sink::rolling::Rotation;
-
-/// Packets that a worker looks up together, as in the sensor.
-const BATCH: u32 = 64;
 
 /// How often it is looked whether the rings are empty: the reporter tells twice a second.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -105,7 +103,7 @@ impl Sensor {
         let opened = Opened { name: "file".to_owned(), sink: Box::new(witness), spool: None };
         let reporter = LiveReporter::new(context, self.workers, vec![opened], &status)
             .map_err(Failure::Thread)?;
-        let sources = Live::open(settings, 0, &stop)?;
+        let sources = Live::open(settings, 0, &stop, false)?;
         let mut sent = Sent::default();
         let mut received = Received::default();
         let plan = self.plan(stage, sources);
@@ -139,7 +137,7 @@ impl Sensor {
             flows_max: FLOWS_MAX,
             tcp_idle_secs: TCP_IDLE_SECS,
             other_idle_secs: OTHER_IDLE_SECS,
-            batch: BATCH,
+            batch: LIVE_BATCH,
         };
         Plan {
             sources,

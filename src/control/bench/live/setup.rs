@@ -187,17 +187,17 @@ impl<'a> Setup<'a> {
         receivers
     }
 
-    /// Does one trial; `rate` absent: as many frames as go.
+    /// Does one trial; `rate` absent: as many frames as go. Returns why it ended early, too.
     ///
     /// # Errors
     ///
-    /// When nothing can be sent or received.
+    /// When nothing can be received.
     pub(super) fn trial(
         &self,
         receiver: Receiver,
         traffic: &Traffic,
         rate: Option<f64>,
-    ) -> Result<Trial, Failure> {
+    ) -> Result<(Trial, Option<LiveBenchError>), Failure> {
         let lost_before = self.receiving.lost();
         let order = Order {
             traffic,
@@ -214,9 +214,6 @@ impl<'a> Setup<'a> {
                 self.sensor.trial(&settings, stage, traffic.planted, send)?
             }
         };
-        if let Some(trouble) = sent.trouble.clone() {
-            return Err(LiveBenchError::Sender(trouble).into());
-        }
         // what was made for each other is known beforehand
         let all_known = self.arguments.intel.is_empty() && !traffic.is_recorded;
         if let Some(seen) = received.seen.as_mut().filter(|_| all_known) {
@@ -225,7 +222,8 @@ impl<'a> Setup<'a> {
         // a veth counts as lost what it had no room for, too: that was sent again
         let interface_lost = self.receiving.lost().saturating_sub(lost_before);
         let interface_lost = interface_lost.saturating_sub(sent.refused);
-        Ok(Trial::new(rate, &sent, received, interface_lost))
+        let early = sent.trouble.clone().map(LiveBenchError::Sender);
+        Ok((Trial::new(rate, &sent, received, interface_lost), early))
     }
 
     /// Returns how frames are captured.
@@ -288,6 +286,7 @@ impl<'a> Setup<'a> {
             },
             not_controlled: self.not_controlled(),
             is_cut_short: false,
+            cut_short_by: None,
             results: Vec::new(),
         }
     }

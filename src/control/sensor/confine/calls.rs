@@ -29,7 +29,7 @@ const FREE: &[c_long] = &[
     libc::SYS_membarrier,
     libc::SYS_mlock,
     libc::SYS_mlock2,
-    // threads: rayon starts some at each new set
+    // threads: those of the pipeline and the sinks; sets are compiled on threads that stay
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_futex,

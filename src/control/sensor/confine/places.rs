@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::control::config::Config;
 use crate::control::config::sink::Destination;
 use crate::control::sensor::confine::ConfineError;
+use crate::control::sensor::start::folder_of;
 
 /// What every sensor reads: interfaces, itself, how many cores it has, and what names are looked up
 /// with. A file of these that is replaced by a rename is not read again.
@@ -125,12 +126,6 @@ impl Places {
         }
         Ok(())
     }
-}
-
-/// Returns the folder that a name is in.
-pub(in crate::control::sensor) fn folder_of(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 #[cfg(test)]

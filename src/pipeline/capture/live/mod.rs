@@ -24,6 +24,9 @@ use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
 use crate::model::block::Block;
 use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
@@ -157,29 +160,33 @@ enum Reading {
 
 impl Live {
     /// Opens all handles of an interface; `first` is the number of the first source. `stop` ends
-    /// the reading, once the rings are empty.
+    /// the reading, once the rings are empty. With `waits` an interface that is down is opened once
+    /// it is up.
     ///
     /// # Errors
     ///
-    /// When the interface is not there, may not be captured, or the filter is wrong.
+    /// When the interface is not there, is down, may not be captured, or the filter is wrong.
     pub fn open(
         settings: &LiveSettings,
         first: u32,
         stop: &Arc<AtomicBool>,
+        waits: bool,
     ) -> Result<Vec<Self>, LiveError> {
         let group = (settings.threads > 1).then(|| group_of(&settings.interface, first));
         let mut handles = Vec::new();
         for source in (first..).take(usize::from(settings.threads.max(1))) {
-            let capture = Capture::open(settings, group).map_err(|fault| {
-                let interface = settings.interface.clone();
-                LiveError { interface, fault }
-            })?;
+            let name = &settings.interface;
+            let capture = match Capture::open(settings, group) {
+                Ok(capture) => Some(capture),
+                Err(_) if waits && is_down(name) => None,
+                Err(fault) => return Err(LiveError { interface: name.clone(), fault }),
+            };
             handles.push(Self {
                 settings: settings.clone(),
                 group,
                 source,
                 number: 0,
-                capture: Some(capture),
+                capture,
                 since: Timestamp::default(),
                 begun: Instant::now(),
                 begun_secs: 0,
@@ -388,6 +395,13 @@ impl Capture {
             Self::Ring(ring) => ring.is_current(name),
         }
     }
+}
+
+/// Tells whether an interface is there, but switched off.
+fn is_down(name: &str) -> bool {
+    let mut all = getifaddrs().into_iter().flatten();
+    let own = all.find(|entry| entry.interface_name == name);
+    own.is_some_and(|entry| !entry.flags.contains(InterfaceFlags::IFF_UP))
 }
 
 /// A number for a group that no other process is likely to use on this interface.
