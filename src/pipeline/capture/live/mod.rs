@@ -149,6 +149,8 @@ enum Reading {
     More,
     /// There is nothing now.
     Empty,
+    /// All of the ring is lent: there may be something once blocks are cleared.
+    Lent,
     /// The interface is down; it may come back.
     Down,
     /// The interface is gone.
@@ -218,6 +220,8 @@ impl Live {
             match capture.fill(block, &mut self.counters) {
                 Reading::More => self.number_frames(block),
                 Reading::Empty => {}
+                // the capturer clears blocks before it comes again, and waits for one in the end
+                Reading::Lent => return State::More,
                 // it may come back as it is; whether it is down the control thread sees
                 Reading::Down if capture.is_current(&self.settings.interface) => {}
                 Reading::Down | Reading::Gone => self.let_go(),
