@@ -48,7 +48,9 @@ pub(super) struct Handle {
     interface: u32,
     link: u16,
     /// A frame that the last block had no room for.
-    carried: Option<(Frame, Vec<u8>)>,
+    carried: Option<Frame>,
+    /// Its bytes; the memory is kept.
+    carried_bytes: Vec<u8>,
     kernel: Kernel,
 }
 
@@ -87,6 +89,7 @@ impl Handle {
             interface: if_nametoindex(name).unwrap_or_default(),
             capture,
             carried: None,
+            carried_bytes: Vec::new(),
             kernel: Kernel::default(),
         })
     }
@@ -94,15 +97,17 @@ impl Handle {
     /// Copies frames into a cleared block until it is full or the ring is empty.
     pub(super) fn fill(&mut self, block: &mut Block) -> Reading {
         let mut at = 0;
-        if let Some((frame, bytes)) = self.carried.take() {
-            put(block, &mut at, frame, &bytes);
+        if let Some(frame) = self.carried.take() {
+            put(block, &mut at, frame, &self.carried_bytes);
         }
         loop {
             match self.capture.next_packet() {
                 Ok(packet) => {
                     let frame = frame_of(&packet, self.link);
                     if !put(block, &mut at, frame, packet.data) {
-                        self.carried = Some((frame, packet.data.to_vec()));
+                        self.carried = Some(frame);
+                        self.carried_bytes.clear();
+                        self.carried_bytes.extend_from_slice(packet.data);
                         return Reading::More;
                     }
                 }
