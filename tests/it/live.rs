@@ -369,3 +369,15 @@ fn the_canary_comes_out_at_every_sink_or_is_missed() {
         fs::remove_file(lab.path("alerts")).expect("there");
     }
 }
+
+#[test]
+fn an_adapter_without_a_clock_is_no_clock() {
+    let Some(lab) = Lab::new() else { return };
+    for backend in BACKENDS {
+        let more = format!("{}clock = \"adapter\"\n", tap(backend, 8));
+        let ended = lab.sensor_that_ends(&[], &feed(), &more);
+        assert_eq!(ended.code, 1, "{backend}: {}", ended.stderr);
+        let why = "cannot capture on tap0: its adapter does not stamp all frames (Operation not";
+        assert!(ended.stderr.contains(why), "{backend}: {}", ended.stderr);
+    }
+}

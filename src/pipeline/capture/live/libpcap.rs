@@ -19,7 +19,6 @@ use pcap::BpfProgram;
 use pcap::Capture;
 use pcap::Packet;
 use pcap::Precision;
-use pcap::TimestampType;
 
 use crate::model::block::Block;
 use crate::model::bytes::narrow;
@@ -35,6 +34,7 @@ use crate::pipeline::capture::live::Reading;
 use crate::pipeline::capture::live::count;
 use crate::pipeline::capture::packet_socket::ignore_outgoing;
 use crate::pipeline::capture::packet_socket::join_fanout;
+use crate::pipeline::capture::packet_socket::stamp_by_adapter;
 
 /// Milliseconds after which the kernel hands over a part of the ring that is not full.
 const RETIRE_MILLIS: i32 = 10;
@@ -72,7 +72,6 @@ impl Handle {
             .buffer_size(ring_bytes.unwrap_or(i32::MAX))
             .timeout(RETIRE_MILLIS)
             .precision(Precision::Nano)
-            .tstamp_type(stamp_of(settings.clocking))
             .open()?
             .setnonblock()?;
         if !settings.filter.is_empty() {
@@ -80,6 +79,10 @@ impl Handle {
         }
         if name == "lo" {
             ignore_outgoing(capture.as_fd())?;
+        }
+        // libpcap's own way falls back to the host's clock and says nothing
+        if settings.clocking == Clocking::Adapter {
+            stamp_by_adapter(capture.as_fd(), name).map_err(Fault::Clock)?;
         }
         if let Some(group) = group {
             join_fanout(capture.as_fd(), group).map_err(Fault::Fanout)?;
@@ -152,7 +155,6 @@ impl Probe {
             .promisc(false)
             .snaplen(snap_bytes)
             .timeout(RETIRE_MILLIS)
-            .tstamp_type(stamp_of(settings.clocking))
             .open()?;
         Ok(Self(capture))
     }
@@ -165,14 +167,6 @@ impl Probe {
     /// Compiles a filter for live frames, whose VLAN tags the kernel holds apart.
     pub(super) fn compile(&self, filter: &str) -> Result<BpfProgram, Fault> {
         Ok(self.0.compile(filter, true)?)
-    }
-}
-
-/// Where the adapter has no clock, libpcap takes the host's.
-fn stamp_of(clocking: Clocking) -> TimestampType {
-    match clocking {
-        Clocking::Host => TimestampType::Host,
-        Clocking::Adapter => TimestampType::Adapter,
     }
 }
 

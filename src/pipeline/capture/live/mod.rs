@@ -84,7 +84,7 @@ pub enum Backend {
 pub enum Clocking {
     /// The host's, when the kernel takes a frame.
     Host,
-    /// The adapter's, when it arrives; the host's where the adapter has none.
+    /// The adapter's, when it arrives; one that does not stamp all frames is refused.
     Adapter,
 }
 
@@ -111,6 +111,11 @@ pub enum Fault {
     /// The kernel's, of a ring.
     #[error("no memory for its ring (PACKET_RX_RING): {0}; give a smaller `ring_mebibytes`")]
     Ring(io::Error),
+    /// The kernel's, of an adapter's clock.
+    #[error(
+        "its adapter does not stamp all frames ({0}; see `ethtool -T`): give `clock = \"host\"`"
+    )]
+    Clock(io::Error),
     /// Not Ethernet, not raw IP.
     #[error("`backend = \"afpacket\"` does not read link type {0}: use \"pcap\"")]
     Link(u16),

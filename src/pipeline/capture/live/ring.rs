@@ -121,7 +121,7 @@ impl Ring {
             packet::ignore_outgoing(socket.as_fd())?;
         }
         if settings.clocking == Clocking::Adapter {
-            packet::stamp_by_adapter(socket.as_fd())?;
+            packet::stamp_by_adapter(socket.as_fd(), name).map_err(Fault::Clock)?;
         }
         if settings.promiscuous {
             packet::be_promiscuous(socket.as_fd(), at)?;
