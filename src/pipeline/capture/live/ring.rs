@@ -146,7 +146,6 @@ impl Ring {
     pub(super) fn fill(&mut self, block: &mut Block, counters: &mut Counters) -> Reading {
         self.take_back();
         let Some(shared) = self.chunks.get_mut(self.next) else { return Reading::Gone };
-        // all are lent, or the kernel has not filled it yet
         let Some(chunk) = Arc::get_mut(shared).filter(|chunk| !chunk.is_ours()) else {
             return Reading::Lent;
         };
