@@ -356,7 +356,7 @@ fn help(metric: &str) -> &'static str {
         "capture_packets_total" => "Frames that a source handed over.",
         "capture_bytes_total" => "Bytes of these frames, as captured.",
         "capture_kernel_packets_total" => "Packets that the kernel saw for live sources.",
-        "capture_early_packets_total" => "Packets from before the start, left out.",
+        "capture_early_packets_total" => "Packets from before all handles had joined, left out.",
         "capture_ring_freezes_total" => "How often a ring was full.",
         "capture_ring_losing_blocks_total" => "Ring blocks during which the kernel lost packets.",
         "capture_interfaces_lost_total" => "How often an interface was gone.",

@@ -409,3 +409,64 @@ fn the_canary_comes_out_at_every_sink_or_is_missed() {
         fs::remove_file(lab.path("alerts")).expect("there");
     }
 }
+
+#[test]
+fn why_an_interface_cannot_be_opened_again_is_told_once() {
+    let Some(lab) = Lab::new() else { return };
+    for backend in BACKENDS {
+        let sensor = lab.sensor(&feed(), &format!("{}threads = 2\n", tap(backend, 8)));
+        lab.unplug();
+        let why = |lab: &Lab, reason: &str| {
+            let page = lab.get("/readyz");
+            page.lines().any(|line| line.starts_with("cannot capture on") && line.contains(reason))
+        };
+        sensor.wait("a reason", |lab| why(lab, "No such device"));
+        lab.shell("ip link add tap0 type veth peer name gen0");
+        sensor.wait("another reason", |lab| why(lab, "not up"));
+        lab.shell("ip link set tap0 up && ip link set gen0 up");
+        let lines = |what: &str| sensor.said().lines().filter(|line| line.contains(what)).count();
+        sensor.wait("recovery", |_| lines("over: cannot capture on tap0: ") == 2);
+        assert_eq!(lab.get("/readyz"), "ready\n");
+        assert_eq!(lines("not ready: cannot capture on tap0: "), 2, "{backend}: {}", sensor.said());
+        assert_eq!(sensor.stop().code, 0);
+    }
+}
+
+#[test]
+fn what_comes_before_all_handles_are_back_is_left_out_and_counted() {
+    let Some(lab) = Lab::new() else { return };
+    let frames = frames(&capture());
+    for backend in BACKENDS {
+        let sensor = lab.sensor(&feed(), &format!("{}threads = 2\n", tap(backend, 16)));
+        lab.unplug();
+        lab.plug_in();
+        // for four seconds: both are opened again meanwhile
+        let passes = 80_000 / frames;
+        lab.send(&capture(), &["--pps=20000", &format!("--loop={passes}")]);
+        let early = "tapsieve_capture_early_packets_total";
+        let kernel = "tapsieve_capture_kernel_packets_total";
+        let live = "tapsieve_capture_packets_total{source=\"live\"}";
+        sensor.wait("every frame", |lab| {
+            let known = lab.metric(live) + lab.metric(early) + lab.metric(RING_FULL);
+            known == lab.metric(kernel) && lab.metric(live) > 0.0
+        });
+        assert!(lab.metric(early) > 0.0, "{backend}: both joined at once");
+        sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
+        let before = lab.metric(live);
+        lab.send(&capture(), &["--topspeed"]);
+        sensor.wait("every frame", |lab| lab.metric(live) == before + frames as f64);
+        assert_eq!(sensor.stop().code, 0);
+    }
+}
+
+#[test]
+fn an_adapter_without_a_clock_is_no_clock() {
+    let Some(lab) = Lab::new() else { return };
+    for backend in BACKENDS {
+        let more = format!("{}clock = \"adapter\"\n", tap(backend, 8));
+        let ended = lab.sensor_that_ends(&[], &feed(), &more);
+        assert_eq!(ended.code, 1, "{backend}: {}", ended.stderr);
+        let why = "cannot capture on tap0: its adapter does not stamp all frames (Operation not";
+        assert!(ended.stderr.contains(why), "{backend}: {}", ended.stderr);
+    }
+}

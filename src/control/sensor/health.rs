@@ -1,8 +1,10 @@
 //! How a sensor fares: what `/metrics`, `/healthz` and `/readyz` tell beside the counts.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -18,6 +20,7 @@ use crate::control::sensor::direction::Direction;
 use crate::control::sensor::feeds::Feeds;
 use crate::control::sensor::pulse::Pulse;
 use crate::control::sensor::pulse::QUIET_MAX;
+use crate::pipeline::capture::live::Interface;
 use crate::report::accounting;
 use crate::report::accounting::Stage;
 use crate::report::live::Status;
@@ -38,7 +41,7 @@ const REFUSALS: [&str; 2] = ["implausible", "unusable"];
 #[derive(Debug)]
 pub(super) struct Health {
     /// The interface of each source.
-    interfaces: Vec<String>,
+    interfaces: Vec<Arc<Interface>>,
     /// An interface that is gone can be opened again.
     reopens: bool,
     pulse: Mutex<Pulse>,
@@ -113,7 +116,7 @@ impl Health {
     /// or not.
     pub(super) fn new(
         compiled: &Compiled,
-        interfaces: Vec<String>,
+        interfaces: Vec<Arc<Interface>>,
         feeds: &[PathBuf],
         (reopens, workers): (bool, usize),
     ) -> Self {
@@ -121,8 +124,9 @@ impl Health {
         feeds.read(&compiled.damages);
         let refused = REFUSALS.map(|reason| (reason, 0)).into();
         let now = Instant::now();
-        let seen = |name: &String| Seen { frames: 0, since: now, adapter: Adapter::of(name) };
-        let interfaces_seen = interfaces.iter().map(|name| (name.clone(), seen(name))).collect();
+        let seen = |name: &str| Seen { frames: 0, since: now, adapter: Adapter::of(name) };
+        let names = interfaces.iter().map(|interface| interface.name());
+        let interfaces_seen = names.map(|name| (name.to_owned(), seen(name))).collect();
         let traffic = Traffic { interfaces: interfaces_seen, ..Traffic::default() };
         let known = Known { traffic, feeds, ..Known::of(compiled, 0, refused) };
         let pulse = Mutex::new(Pulse::new(interfaces.len(), workers, now));
@@ -233,6 +237,9 @@ impl Health {
                     false => "without CAP_NET_RAW it cannot be opened again: restart the sensor",
                 };
                 note(format!("{name} is gone; {outlook}"), String::new());
+                for why in self.refusals(name) {
+                    note(why, String::new());
+                }
             } else if silence > SILENCE_MAX {
                 let secs = silence.as_secs();
                 note(format!("{name} is silent: is the mirror on?"), format!(" (for {secs} s)"));
@@ -272,8 +279,14 @@ impl Health {
         status: &Status,
         count: impl Fn(&crate::model::counters::Counters) -> u64,
     ) -> u64 {
-        let handles = (0..).zip(&self.interfaces).filter(|(_, interface)| *interface == name);
+        let handles = (0..).zip(&self.interfaces).filter(|(_, interface)| interface.name() == name);
         handles.filter_map(|(source, _)| status.sources.get(&source)).map(count).sum()
+    }
+
+    /// Returns why an interface cannot be opened again, each reason once.
+    fn refusals(&self, name: &str) -> BTreeSet<String> {
+        let of = self.interfaces.iter().filter(|interface| interface.name() == name);
+        of.filter_map(|interface| interface.refusal()).map(|error| error.to_string()).collect()
     }
 
     fn pulse(&self) -> MutexGuard<'_, Pulse> {

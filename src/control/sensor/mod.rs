@@ -127,7 +127,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     info!("{}", confined.line());
     let current = Arc::new(first.set.in_force());
     let status = Arc::new(Mutex::new(Status::default()));
-    let interfaces = sources.iter().map(|source| source.interface().to_owned()).collect();
+    let interfaces = sources.iter().map(|source| Arc::clone(source.interface())).collect();
     let (workers, reopens) = (workers(&config, handles), config.confinement.keep_net_raw);
     let health = Arc::new(Health::new(&first, interfaces, &config.intel, (reopens, workers)));
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));

@@ -1,6 +1,6 @@
 //! What packet sockets and their rings ask of the kernel: the crate's only unsafe code.
 //!
-//! Spec:   packet(7); linux/if_packet.h; Documentation/networking/packet_mmap.rst
+//! Spec:   packet(7); linux/if_packet.h; Documentation/networking/packet_mmap.rst, timestamping.rst
 //! Bounds: a ring is `chunks` blocks of `CHUNK_BYTES`, mapped once, unmapped with its last user
 #![allow(unsafe_code, reason = "socket options and memory that no safe interface knows")]
 
@@ -49,13 +49,43 @@ pub(super) fn ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
     set(socket, libc::PACKET_IGNORE_OUTGOING, &1_i32)
 }
 
-/// Takes the time of frames from the adapter.
+/// Takes the time of frames from the interface's adapter, which stamps all of them.
 ///
 /// # Errors
 ///
-/// When the kernel refuses.
-pub(super) fn stamp_by_adapter(socket: BorrowedFd<'_>) -> io::Result<()> {
+/// When it has no clock, or does not stamp all frames yet and may not be told to (CAP_NET_ADMIN).
+pub(super) fn stamp_by_adapter(socket: BorrowedFd<'_>, interface: &str) -> io::Result<()> {
+    let all = libc::c_int::try_from(libc::HWTSTAMP_FILTER_ALL).unwrap_or_default();
+    let mut stamps = libc::hwtstamp_config { flags: 0, tx_type: 0, rx_filter: 0 };
+    // asking needs no capability, but not every driver answers
+    let asked = of_stamps(socket, interface, (libc::SIOCGHWTSTAMP, &mut stamps));
+    if asked.is_err() || stamps.rx_filter != all {
+        stamps.rx_filter = all;
+        of_stamps(socket, interface, (libc::SIOCSHWTSTAMP, &mut stamps))?;
+    }
+    if stamps.rx_filter != all {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     set(socket, libc::PACKET_TIMESTAMP, &libc::SOF_TIMESTAMPING_RAW_HARDWARE)
+}
+
+/// Asks which frames an adapter stamps, or tells it.
+fn of_stamps(
+    socket: BorrowedFd<'_>,
+    interface: &str,
+    (question, stamps): (libc::Ioctl, &mut libc::hwtstamp_config),
+) -> io::Result<()> {
+    let mut name = [0; libc::IFNAMSIZ];
+    let bytes = interface.bytes().map(u8::cast_signed);
+    // the last stays 0
+    name.iter_mut().take(libc::IFNAMSIZ.saturating_sub(1)).zip(bytes).for_each(|(to, b)| *to = b);
+    let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_data: (&raw mut *stamps).cast() };
+    let mut request = libc::ifreq { ifr_name: name, ifr_ifru };
+    // SAFETY: both questions read and write a `hwtstamp_config` where `ifru_data` points to, and
+    // `stamps` is one that lives through the call, as does `request`; the kernel keeps no pointer;
+    // the descriptor is open as long as `socket` is borrowed.
+    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), question, &raw mut request) };
+    told(answer)
 }
 
 /// Takes frames for other stations, too, as long as the socket is open.

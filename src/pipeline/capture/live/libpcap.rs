@@ -19,7 +19,6 @@ use pcap::BpfProgram;
 use pcap::Capture;
 use pcap::Packet;
 use pcap::Precision;
-use pcap::TimestampType;
 
 use crate::model::block::Block;
 use crate::model::bytes::narrow;
@@ -35,6 +34,7 @@ use crate::pipeline::capture::live::Reading;
 use crate::pipeline::capture::live::count;
 use crate::pipeline::capture::packet_socket::ignore_outgoing;
 use crate::pipeline::capture::packet_socket::join_fanout;
+use crate::pipeline::capture::packet_socket::stamp_by_adapter;
 
 /// Milliseconds after which the kernel hands over a part of the ring that is not full.
 const RETIRE_MILLIS: i32 = 10;
@@ -48,7 +48,9 @@ pub(super) struct Handle {
     interface: u32,
     link: u16,
     /// A frame that the last block had no room for.
-    carried: Option<(Frame, Vec<u8>)>,
+    carried: Option<Frame>,
+    /// Its bytes; the memory is kept.
+    carried_bytes: Vec<u8>,
     kernel: Kernel,
 }
 
@@ -70,7 +72,6 @@ impl Handle {
             .buffer_size(ring_bytes.unwrap_or(i32::MAX))
             .timeout(RETIRE_MILLIS)
             .precision(Precision::Nano)
-            .tstamp_type(stamp_of(settings.clocking))
             .open()?
             .setnonblock()?;
         if !settings.filter.is_empty() {
@@ -78,6 +79,10 @@ impl Handle {
         }
         if name == "lo" {
             ignore_outgoing(capture.as_fd())?;
+        }
+        // libpcap's own way falls back to the host's clock and says nothing
+        if settings.clocking == Clocking::Adapter {
+            stamp_by_adapter(capture.as_fd(), name).map_err(Fault::Clock)?;
         }
         if let Some(group) = group {
             join_fanout(capture.as_fd(), group).map_err(Fault::Fanout)?;
@@ -87,6 +92,7 @@ impl Handle {
             interface: if_nametoindex(name).unwrap_or_default(),
             capture,
             carried: None,
+            carried_bytes: Vec::new(),
             kernel: Kernel::default(),
         })
     }
@@ -94,15 +100,17 @@ impl Handle {
     /// Copies frames into a cleared block until it is full or the ring is empty.
     pub(super) fn fill(&mut self, block: &mut Block) -> Reading {
         let mut at = 0;
-        if let Some((frame, bytes)) = self.carried.take() {
-            put(block, &mut at, frame, &bytes);
+        if let Some(frame) = self.carried.take() {
+            put(block, &mut at, frame, &self.carried_bytes);
         }
         loop {
             match self.capture.next_packet() {
                 Ok(packet) => {
                     let frame = frame_of(&packet, self.link);
                     if !put(block, &mut at, frame, packet.data) {
-                        self.carried = Some((frame, packet.data.to_vec()));
+                        self.carried = Some(frame);
+                        self.carried_bytes.clear();
+                        self.carried_bytes.extend_from_slice(packet.data);
                         return Reading::More;
                     }
                 }
@@ -147,7 +155,6 @@ impl Probe {
             .promisc(false)
             .snaplen(snap_bytes)
             .timeout(RETIRE_MILLIS)
-            .tstamp_type(stamp_of(settings.clocking))
             .open()?;
         Ok(Self(capture))
     }
@@ -160,14 +167,6 @@ impl Probe {
     /// Compiles a filter for live frames, whose VLAN tags the kernel holds apart.
     pub(super) fn compile(&self, filter: &str) -> Result<BpfProgram, Fault> {
         Ok(self.0.compile(filter, true)?)
-    }
-}
-
-/// Where the adapter has no clock, libpcap takes the host's.
-fn stamp_of(clocking: Clocking) -> TimestampType {
-    match clocking {
-        Clocking::Host => TimestampType::Host,
-        Clocking::Adapter => TimestampType::Adapter,
     }
 }
 

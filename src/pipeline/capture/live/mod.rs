@@ -8,6 +8,7 @@
 //! Leaves: which frames an adapter lost before the kernel saw them: `control/sensor` asks it
 #![allow(clippy::disallowed_methods, reason = "a live source is where time enters")]
 
+mod interface;
 mod libpcap;
 mod ring;
 mod tpacket;
@@ -30,11 +31,11 @@ use nix::net::if_::InterfaceFlags;
 use crate::model::block::Block;
 use crate::model::bytes::narrow;
 use crate::model::counters::Counters;
-use crate::model::packet::Frame;
 use crate::model::packet::FrameId;
 use crate::model::time::Timestamp;
 use crate::pipeline::capture::Source;
 use crate::pipeline::capture::State;
+pub use crate::pipeline::capture::live::interface::Interface;
 use crate::pipeline::capture::live::libpcap::Handle;
 use crate::pipeline::capture::live::ring::Ring;
 
@@ -44,8 +45,9 @@ const SILENCE: Duration = Duration::from_millis(100);
 /// How often the kernel's counters are read, and an interface that is gone is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long frames from before the start may still lie in a ring.
-const START: Duration = Duration::from_secs(2);
+/// How long frames from before all handles were there may still lie in a ring; and how long one that
+/// was opened again waits for the others.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// How long a source that was told to stop reads on, while the ring still has something.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
@@ -87,7 +89,7 @@ pub enum Backend {
 pub enum Clocking {
     /// The host's, when the kernel takes a frame.
     Host,
-    /// The adapter's, when it arrives; the host's where the adapter has none.
+    /// The adapter's, when it arrives; one that does not stamp all frames is refused.
     Adapter,
 }
 
@@ -114,6 +116,11 @@ pub enum Fault {
     /// The kernel's, of a ring.
     #[error("no memory for its ring (PACKET_RX_RING): {0}; give a smaller `ring_mebibytes`")]
     Ring(io::Error),
+    /// The kernel's, of an adapter's clock.
+    #[error(
+        "its adapter does not stamp all frames ({0}; see `ethtool -T`): give `clock = \"host\"`"
+    )]
+    Clock(io::Error),
     /// Not Ethernet, not raw IP.
     #[error("`backend = \"afpacket\"` does not read link type {0}: use \"pcap\"")]
     Link(u16),
@@ -128,9 +135,12 @@ pub struct Live {
     source: u32,
     number: u64,
     capture: Option<Capture>,
-    /// Frames before this time are left out: not all handles had joined their group, or nobody was
-    /// there to take them. Only at the start: later, times may go back as clocks are set.
-    since: Timestamp,
+    interface: Arc<Interface>,
+    /// When it was opened last. Frames from before all handles had joined their group, or from
+    /// before the start, are left out. Only for a while: later, times may go back as clocks are
+    /// set, and a handle that cannot be opened again must not blind the others.
+    opened: Instant,
+    is_settled: bool,
     begun: Instant,
     begun_secs: u32,
     looked: Instant,
@@ -152,6 +162,8 @@ enum Reading {
     More,
     /// There is nothing now.
     Empty,
+    /// All of the ring is lent: there may be something once blocks are cleared.
+    Lent,
     /// The interface is down; it may come back.
     Down,
     /// The interface is gone.
@@ -173,21 +185,27 @@ impl Live {
         waits: bool,
     ) -> Result<Vec<Self>, LiveError> {
         let group = (settings.threads > 1).then(|| group_of(&settings.interface, first));
+        let count = settings.threads.max(1);
+        let interface = Arc::new(Interface::new(&settings.interface, count));
         let mut handles = Vec::new();
-        for source in (first..).take(usize::from(settings.threads.max(1))) {
-            let name = &settings.interface;
+        for source in (first..).take(usize::from(count)) {
             let capture = match Capture::open(settings, group) {
                 Ok(capture) => Some(capture),
-                Err(_) if waits && is_down(name) => None,
-                Err(fault) => return Err(LiveError { interface: name.clone(), fault }),
+                Err(_) if waits && is_down(&settings.interface) => None,
+                Err(error) => return Err(error),
             };
+            if capture.is_some() {
+                interface.join(now());
+            }
             handles.push(Self {
                 settings: settings.clone(),
                 group,
                 source,
                 number: 0,
                 capture,
-                since: Timestamp::default(),
+                interface: Arc::clone(&interface),
+                opened: Instant::now(),
+                is_settled: false,
                 begun: Instant::now(),
                 begun_secs: 0,
                 looked: Instant::now(),
@@ -204,17 +222,18 @@ impl Live {
     pub fn begin(handles: &mut [Self]) {
         let since = now();
         for handle in handles {
-            (handle.since, handle.begun) = (since, Instant::now());
-            handle.begun_secs = since.secs();
+            handle.interface.begin(since);
+            (handle.opened, handle.is_settled) = (Instant::now(), false);
+            (handle.begun, handle.begun_secs) = (handle.opened, since.secs());
             handle.look();
             let lost = std::mem::take(&mut handle.counters.lost_ring);
             count(&mut handle.counters.early_packets, lost);
         }
     }
 
-    /// Returns the name of its interface.
-    pub fn interface(&self) -> &str {
-        &self.settings.interface
+    /// Returns its interface.
+    pub fn interface(&self) -> &Arc<Interface> {
+        &self.interface
     }
 
     /// Fills a block, or waits for something to fill it with.
@@ -225,6 +244,8 @@ impl Live {
             match capture.fill(block, &mut self.counters) {
                 Reading::More => self.number_frames(block),
                 Reading::Empty => {}
+                // the capturer clears blocks before it comes again, and waits for one in the end
+                Reading::Lent => return State::More,
                 // it may come back as it is; whether it is down the control thread sees
                 Reading::Down if capture.is_current(&self.settings.interface) => {}
                 Reading::Down | Reading::Gone => self.let_go(),
@@ -246,10 +267,10 @@ impl Live {
 
     /// Numbers the frames of a block; leaves out what is too early.
     fn number_frames(&mut self, block: &mut Block) {
-        let is_early = |frame: &Frame| frame.time < self.since;
-        if self.since > Timestamp::default() && block.frames.iter().any(is_early) {
+        if !self.is_settled {
+            let since = self.interface.since();
             let before = block.frames.len();
-            block.frames.retain(|frame| !is_early(frame));
+            block.frames.retain(|frame| frame.time >= since);
             let early = before.saturating_sub(block.frames.len());
             count(&mut self.counters.early_packets, u64::from(narrow(early)));
         }
@@ -269,6 +290,7 @@ impl Live {
         self.look();
         self.lose_held();
         self.capture = None;
+        self.interface.leave();
         count(&mut self.counters.interfaces_lost, 1);
     }
 
@@ -285,7 +307,10 @@ impl Live {
         }
         if self.looked.elapsed() >= LOOK_EVERY {
             self.looked = Instant::now();
-            self.capture = Capture::open(&self.settings, self.group).ok();
+            match Capture::open(&self.settings, self.group) {
+                Ok(capture) => self.join_again(capture),
+                Err(error) => self.interface.refuse(error),
+            }
         }
         if self.capture.is_none() {
             std::thread::sleep(SILENCE);
@@ -293,12 +318,18 @@ impl Live {
         State::More
     }
 
+    /// Reads the interface again. A handle alone has all flows at once; one of several waits for
+    /// the others, since the kernel deals flows anew with each that joins.
+    fn join_again(&mut self, capture: Capture) {
+        self.interface.join(now());
+        self.capture = Some(capture);
+        (self.opened, self.is_settled) = (Instant::now(), self.group.is_none());
+    }
+
     /// Reads the kernel's counters; sees whether the interface is still the one that was opened.
     fn look(&mut self) {
         self.looked = Instant::now();
-        if self.begun.elapsed() > START {
-            self.since = Timestamp::default();
-        }
+        self.is_settled |= self.opened.elapsed() > SETTLING;
         let Some(capture) = &mut self.capture else { return };
         capture.look(&mut self.counters);
         let counters = &mut self.counters;
@@ -361,11 +392,12 @@ impl Source for Live {
 }
 
 impl Capture {
-    fn open(settings: &LiveSettings, group: Option<u16>) -> Result<Self, Fault> {
-        match settings.backend {
+    fn open(settings: &LiveSettings, group: Option<u16>) -> Result<Self, LiveError> {
+        let opened = match settings.backend {
             Backend::Pcap => Handle::open(settings, group).map(Self::Pcap),
             Backend::Afpacket => Ring::open(settings, group).map(Self::Ring),
-        }
+        };
+        opened.map_err(|fault| LiveError { interface: settings.interface.clone(), fault })
     }
 
     fn fill(&mut self, block: &mut Block, counters: &mut Counters) -> Reading {

@@ -121,7 +121,7 @@ impl Ring {
             packet::ignore_outgoing(socket.as_fd())?;
         }
         if settings.clocking == Clocking::Adapter {
-            packet::stamp_by_adapter(socket.as_fd())?;
+            packet::stamp_by_adapter(socket.as_fd(), name).map_err(Fault::Clock)?;
         }
         if settings.promiscuous {
             packet::be_promiscuous(socket.as_fd(), at)?;
@@ -146,9 +146,8 @@ impl Ring {
     pub(super) fn fill(&mut self, block: &mut Block, counters: &mut Counters) -> Reading {
         self.take_back();
         let Some(shared) = self.chunks.get_mut(self.next) else { return Reading::Gone };
-        // all are lent, or the kernel has not filled it yet
         let Some(chunk) = Arc::get_mut(shared).filter(|chunk| !chunk.is_ours()) else {
-            return Reading::Empty;
+            return Reading::Lent;
         };
         if !chunk.take() {
             return self.state();
@@ -213,5 +212,61 @@ impl Ring {
     fn following(&self, at: usize) -> usize {
         let next = at.saturating_add(1);
         if next < self.chunks.len() { next } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::pipeline::capture::live::Backend;
+
+    /// Lends the next block to one that was cleared.
+    fn lent(ring: &mut Ring) -> Block {
+        let mut block = Block::without_memory(1);
+        while ring.fill(&mut block, &mut Counters::default()) == Reading::Empty {
+            ring.wait(100);
+        }
+        block
+    }
+
+    #[test]
+    fn a_ring_that_is_lent_out_is_not_empty() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
+        let address = socket.local_addr().expect("has one");
+        let settings = LiveSettings {
+            interface: "lo".to_owned(),
+            backend: Backend::Afpacket,
+            threads: 1,
+            ring_mebibytes: 1,
+            snap_bytes: 128,
+            filter: format!("udp and dst port {}", address.port()),
+            promiscuous: false,
+            clocking: Clocking::Host,
+            cpus: Vec::new(),
+        };
+        let opened = Ring::open(&settings, None);
+        let needed = std::env::var_os("TAPSIEVE_CI").is_some();
+        assert!(opened.is_ok() || !needed, "no packet sockets: run as root");
+        let Ok(mut ring) = opened else { return };
+        let send = || socket.send_to(b"one", address).expect("sent");
+        // each is handed over before the next is sent
+        let mut blocks = Vec::new();
+        for _ in 0..CHUNKS_MIN {
+            send();
+            blocks.push(lent(&mut ring));
+        }
+        assert!(blocks.iter().all(|block| block.frames.len() == 1));
+        let mut block = Block::without_memory(1);
+        let mut fill = |ring: &mut Ring| ring.fill(&mut block, &mut Counters::default());
+        assert_eq!(fill(&mut ring), Reading::Lent);
+        // not the oldest
+        blocks.pop();
+        assert_eq!(fill(&mut ring), Reading::Lent);
+        blocks.remove(0);
+        assert_eq!(fill(&mut ring), Reading::Empty);
+        send();
+        assert_eq!(lent(&mut ring).frames.len(), 1);
     }
 }
