@@ -45,8 +45,8 @@ const SILENCE: Duration = Duration::from_millis(100);
 /// How often the kernel's counters are read, and an interface that is gone is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long frames from before all handles were there may still lie in a ring; and how long one that
-/// was opened again waits for the others.
+/// How long frames from before all handles were there may still lie in a ring; and how long one
+/// that was opened again waits for the others.
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// How long a source that was told to stop reads on, while the ring still has something.
@@ -457,4 +457,75 @@ fn now() -> Timestamp {
 
 fn count(counter: &mut u64, n: u64) {
     *counter = counter.saturating_add(n);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::packet::Frame;
+
+    fn live(interface: &Arc<Interface>) -> Live {
+        let settings = LiveSettings {
+            interface: interface.name().to_owned(),
+            backend: Backend::Afpacket,
+            threads: 2,
+            ring_mebibytes: 1,
+            snap_bytes: 128,
+            filter: String::new(),
+            promiscuous: false,
+            clocking: Clocking::Host,
+            cpus: Vec::new(),
+        };
+        Live {
+            settings,
+            group: Some(7),
+            source: 0,
+            number: 0,
+            capture: None,
+            interface: Arc::clone(interface),
+            opened: Instant::now(),
+            is_settled: false,
+            begun: Instant::now(),
+            begun_secs: 0,
+            looked: Instant::now(),
+            stop: Arc::default(),
+            stopping: None,
+            counters: Counters::default(),
+        }
+    }
+
+    #[test]
+    fn frames_from_before_all_handles_have_joined_are_left_out_and_counted() {
+        let interface = Arc::new(Interface::new("tap0", 2));
+        let mut live = live(&interface);
+        // which of the frames of 10, 20 and 30 ns are kept
+        let mut check = |settled: bool, kept: &[u64]| {
+            let mut block = Block::without_memory(1);
+            block.frames.extend([10, 20, 30].map(|ns| Frame {
+                time: Timestamp(ns),
+                id: FrameId::default(),
+                at: 0,
+                captured_bytes: 60,
+                wire_bytes: 60,
+                link: 1,
+            }));
+            (live.is_settled, live.counters) = (settled, Counters::default());
+            live.number_frames(&mut block);
+            let times: Vec<u64> = block.frames.iter().map(|frame| frame.time.0).collect();
+            let (all, early) = (live.counters.live_packets, live.counters.early_packets);
+            assert_eq!((times.as_slice(), all + early), (kept, 3));
+            assert_eq!(live.counters.live_bytes, 60 * all);
+        };
+        interface.join(Timestamp(5));
+        check(false, &[]);
+        // the other does not come: not for ever
+        check(true, &[10, 20, 30]);
+        interface.join(Timestamp(20));
+        check(false, &[20, 30]);
+        interface.leave();
+        check(false, &[]);
+        interface.join(Timestamp(25));
+        check(false, &[30]);
+        check(true, &[10, 20, 30]);
+    }
 }
