@@ -213,6 +213,14 @@ impl Lab {
         value.unwrap_or(f64::NAN)
     }
 
+    /// Returns how many frames `tap0` has received.
+    pub(crate) fn received(&self) -> f64 {
+        let count = "/sys/class/net/tap0/statistics/rx_packets";
+        let out = self.command("cat").arg(count).output().expect("cat runs");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        text.trim().parse().expect("a count")
+    }
+
     /// Returns the lines of the alert file.
     pub(crate) fn alerts(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.path("alerts")).unwrap_or_default();

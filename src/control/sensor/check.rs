@@ -18,7 +18,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::path::Path;
-use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
@@ -67,7 +66,9 @@ pub(super) fn check(path: &Path, config: &Config) -> Result<u8, Failure> {
     if !is_root {
         confine::check(&config.confinement);
     }
-    let confined = match Confined::enter(path, config) {
+    // a start makes the spool's folder on its way
+    let without = Config { spool: None, ..config.clone() };
+    let confined = match Confined::enter(path, &without) {
         Ok(confined) => Some(confined),
         // each place is told of below
         Err(ConfineError::Unwritable { .. }) => None,
@@ -159,12 +160,10 @@ impl Wrong<'_> {
             self.note("[spool] path", &spool.path, "no folder: name one");
             return;
         }
-        // it is made where it is missing; under Landlock in a folder that is there, else anywhere
-        let own = [spool.path.clone(), start::folder_of(&spool.path)];
-        let above = spool.path.ancestors().skip(2).map(PathBuf::from);
-        let above = above.filter(|_| !config.confinement.landlock);
-        let place = own.iter().cloned().chain(above).find(|folder| folder.is_dir());
-        self.written("[spool] path", &place.unwrap_or_else(|| own[1].clone()));
+        // it is made where it is missing, and what it is to be in
+        let mut above = spool.path.ancestors().map(|folder| start::folder_of(&folder.join("it")));
+        let place = above.find(|folder| folder.is_dir());
+        self.written("[spool] path", &place.unwrap_or_else(|| spool.path.clone()));
     }
 
     /// Notes a place that cannot be written.

@@ -52,7 +52,8 @@ fn writes(config: &Config) -> Result<(), Failure> {
             }
             _ => continue,
         };
-        return Err(Failure::Usage(format!("{}: {what}", path.display())));
+        let what = format!("[[sink]] {} path: {}: {what}", sink.name, path.display());
+        return Err(Failure::Usage(what));
     }
     let spool = config.spool.as_ref().filter(|spool| is_root(&spool.path));
     let told = || "[spool] path: the root folder, which is all: give it a folder".to_owned();
@@ -111,7 +112,10 @@ mod tests {
             None => assert_eq!(told, Ok(()), "{}", path.display()),
             Some(said) => {
                 let told = told.expect_err("refused");
-                assert!(told.starts_with(&format!("{}: {said}", path.display())), "{told}");
+                assert!(
+                    told.starts_with(&format!("[[sink]] file path: {}: {said}", path.display())),
+                    "{told}"
+                );
             }
         }
     }
