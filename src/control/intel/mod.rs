@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod lines;
 pub mod list;
 pub mod set;
+pub mod stored;
 pub mod strings;
 pub mod uuid;
 pub mod zeek;

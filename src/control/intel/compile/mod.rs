@@ -4,8 +4,9 @@
 //! Peak: beside the finished set, 24 bytes and the value for each attribute that matches, while
 //! they are sorted.
 
+mod canonical;
 mod merge;
-mod version;
+pub(in crate::control::intel) mod version;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -82,14 +83,25 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
     if catalog.len() > INDICATORS_MAX {
         return Err(IntelError::TooMany { what: "over 500 million" });
     }
-    let index = index(&catalog, &options.policy)?;
+    let version = version::of(&catalog, &options.policy);
+    let index = index(&catalog, &options.policy, seed(&version))?;
     if index.len() <= usize::from(options.canary) {
         return Err(nothing_usable(inputs, &mut ledger));
     }
-    let version = version::of(&catalog);
     let damages = ledger.take_damage();
-    let set = Arc::new(IndicatorSet { index: Arc::new(index), catalog, version });
+    let set = Arc::new(IndicatorSet {
+        index: Arc::new(index),
+        catalog,
+        version,
+        policy: options.policy.clone(),
+    });
     Ok(Compiled { set, ledger, damages })
+}
+
+/// Returns the seed of a set's hashes, from its version: the same contents have the same tables,
+/// and who writes a feed does not know the rest of the set.
+pub(in crate::control::intel) fn seed(version: &str) -> u64 {
+    version.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
 /// What the sensor looks for by itself comes from no file.
@@ -109,8 +121,8 @@ fn canary<'a>(options: &'a IntelOptions, own: &'a Listed) -> Harvest<'a> {
     harvest
 }
 
-fn index(catalog: &Catalog, policy: &Policy) -> Result<Index, IntelError> {
-    let mut builder = IndexBuilder::new(policy);
+fn index(catalog: &Catalog, policy: &Policy, seed: u64) -> Result<Index, IntelError> {
+    let mut builder = IndexBuilder::new(policy, seed);
     for (ty, ids) in catalog.by_type() {
         for first in ids.clone().step_by(BATCH as usize) {
             let batch = first..first.saturating_add(BATCH).min(ids.end);
