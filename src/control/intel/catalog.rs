@@ -346,7 +346,7 @@ fn known(text: &str) -> Option<String> {
 }
 
 /// Returns a time in RFC 3339 where there is one.
-fn written(time: Timestamp) -> Option<String> {
+pub fn written(time: Timestamp) -> Option<String> {
     let time = jiff::Timestamp::from_nanosecond(i128::from(time.0)).ok();
     time.filter(|time| *time != jiff::Timestamp::UNIX_EPOCH).map(|time| time.to_string())
 }

@@ -83,7 +83,7 @@ impl Intel {
         // on threads that stay: each new one would take another part of the heap for its own
         rayon::spawn(move || {
             // the sensor may have ended meanwhile
-            let _gone = tell.send(compile(&inputs, &options));
+            let _gone = tell.send(compile(&inputs, &options).and_then(Compiled::verified));
         });
         self.coming = Some(told);
     }
@@ -123,6 +123,7 @@ impl Intel {
 
     fn take(&mut self, compiled: &Compiled) {
         compiled.damages.iter().for_each(|damage| warn!("{damage}"));
+        compiled.notes.iter().for_each(|note| warn!("{note}"));
         let (new, old) = (compiled.set.catalog.len() as u64, self.health.indicators());
         if new * 100 < old * self.shrink_percent_min {
             let what = format!(

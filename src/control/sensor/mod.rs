@@ -279,6 +279,7 @@ fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let started = Instant::now();
     let first = compile(&config.intel, &config.intel_options())?;
     first.damages.iter().for_each(|damage| warn!("{damage}"));
+    first.notes.iter().for_each(|note| warn!("{note}"));
     Ok((first, started.elapsed().as_secs_f64()))
 }
 

@@ -22,6 +22,8 @@ use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::merge::Merge;
+use crate::control::intel::compiled;
+use crate::control::intel::compiled::Opened;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
@@ -54,6 +56,23 @@ pub struct Compiled {
     pub ledger: Ledger,
     /// What could not be read; the rest is in the set.
     pub damages: Vec<Damage>,
+    /// What the operator should know beside.
+    pub notes: Vec<String>,
+    /// The compiled set that was taken as it is; its body is not verified yet.
+    pub opened: Option<Opened>,
+}
+
+impl Compiled {
+    /// Reads a compiled set to its end before it is relied on.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn verified(self) -> Result<Self, IntelError> {
+        match self.opened.as_ref().map(|opened| (opened, opened.verify())) {
+            Some((opened, Err(error))) => Err(compiled::unreadable(&opened.path, &error)),
+            _ => Ok(self),
+        }
+    }
 }
 
 /// Reads all inputs and compiles what matches.
@@ -65,6 +84,12 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         return Err(IntelError::NoInput);
     }
     let plan = Plan::new(inputs);
+    if let ([only], []) = (plan.files.as_slice(), plan.damage.as_slice())
+        && compiled::is_compiled(&only.path)
+        && let Some(compiled) = compiled::alone(&only.path, options)?
+    {
+        return Ok(compiled);
+    }
     let merge = Mutex::new(Merge::default());
     let lock = || merge.lock().unwrap_or_else(PoisonError::into_inner);
     plan.files.par_iter().for_each(|file| {
@@ -95,7 +120,7 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         version,
         policy: options.policy.clone(),
     });
-    Ok(Compiled { set, ledger, damages })
+    Ok(Compiled { set, ledger, damages, notes: Vec::new(), opened: None })
 }
 
 /// Returns the seed of a set's hashes, from its version: the same contents have the same tables,
