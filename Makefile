@@ -44,7 +44,7 @@ t: ## tests whose name holds FILTER
 bless: ## rewrite goldens, schema and reference pages; read the diff
 	BLESS=1 cargo $(NEXTEST) --test it
 
-fuzz: ## fuzz TARGET (dissect, decode, capture, feed, all) for SECS seconds; PROTO picks a dissector
+fuzz: ## fuzz TARGET (dissect, decode, capture, feed, compiled, all) for SECS seconds; PROTO picks a dissector
 	@PROTO="$(PROTO)" deploy/fuzz "$(or $(TARGET),dissect)" "$(or $(SECS),60)"
 
 bench: build-deps ## the table of benches/README.md, with its answers checked

@@ -13,7 +13,8 @@ use crate::pipeline::dissect;
 type Entry = fn(&[u8]);
 
 /// The entries beside `dissect`, by the name of their folder in `tests/fuzz/`.
-const ENTRIES: &[(&str, Entry)] = &[("decode", decode), ("capture", capture), ("feed", feed)];
+const ENTRIES: &[(&str, Entry)] =
+    &[("decode", decode), ("capture", capture), ("feed", feed), ("compiled", compiled)];
 
 /// Reads bytes with the dissector that the environment variable `PROTO` names, else with the one
 /// that knows them.
@@ -43,6 +44,11 @@ pub fn capture(data: &[u8]) {
 /// Reads bytes as a file of indicators.
 pub fn feed(data: &[u8]) {
     intel::fuzz::fuzz(data);
+}
+
+/// Reads bytes as a compiled set.
+pub fn compiled(data: &[u8]) {
+    intel::compiled::fuzz::fuzz(data);
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use clap::Subcommand;
 
 use crate::control::bench;
 use crate::control::bench::LiveBenchError;
+use crate::control::compile;
+use crate::control::compile::CompileArguments;
+use crate::control::compile::VerifyArguments;
 use crate::control::config::ConfigError;
 use crate::control::doctor;
 use crate::control::doctor::DoctorError;
@@ -49,6 +52,11 @@ pub enum Intel {
     /// Say what matches a value and from which events, or why nothing does; without VALUE, list all
     /// that is left out
     Explain(ExplainArguments),
+    /// Compile indicators into one file, ready to be used by any number of sensors with no work at
+    /// load
+    Compile(CompileArguments),
+    /// Check compiled sets to the last byte
+    Verify(VerifyArguments),
 }
 
 /// Everything was read.
@@ -73,6 +81,8 @@ impl Command {
             Self::Replay(arguments) => replay::run(&arguments),
             Self::Observe(arguments) => observe::run(&arguments),
             Self::Intel(Intel::Explain(arguments)) => explain(&arguments),
+            Self::Intel(Intel::Compile(arguments)) => compile::run(&arguments),
+            Self::Intel(Intel::Verify(arguments)) => compile::verify(&arguments),
             Self::Sensor(arguments) => sensor::run(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments),
             Self::Bench(bench) => bench::run(bench),
@@ -93,6 +103,17 @@ pub enum Failure {
     /// Indicators that cannot be explained.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// A file that cannot be written.
+    #[error("cannot write {path}: {why}")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// Standard output that cannot be written.
+    #[error("cannot write to standard output: {0}")]
+    Told(std::io::Error),
     /// An output that cannot be written.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -144,9 +165,9 @@ impl Failure {
     pub fn is_quiet(&self) -> bool {
         match self {
             Self::Sink(SinkError::Closed) => true,
-            Self::Explain(ExplainError::Write(error)) | Self::Doctor(DoctorError::Write(error)) => {
-                error.kind() == ErrorKind::BrokenPipe
-            }
+            Self::Explain(ExplainError::Write(error))
+            | Self::Doctor(DoctorError::Write(error))
+            | Self::Told(error) => error.kind() == ErrorKind::BrokenPipe,
             _ => false,
         }
     }

@@ -1,6 +1,7 @@
 //! Per change: command line, indicator feeds, the threads of a run. Ordinary Rust.
 
 pub mod cli;
+pub mod compile;
 pub mod config;
 mod cpu_list;
 mod ethtool;

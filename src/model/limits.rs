@@ -139,6 +139,10 @@ const _: () = assert!(URL_BYTES_MAX < 1 << 14);
 /// Shortest part between two `*` that is looked for in user agents; a shorter one is in nearly all.
 pub const SUBSTRING_BYTES_MIN: usize = 4;
 
+/// Bytes of all user agents with `*` together: their automaton is the one part of a set that is
+/// built when a compiled set is opened, at some 20 MB a second. A thousand have 60 KB.
+pub const SUBSTRINGS_BYTES_MAX: usize = 1024 * 1024;
+
 /// Indicators and places that one flow remembers to have alerted on; beyond them a repeated value
 /// may alert again.
 pub const FLOW_HITS_MAX: usize = 256;

@@ -240,7 +240,7 @@ fn event_line<'r>(row: &Row, event: &EventRecord, harvest: &'r Harvest<'_>) -> E
     EventLine {
         attribute: if row.uuid.is_some() { row.uuid.to_string() } else { String::new() },
         event: if event.uuid.is_some() { event.uuid.to_string() } else { String::new() },
-        event_id: event.id,
+        event_id: event.id.get(),
         info: text(event.info),
         provider: text(event.provider),
     }

@@ -6,13 +6,14 @@ use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
+use crate::control::output;
 use crate::model::indicator::IndicatorType;
 use crate::model::policy::Policy;
 
 /// Which indicators, and which of them match.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct IntelArguments {
-    /// MISP feed directory, MISP JSON, CSV, plain list or Zeek intel.dat, found by content;
+    /// MISP feed directory, MISP JSON, CSV, plain list, Zeek intel.dat or compiled set, found by content;
     /// repeatable
     #[arg(long = "intel", value_name = "PATH")]
     pub intel: Vec<PathBuf>,
@@ -45,7 +46,9 @@ impl IntelArguments {
     /// # Errors
     /// Nothing usable is in them.
     pub fn compile(&self) -> Result<Compiled, IntelError> {
-        compile(&self.intel, &self.options())
+        let compiled = compile(&self.intel, &self.options())?;
+        output::say_all(&compiled.notes);
+        Ok(compiled)
     }
 
     /// Returns the decided options.

@@ -6,6 +6,14 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use zerocopy::FromBytes;
+use zerocopy::Immutable;
+use zerocopy::IntoBytes;
+use zerocopy::native_endian::U64;
+
+use crate::control::intel::stored::StoredLists;
+use crate::control::intel::stored::StoredTexts;
+use crate::control::intel::stored::stretch;
 use crate::control::intel::uuid::Uuid;
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
@@ -15,61 +23,93 @@ use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
 use crate::model::story::Source;
 use crate::model::time::Timestamp;
+use crate::pipeline::matcher::table::Shelf;
+use crate::pipeline::matcher::table::Table;
+use crate::pipeline::matcher::table::Weight;
 
 /// Types, values and stories of a set's indicators; ids go by type, then canonical value.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
-    /// The first id of each type that has indicators, in order.
-    pub types: Vec<(IndicatorType, IndicatorId)>,
+    /// The first id of each type that has indicators, in order; no type where a file names one that
+    /// this build does not know.
+    pub types: Vec<(Option<IndicatorType>, IndicatorId)>,
     /// Values as MISP has them, in order of id.
-    pub values: Texts,
+    pub values: StoredTexts,
     /// For each indicator its one source, or, above [`GROUP`], its group.
     pub stories: Stories,
     /// Groups: a length, then as many sources.
-    pub groups: Vec<u32>,
+    pub groups: Table<u32>,
     /// The sources.
-    pub sources: Vec<SourceRecord>,
+    pub sources: Table<SourceRecord>,
     /// The events that sources name.
-    pub events: Vec<EventRecord>,
+    pub events: Table<EventRecord>,
     /// Tag lists: numbers of `texts`, sorted by text.
-    pub tags: Lists,
-    /// First and last times seen; the first pair is unknown.
-    pub seen: Vec<(Timestamp, Timestamp)>,
+    pub tags: StoredLists,
+    /// First and last times seen, in nanoseconds since 1970; the first pair is unknown.
+    pub seen: Table<[u64; 2]>,
     /// Texts of events and tags, and comments.
-    pub texts: Texts,
+    pub texts: StoredTexts,
 }
 
 /// What a story number is above, when it names a group instead of a source.
 pub const GROUP: u32 = 1 << 31;
 
-/// An attribute that gives an indicator, as stored.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+/// An attribute that gives an indicator, as stored. The derived order is that of a group.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+)]
+#[repr(C)]
 pub struct SourceRecord {
     /// The attribute's UUID.
     pub attribute: Uuid,
     /// Its event, in `events`.
     pub event: u32,
+    /// Seconds since 1970 of its last change; 0 where unknown.
+    pub timestamp_secs: u32,
     /// Its own tags, in `tags`.
     pub tags: u32,
     /// When it was seen, in `seen`.
     pub seen: u32,
+    /// 1: for detection, as MISP says.
+    pub to_ids: u32,
     /// Its comment, in `texts`.
     pub comment: u32,
-    /// Seconds since 1970 of its last change; 0 where unknown.
-    pub timestamp_secs: u32,
-    /// For detection, as MISP says.
-    pub to_ids: bool,
 }
 
 const _: () = assert!(size_of::<SourceRecord>() <= 40);
 
 /// An event, as stored; texts are numbers in `texts`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+)]
+#[repr(C)]
 pub struct EventRecord {
     /// The event's UUID.
     pub uuid: Uuid,
     /// Its number on its server; 0 where unknown.
-    pub id: u64,
+    pub id: U64,
     /// Its title.
     pub info: u32,
     /// The organisation that made it.
@@ -82,13 +122,22 @@ pub struct EventRecord {
     pub timestamp_secs: u32,
 }
 
+/// A type and where its indicators begin, as a file has it.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct TypeRun {
+    /// MISP's name, zeros behind it.
+    name: [u8; 28],
+    first: u32,
+}
+
 /// A number for each indicator; runs of the same one, as lists have them, cost nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Stories {
     /// First id and number of each run, where runs are long.
-    runs: Vec<(u32, u32)>,
+    runs: Table<[u32; 2]>,
     /// The numbers, where they are not.
-    each: Vec<u32>,
+    each: Table<u32>,
 }
 
 /// Texts in one piece of memory; number 0 is the empty one.
@@ -108,7 +157,7 @@ pub struct Lists {
 impl Catalog {
     /// Returns the number of indicators.
     pub fn len(&self) -> usize {
-        self.values.len() - 1
+        self.values.len().saturating_sub(1)
     }
 
     /// Tells whether there is none.
@@ -118,17 +167,76 @@ impl Catalog {
 
     /// Returns how many bytes the values take, and how many the stories.
     pub fn memory_bytes(&self) -> (usize, usize) {
-        let texts = |texts: &Texts| texts.text.capacity() + texts.ends.capacity() * 4;
-        let values = texts(&self.values);
-        let stories = self.stories.runs.capacity() * size_of::<(u32, u32)>()
-            + self.stories.each.capacity() * 4
-            + self.groups.capacity() * 4
-            + self.sources.capacity() * size_of::<SourceRecord>()
-            + self.events.capacity() * size_of::<EventRecord>()
-            + (self.tags.items.capacity() + self.tags.ends.capacity()) * 4
-            + self.seen.capacity() * size_of::<(Timestamp, Timestamp)>()
-            + texts(&self.texts);
-        (values, stories)
+        let (mut values, mut whole) = (Weight::default(), Weight::default());
+        self.values.clone().visit("values", &mut values);
+        self.store(&mut whole);
+        (values.bytes, whole.bytes.saturating_sub(values.bytes))
+    }
+
+    /// Takes a catalog from a shelf.
+    pub fn open(shelf: &mut impl Shelf) -> Self {
+        let mut catalog = Self::default();
+        catalog.visit(shelf);
+        catalog
+    }
+
+    /// Puts all tables on a shelf, the stories at the end.
+    pub fn store(&self, shelf: &mut impl Shelf) {
+        self.clone().visit(shelf);
+    }
+
+    fn visit(&mut self, shelf: &mut impl Shelf) {
+        let mut types = Table::from(self.types.iter().map(TypeRun::new).collect::<Vec<_>>());
+        shelf.table(["catalog", "types"], &mut types);
+        self.types = types.iter().map(TypeRun::read).collect();
+        self.values.visit("values", shelf);
+        shelf.table(["stories", "runs"], &mut self.stories.runs);
+        shelf.table(["stories", "each"], &mut self.stories.each);
+        shelf.table(["stories", "groups"], &mut self.groups);
+        shelf.table(["stories", "sources"], &mut self.sources);
+        shelf.table(["stories", "events"], &mut self.events);
+        self.tags.visit("tags", shelf);
+        shelf.table(["stories", "seen"], &mut self.seen);
+        self.texts.visit("texts", shelf);
+    }
+
+    /// Checks that all numbers lead to what they name.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn verify(&self) -> Result<(), &'static str> {
+        let (sources, events, texts) = (self.sources.len(), self.events.len(), self.texts.len());
+        let below = |number: u32, n: usize| index(number) < n;
+        let is_source = |source: &SourceRecord| {
+            below(source.event, events)
+                && below(source.tags, self.tags.len())
+                && below(source.seen, self.seen.len())
+                && below(source.comment, texts)
+        };
+        let is_event = |event: &EventRecord| {
+            let named = [event.info, event.org, event.provider];
+            named.iter().all(|text| below(*text, texts)) && below(event.tags, self.tags.len())
+        };
+        let has_story = |id: IndicatorId| match self.stories.get(id.0) {
+            Some(number) if number < GROUP => below(number, sources),
+            Some(group) => {
+                let group = self.group(group - GROUP);
+                !group.is_empty() && group.iter().all(|number| below(*number, sources))
+            }
+            None => false,
+        };
+        let first = |(_, first): &(Option<IndicatorType>, IndicatorId)| *first;
+        let checks = [
+            (self.values.is_whole(), "the values are not whole"),
+            (self.texts.is_whole(), "the texts are not whole"),
+            (self.tags.is_whole(texts), "the tags are not whole"),
+            (self.types.is_sorted_by_key(first), "the types are not sorted"),
+            (self.sources.iter().all(is_source), "a source names what is not there"),
+            (self.events.iter().all(is_event), "an event names what is not there"),
+            (self.ids().all(has_story), "an indicator's story is not there"),
+        ];
+        let wrong = checks.iter().find(|(whole, _)| !whole);
+        wrong.map_or(Ok(()), |(_, what)| Err(*what))
     }
 
     /// Returns all ids.
@@ -140,13 +248,14 @@ impl Catalog {
     pub fn by_type(&self) -> impl Iterator<Item = (IndicatorType, Range<u32>)> {
         let ends = self.types.iter().skip(1).map(|(_, id)| id.0);
         let ends = ends.chain(std::iter::once(narrow(self.len())));
-        self.types.iter().zip(ends).map(|((ty, first), end)| (*ty, first.0..end))
+        let runs = self.types.iter().zip(ends);
+        runs.filter_map(|((ty, first), end)| Some(((*ty)?, first.0..end)))
     }
 
     /// Returns an indicator's MISP type.
     pub fn indicator_type(&self, id: IndicatorId) -> Option<IndicatorType> {
         let after = self.types.partition_point(|(_, first)| *first <= id);
-        self.types.get(after.checked_sub(1)?).map(|(ty, _)| *ty)
+        self.types.get(after.checked_sub(1)?).and_then(|(ty, _)| *ty)
     }
 
     /// Returns the indicator of a type and canonical value.
@@ -205,13 +314,14 @@ impl Catalog {
             lists.concat().iter().map(|tag| self.texts.get(*tag).to_owned()).collect::<Vec<_>>();
         tags.sort_unstable();
         tags.dedup();
-        let (first, last) = self.seen.get(index(record.seen)).copied().unwrap_or_default();
+        let seen = self.seen.get(index(record.seen)).copied().unwrap_or_default();
+        let [first, last] = seen.map(Timestamp);
         let changed = [record.timestamp_secs, event.timestamp_secs];
         let changed = changed.into_iter().find(|secs| *secs != 0).unwrap_or(0);
         Source {
             attribute: uuid(record.attribute),
             event: uuid(event.uuid),
-            event_id: (event.id != 0).then_some(event.id),
+            event_id: (event.id.get() != 0).then_some(event.id.get()),
             info: text(event.info),
             org: text(event.org),
             provider: text(event.provider),
@@ -236,7 +346,7 @@ fn known(text: &str) -> Option<String> {
 }
 
 /// Returns a time in RFC 3339 where there is one.
-fn written(time: Timestamp) -> Option<String> {
+pub fn written(time: Timestamp) -> Option<String> {
     let time = jiff::Timestamp::from_nanosecond(i128::from(time.0)).ok();
     time.filter(|time| *time != jiff::Timestamp::UNIX_EPOCH).map(|time| time.to_string())
 }
@@ -247,22 +357,36 @@ impl Stories {
         let runs = || each.chunk_by(|a, b| a == b);
         if runs().count() * 4 > each.len() {
             each.shrink_to_fit();
-            return Self { runs: Vec::new(), each };
+            return Self { runs: Table::default(), each: each.into() };
         }
         let mut first = 0;
         let run = |run: &[u32]| {
             let begins = first;
             first += narrow(run.len());
-            (begins, run.first().copied().unwrap_or_default())
+            [begins, run.first().copied().unwrap_or_default()]
         };
-        Self { runs: runs().map(run).collect(), each: Vec::new() }
+        Self { runs: runs().map(run).collect::<Vec<_>>().into(), each: Table::default() }
     }
 
     /// Returns an indicator's number.
     pub fn get(&self, id: u32) -> Option<u32> {
-        let after = self.runs.partition_point(|(first, _)| *first <= id);
+        let after = self.runs.partition_point(|[first, _]| *first <= id);
         let run = after.checked_sub(1).and_then(|at| self.runs.get(at));
-        run.map(|(_, number)| *number).or_else(|| self.each.get(index(id)).copied())
+        run.map(|[_, number]| *number).or_else(|| self.each.get(index(id)).copied())
+    }
+}
+
+impl TypeRun {
+    fn new((ty, first): &(Option<IndicatorType>, IndicatorId)) -> Self {
+        let mut name = [0; 28];
+        let text = ty.map_or("", |ty| ty.name());
+        name.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+        Self { name, first: first.0 }
+    }
+
+    fn read(&self) -> (Option<IndicatorType>, IndicatorId) {
+        let name = std::str::from_utf8(&self.name).unwrap_or_default();
+        (IndicatorType::from_name(name.trim_end_matches('\0')), IndicatorId(self.first))
     }
 }
 
@@ -289,6 +413,11 @@ impl Texts {
     /// Tells whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.ends.len() <= 1
+    }
+
+    /// Returns all of them in one, and where each ends.
+    pub fn into_parts(self) -> (String, Vec<u32>) {
+        (self.text, self.ends)
     }
 
     /// Takes memory for so many more texts of so many bytes in all.
@@ -324,6 +453,11 @@ impl Lists {
         self.ends.len() <= 1
     }
 
+    /// Returns all of them in one, and where each ends.
+    pub fn into_parts(self) -> (Vec<u32>, Vec<u32>) {
+        (self.items, self.ends)
+    }
+
     /// Returns the list of a number.
     pub fn get(&self, number: u32) -> &[u32] {
         self.items.get(stretch(&self.ends, number)).unwrap_or_default()
@@ -334,12 +468,6 @@ impl Default for Lists {
     fn default() -> Self {
         Self { items: Vec::new(), ends: vec![0] }
     }
-}
-
-fn stretch(ends: &[u32], number: u32) -> Range<usize> {
-    let end = |at: usize| ends.get(at).copied().map_or(0, index);
-    let at = index(number);
-    at.checked_sub(1).map_or(0, end)..end(at)
 }
 
 #[cfg(test)]
@@ -366,7 +494,7 @@ mod tests {
             let read = (0..100).filter_map(|id| stories.get(id)).collect::<Vec<_>>();
             assert_eq!(read, numbers);
         }
-        assert_eq!(Stories::new(vec![7; 100]).runs, [(0, 7)]);
+        assert_eq!(*Stories::new(vec![7; 100]).runs, [[0, 7]]);
         assert_eq!(Stories::default().get(0), None);
     }
 

@@ -329,7 +329,7 @@ impl<'a> Harvest<'a> {
             seen: self.seen(attribute),
             comment: self.strings.intern(cut(attribute.comment.trim(), COMMENT_BYTES_MAX)),
             timestamp_secs: attribute.timestamp_secs,
-            to_ids: attribute.to_ids,
+            to_ids: attribute.to_ids.into(),
         };
         if self.sources.last() != Some(&source) {
             self.sources.push(source);
@@ -354,7 +354,7 @@ impl<'a> Harvest<'a> {
         let timestamps = [parts.timestamp_secs, self.file.published_secs];
         EventRecord {
             uuid: parts.uuid,
-            id: parts.id,
+            id: parts.id.into(),
             info: self.strings.intern(parts.info),
             org: self.strings.intern(parts.org),
             provider: self.strings.intern(provider),

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use crate::control::intel::ALL;
 use crate::control::intel::Fault;
 use crate::control::intel::Format;
+use crate::control::intel::compiled;
 use crate::control::intel::feed;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
@@ -169,6 +170,7 @@ impl Stream {
             | [0x0a, 0x0d, 0x0d, 0x0a, ..] => {
                 fault("a capture, not indicators: give it as INPUT, not to --intel")
             }
+            head if (compiled::FORMAT.knows)(head) => Ok(&compiled::FORMAT),
             head if head.contains(&0) => fault("binary data, not indicators"),
             head => match ALL.iter().find(|format| (format.knows)(head)) {
                 Some(format) => Ok(format),

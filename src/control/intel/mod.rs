@@ -8,6 +8,7 @@
 pub mod args;
 pub mod catalog;
 pub mod compile;
+pub mod compiled;
 pub mod csv;
 pub mod feed;
 #[cfg(any(test, fuzzing))]
@@ -20,6 +21,7 @@ pub mod ledger;
 pub mod lines;
 pub mod list;
 pub mod set;
+pub mod stored;
 pub mod strings;
 pub mod uuid;
 pub mod zeek;
@@ -36,7 +38,8 @@ use crate::model::policy::Policy;
 use crate::pipeline::matcher::IndexError;
 
 /// The formats in the order they are asked; the first that knows the content reads it.
-pub const ALL: &[Format] = &[json::FORMAT, zeek::FORMAT, csv::FORMAT, list::FORMAT];
+pub const ALL: &[Format] =
+    &[compiled::FORMAT, json::FORMAT, zeek::FORMAT, csv::FORMAT, list::FORMAT];
 
 /// A feed format.
 #[derive(Clone, Copy)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::control::intel::catalog::Catalog;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
+use crate::model::policy::Policy;
 use crate::model::story;
 use crate::model::story::Source;
 use crate::pipeline::matcher::Index;
@@ -21,6 +22,8 @@ pub struct IndicatorSet {
     pub catalog: Catalog,
     /// Hash of the canonical contents, 32 hex digits.
     pub version: String,
+    /// What was taken and looked for when it was compiled.
+    pub policy: Policy,
 }
 
 impl IndicatorSet {

@@ -7,8 +7,15 @@
 
 use std::fmt;
 
+use zerocopy::FromBytes;
+use zerocopy::Immutable;
+use zerocopy::IntoBytes;
+
 /// Sixteen bytes; all zero stands for none.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, FromBytes, IntoBytes, Immutable,
+)]
+#[repr(transparent)]
 pub struct Uuid(pub [u8; 16]);
 
 impl Uuid {

@@ -137,6 +137,7 @@ impl Intel {
 
     fn take(&mut self, compiled: &Compiled) {
         compiled.damages.iter().for_each(|damage| warn!("{damage}"));
+        compiled.notes.iter().for_each(|note| warn!("{note}"));
         let (new, old) = (compiled.set.catalog.len() as u64, self.health.indicators());
         if new * 100 < old * self.shrink_percent_min {
             let what = format!(
@@ -176,7 +177,9 @@ fn read(
     info!(why, "reading the indicators again");
     let compiled = match odd_feed(inputs) {
         Some(why) => Err(why),
-        None => compile(inputs, options).map_err(|error| error.to_string()),
+        None => {
+            compile(inputs, options).and_then(Compiled::verified).map_err(|error| error.to_string())
+        }
     };
     Came::Read(now, compiled)
 }

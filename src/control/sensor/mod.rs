@@ -286,6 +286,7 @@ fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     info!("reading the indicators");
     let first = compile(&config.intel, &config.intel_options())?;
     first.damages.iter().for_each(|damage| warn!("{damage}"));
+    first.notes.iter().for_each(|note| warn!("{note}"));
     Ok((first, started.elapsed().as_secs_f64()))
 }
 

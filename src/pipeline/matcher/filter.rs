@@ -6,46 +6,49 @@
 
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
+use crate::pipeline::matcher::table::Shelf;
+use crate::pipeline::matcher::table::Table;
 
 const BITS_PER_KEY: usize = 10;
 
 /// A set of hashes that may tell of one that is not in it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
-    words: Vec<u64>,
+    words: Table<u64>,
 }
 
 impl Filter {
-    /// Takes the memory for `keys` hashes.
-    pub(super) fn with_capacity(keys: usize) -> Self {
-        let bits = keys.saturating_mul(BITS_PER_KEY);
-        Self { words: vec![0; bits.div_ceil(64)] }
-    }
-
-    /// Adds a hash.
-    pub(super) fn add(&mut self, hash: u64) {
-        let at = self.place(hash);
-        self.words.get_mut(at).into_iter().for_each(|word| *word |= bits_of(hash));
+    /// Makes the set of hashes that may be asked for.
+    pub(super) fn of(hashes: impl ExactSizeIterator<Item = u64>) -> Self {
+        let bits = hashes.len().saturating_mul(BITS_PER_KEY);
+        let mut words = vec![0_u64; bits.div_ceil(64)];
+        for hash in hashes {
+            let at = scaled(hash, words.len());
+            let word = words.get_mut(at);
+            word.into_iter().for_each(|word| *word |= bits_of(hash));
+        }
+        Self { words: words.into() }
     }
 
     /// Tells whether a hash may be there.
     #[inline]
     pub(super) fn may_have(&self, hash: u64) -> bool {
         let bits = bits_of(hash);
-        self.words.get(self.place(hash)).is_some_and(|word| word & bits == bits)
+        let words = &*self.words;
+        words.get(scaled(hash, words.len())).is_some_and(|word| word & bits == bits)
     }
 
-    /// Returns how many bytes it takes.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.words.capacity().saturating_mul(size_of::<u64>())
+    /// Puts its table on a shelf, or takes it from there.
+    pub(super) fn visit(&mut self, name: &'static str, shelf: &mut impl Shelf) {
+        shelf.table([name, "filter"], &mut self.words);
     }
+}
 
-    /// Maps the hash's upper half onto the words, without a division.
-    #[inline]
-    fn place(&self, hash: u64) -> usize {
-        let scaled = (hash >> 32).wrapping_mul(u64::from(narrow(self.words.len())));
-        index(u32::try_from(scaled >> 32).unwrap_or_default())
-    }
+/// Maps a hash's upper half onto so many places, without a division.
+#[inline]
+pub(super) fn scaled(hash: u64, places: usize) -> usize {
+    let scaled = (hash >> 32).wrapping_mul(u64::from(narrow(places)));
+    index(u32::try_from(scaled >> 32).unwrap_or_default())
 }
 
 /// Three of 64 bits, by the hash's lower half.
@@ -65,8 +68,7 @@ mod tests {
         let hash = |n: u64| {
             n.wrapping_mul(0x9e37_79b9_7f4a_7c15).swap_bytes().wrapping_mul(0xd6e8_feb8_6659_fd93)
         };
-        let mut filter = Filter::with_capacity(10_000);
-        (0..10_000).for_each(|n| filter.add(hash(n)));
+        let filter = Filter::of((0..10_000_u32).map(|n| hash(n.into())));
         assert!((0..10_000).all(|n| filter.may_have(hash(n))));
         let wrong = (10_000..110_000).filter(|n| filter.may_have(hash(*n))).count();
         assert!(wrong < 6_000, "{wrong} of 100,000");
@@ -75,6 +77,6 @@ mod tests {
     #[test]
     fn an_empty_one_has_nothing() {
         assert!(!Filter::default().may_have(7));
-        assert!(!Filter::with_capacity(0).may_have(7));
+        assert!(!Filter::of(std::iter::empty()).may_have(7));
     }
 }

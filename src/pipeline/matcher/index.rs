@@ -13,6 +13,7 @@ use crate::model::flow::Side;
 use crate::model::hit::Found;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::Match;
+use crate::model::limits::SUBSTRINGS_BYTES_MAX;
 use crate::model::observation::Observation;
 use crate::model::observation::ObservationKind;
 use crate::model::observation::Value;
@@ -24,24 +25,25 @@ use crate::model::url::Scheme;
 use crate::model::url::UrlBuffer;
 use crate::model::url::UrlPattern;
 use crate::model::url::UrlShape;
+use crate::pipeline::matcher::beginning::UrlBeginnings;
 use crate::pipeline::matcher::exact::INDICATORS_MAX;
 use crate::pipeline::matcher::exact::Keys;
 use crate::pipeline::matcher::exact::Row;
 use crate::pipeline::matcher::exact::Tag;
 use crate::pipeline::matcher::exact::Texts;
 use crate::pipeline::matcher::pattern::Substrings;
-use crate::pipeline::matcher::pattern::UrlPrefixes;
-use crate::pipeline::matcher::pattern::UrlRule;
 use crate::pipeline::matcher::prefix::Prefixes;
 use crate::pipeline::matcher::suffix::Names;
+use crate::pipeline::matcher::table::Shelf;
+use crate::pipeline::matcher::table::Weight;
 
 /// Tag of an address that stands for itself.
 const WHOLE: Tag = Tag(0);
 /// Tag of an address that is half of a pair.
 const HALF: Tag = Tag(1);
 
-/// Everything that is looked for, compiled for look-up; immutable.
-#[derive(Debug, Default)]
+/// Everything that is looked for, compiled for look-up; immutable. A clone is the same memory.
+#[derive(Clone, Debug, Default)]
 pub struct Index {
     v4: Keys<4>,
     v6: Keys<16>,
@@ -50,7 +52,7 @@ pub struct Index {
     prefixes_v6: Prefixes<u128>,
     names: Names,
     urls: Texts,
-    url_prefixes: UrlPrefixes,
+    url_beginnings: UrlBeginnings,
     tls_hosts: Texts,
     ja3: Keys<16>,
     ja3s: Keys<16>,
@@ -64,8 +66,7 @@ pub struct Index {
     user_agents: Texts,
     user_agent_parts: Substrings,
     ports: Keys<2>,
-    len: usize,
-    flow_ids: bool,
+    len: u64,
 }
 
 impl Index {
@@ -85,7 +86,7 @@ impl Index {
                 out.extend(self.ports.find(&port.to_be_bytes()).map(exact));
             }
         }
-        if self.flow_ids
+        if !self.community_ids.is_empty()
             && let Some(CommunityId(key)) = CommunityId::of(&flow.key)
         {
             let exact = |(id, _)| (Side::Orig, Found { indicator: id, grade: Match::Exact });
@@ -141,7 +142,7 @@ impl Index {
 
     /// Returns how many indicators it looks for.
     pub fn len(&self) -> usize {
-        self.len
+        usize::try_from(self.len).unwrap_or(usize::MAX)
     }
 
     /// Tells whether it looks for nothing.
@@ -151,28 +152,81 @@ impl Index {
 
     /// Returns how many bytes its tables take.
     pub fn memory_bytes(&self) -> usize {
-        let digests = [&self.ja3, &self.ja3s, &self.hassh, &self.hassh_server, &self.cert_md5];
-        [
-            self.v4.memory_bytes(),
-            self.v6.memory_bytes(),
-            self.ends.memory_bytes(),
-            self.prefixes_v4.memory_bytes(),
-            self.prefixes_v6.memory_bytes(),
-            self.names.memory_bytes(),
-            self.urls.memory_bytes(),
-            self.url_prefixes.memory_bytes(),
-            self.tls_hosts.memory_bytes(),
-            digests.iter().map(|keys| keys.memory_bytes()).sum(),
-            self.cert_sha1.memory_bytes(),
-            self.cert_sha256.memory_bytes(),
-            self.ja4.memory_bytes(),
-            self.community_ids.memory_bytes(),
-            self.user_agents.memory_bytes(),
-            self.user_agent_parts.memory_bytes(),
-            self.ports.memory_bytes(),
-        ]
-        .iter()
-        .sum()
+        let mut weight = Weight::default();
+        self.clone().visit(&mut weight);
+        weight.bytes
+    }
+
+    /// Takes an index from a shelf.
+    ///
+    /// # Errors
+    /// When the user agents there are more than one automaton can hold.
+    pub fn open(shelf: &mut impl Shelf) -> Result<Self, IndexError> {
+        let mut index = Self::default();
+        index.visit(shelf);
+        index.user_agent_parts.start()?;
+        Ok(index)
+    }
+
+    /// Puts all tables on a shelf, those that most packets ask first.
+    pub fn store(&self, shelf: &mut impl Shelf) {
+        self.clone().visit(shelf);
+    }
+
+    /// Checks that everything in it can be found and names one of `ids` indicators.
+    ///
+    /// # Errors
+    /// The table that is damaged, and how.
+    pub fn verify(&self, ids: u32) -> Result<(), (&'static str, &'static str)> {
+        let tables = [
+            ("v4", self.v4.verify(ids)),
+            ("v6", self.v6.verify(ids)),
+            ("ends", self.ends.verify(ids)),
+            ("prefixes_v4", self.prefixes_v4.verify(ids)),
+            ("prefixes_v6", self.prefixes_v6.verify(ids)),
+            ("names", self.names.verify(ids)),
+            ("urls", self.urls.verify(ids)),
+            ("url_beginnings", self.url_beginnings.verify(ids)),
+            ("tls_hosts", self.tls_hosts.verify(ids)),
+            ("ja3", self.ja3.verify(ids)),
+            ("ja3s", self.ja3s.verify(ids)),
+            ("hassh", self.hassh.verify(ids)),
+            ("hassh_server", self.hassh_server.verify(ids)),
+            ("cert_md5", self.cert_md5.verify(ids)),
+            ("cert_sha1", self.cert_sha1.verify(ids)),
+            ("cert_sha256", self.cert_sha256.verify(ids)),
+            ("ja4", self.ja4.verify(ids)),
+            ("community_ids", self.community_ids.verify(ids)),
+            ("user_agents", self.user_agents.verify(ids)),
+            ("user_agent_parts", self.user_agent_parts.verify(ids)),
+            ("ports", self.ports.verify(ids)),
+        ];
+        tables.into_iter().try_for_each(|(name, whole)| whole.map_err(|what| (name, what)))
+    }
+
+    fn visit(&mut self, shelf: &mut impl Shelf) {
+        shelf.value(["index", "len"], &mut self.len);
+        self.v4.visit("v4", shelf);
+        self.v6.visit("v6", shelf);
+        self.prefixes_v4.visit("prefixes_v4", shelf);
+        self.prefixes_v6.visit("prefixes_v6", shelf);
+        self.ends.visit("ends", shelf);
+        self.ports.visit("ports", shelf);
+        self.community_ids.visit("community_ids", shelf);
+        self.names.visit("names", shelf);
+        self.tls_hosts.visit("tls_hosts", shelf);
+        self.ja3.visit("ja3", shelf);
+        self.ja3s.visit("ja3s", shelf);
+        self.ja4.visit("ja4", shelf);
+        self.cert_md5.visit("cert_md5", shelf);
+        self.cert_sha1.visit("cert_sha1", shelf);
+        self.cert_sha256.visit("cert_sha256", shelf);
+        self.hassh.visit("hassh", shelf);
+        self.hassh_server.visit("hassh_server", shelf);
+        self.urls.visit("urls", shelf);
+        self.url_beginnings.visit("url_beginnings", shelf);
+        self.user_agents.visit("user_agents", shelf);
+        self.user_agent_parts.visit("user_agent_parts", shelf);
     }
 
     #[inline]
@@ -206,13 +260,15 @@ impl Index {
     fn url(&self, url: &ObservedUrl<'_>, flow_port: u16, out: &mut Vec<Found>) {
         let graded = |grade| {
             move |row: Row| {
-                let rule = UrlRule { id: row.id, scheme: scheme_of(row.tag), port: row.port };
-                rule.fits(url).then_some(Found { indicator: row.id, grade })
+                let scheme = scheme_of(row.tag);
+                let fits = (scheme == Scheme::Other || scheme == url.scheme)
+                    && (row.port == 0 || row.port == url.port);
+                fits.then_some(Found { indicator: row.id, grade })
             }
         };
         out.extend(self.urls.find(url.key).filter_map(graded(Match::Exact)));
         out.extend(self.urls.find(url.host).filter_map(graded(Match::HostOnly)));
-        self.url_prefixes.find(url, out);
+        out.extend(self.url_beginnings.find(url.key).filter_map(graded(Match::Prefix)));
         if url.port != flow_port {
             self.names.find_with_port(url.host, url.port, out);
         }
@@ -249,12 +305,13 @@ impl Index {
 pub struct IndexBuilder {
     index: Index,
     policy: Policy,
+    seed: u64,
 }
 
 impl IndexBuilder {
-    /// Returns a builder that takes what a policy looks for.
-    pub fn new(policy: &Policy) -> Self {
-        Self { index: Index::default(), policy: policy.clone() }
+    /// Returns a builder that takes what a policy looks for; the seed goes into all hashes.
+    pub fn new(policy: &Policy, seed: u64) -> Self {
+        Self { index: Index::default(), policy: policy.clone(), seed }
     }
 
     /// Takes an indicator; one that is not looked for is left out, and the answer says why.
@@ -295,7 +352,6 @@ impl IndexBuilder {
             Pattern::Ja4(ja4) => index.ja4.add(ja4.0, id, WHOLE),
             Pattern::CommunityId(CommunityId(key)) => {
                 index.community_ids.add(*key, id, WHOLE);
-                index.flow_ids = true;
             }
             Pattern::UserAgent(text) if text.contains('*') => index.user_agent_parts.add(text, id),
             Pattern::UserAgent(text) => index.user_agents.add(text, id, WHOLE, 0),
@@ -311,44 +367,46 @@ impl IndexBuilder {
     /// Compiles what was taken, the tables side by side on all cores.
     ///
     /// # Errors
-    /// When the URL prefixes or user agents are more than one automaton can hold.
+    /// When the user agents with `*` are more than one automaton can hold.
     pub fn build(self) -> Result<Index, IndexError> {
-        let mut whole = self.index;
+        let (mut whole, seed) = (self.index, self.seed);
         let index = &mut whole;
-        let (mut prefixes, mut parts) = (Ok(()), Ok(()));
+        let mut parts = Ok(());
         rayon::scope(|scope| {
-            scope.spawn(|_| index.names.finish());
-            scope.spawn(|_| index.urls.finish());
-            scope.spawn(|_| index.tls_hosts.finish());
-            scope.spawn(|_| index.v4.finish());
-            scope.spawn(|_| index.v6.finish());
-            scope.spawn(|_| index.ends.finish());
+            scope.spawn(|_| index.names.finish(seed));
+            scope.spawn(|_| index.urls.finish(seed));
+            scope.spawn(|_| index.tls_hosts.finish(seed));
+            scope.spawn(|_| index.v4.finish(seed));
+            scope.spawn(|_| index.v6.finish(seed));
+            scope.spawn(|_| index.ends.finish(seed));
             scope.spawn(|_| index.prefixes_v4.finish());
             scope.spawn(|_| index.prefixes_v6.finish());
-            scope.spawn(|_| index.ja3.finish());
-            scope.spawn(|_| index.ja3s.finish());
-            scope.spawn(|_| index.hassh.finish());
-            scope.spawn(|_| index.hassh_server.finish());
-            scope.spawn(|_| index.cert_md5.finish());
-            scope.spawn(|_| index.cert_sha1.finish());
-            scope.spawn(|_| index.cert_sha256.finish());
-            scope.spawn(|_| index.ja4.finish());
-            scope.spawn(|_| index.community_ids.finish());
-            scope.spawn(|_| index.user_agents.finish());
-            scope.spawn(|_| index.ports.finish());
-            scope.spawn(|_| prefixes = index.url_prefixes.finish());
-            scope.spawn(|_| parts = index.user_agent_parts.finish());
+            scope.spawn(|_| index.ja3.finish(seed));
+            scope.spawn(|_| index.ja3s.finish(seed));
+            scope.spawn(|_| index.hassh.finish(seed));
+            scope.spawn(|_| index.hassh_server.finish(seed));
+            scope.spawn(|_| index.cert_md5.finish(seed));
+            scope.spawn(|_| index.cert_sha1.finish(seed));
+            scope.spawn(|_| index.cert_sha256.finish(seed));
+            scope.spawn(|_| index.ja4.finish(seed));
+            scope.spawn(|_| index.community_ids.finish(seed));
+            scope.spawn(|_| index.user_agents.finish(seed));
+            scope.spawn(|_| index.ports.finish(seed));
+            scope.spawn(|_| index.url_beginnings.finish(seed));
+            scope.spawn(|_| parts = index.user_agent_parts.finish(seed));
         });
-        prefixes.and(parts).map_err(IndexError::Patterns)?;
-        Ok(whole)
+        parts.map(|()| whole)
     }
 }
 
 /// Why indicators could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// Too many or too long ones.
-    #[error("too many URL prefixes or user agents with `*` for one automaton")]
+    /// Too many of them.
+    #[error("user agents with `*` of over {SUBSTRINGS_BYTES_MAX} bytes together")]
+    TooManySubstrings,
+    /// Too many for their automaton.
+    #[error("too many user agents with `*` for one automaton")]
     Patterns(#[source] aho_corasick::BuildError),
 }
 
@@ -365,7 +423,9 @@ fn add_url(index: &mut Index, url: &UrlPattern, id: IndicatorId, tls_hosts: bool
         UrlShape::Exact | UrlShape::HostOnly => {
             index.urls.add(url.key(), id, scheme_tag(scheme), port);
         }
-        UrlShape::Prefix => index.url_prefixes.add(url.key(), UrlRule { id, scheme, port }),
+        UrlShape::Prefix => {
+            index.url_beginnings.add(url.key(), id, scheme_tag(scheme), port);
+        }
     }
     if tls_hosts && scheme != Scheme::Http {
         index.tls_hosts.add(url.host(), id, WHOLE, port);

@@ -4,6 +4,8 @@
 //! indicator has; shapes without an indicator cost nothing. What is found comes sorted by
 //! indicator, each once.
 
+mod beginning;
+mod buckets;
 pub mod current;
 mod exact;
 mod filter;
@@ -12,6 +14,7 @@ mod pattern;
 mod prefix;
 pub mod sift;
 mod suffix;
+pub mod table;
 #[cfg(test)]
 mod tests;
 

@@ -1,15 +1,15 @@
-//! Pattern look-ups: beginnings of URLs and parts of user agents, many in one pass.
+//! Parts of texts: user agents with `*`, many in one pass.
 //!
 //! Spec:   Aho and Corasick, 1975
-//! Bounds: one pass over the text; each indicator is checked at most once for each text
+//! Bounds: one pass over the text; each indicator is checked at most once for each text;
+//!         `limits::SUBSTRINGS_BYTES_MAX`, since the automaton is built anew whenever a set is
+//!         opened
 
 use aho_corasick::AhoCorasick;
 use aho_corasick::AhoCorasickKind;
-use aho_corasick::Anchored;
 use aho_corasick::BuildError;
 use aho_corasick::Input;
 use aho_corasick::MatchKind;
-use aho_corasick::StartKind;
 use aho_corasick::automaton::OverlappingState;
 
 use crate::model::bytes::index;
@@ -17,145 +17,50 @@ use crate::model::bytes::narrow;
 use crate::model::hit::Found;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::Match;
-use crate::model::url::ObservedUrl;
-use crate::model::url::Scheme;
-use crate::model::url::begins_on_border;
+use crate::model::limits::SUBSTRINGS_BYTES_MAX;
+use crate::pipeline::matcher::exact::Tag;
+use crate::pipeline::matcher::exact::Texts;
+use crate::pipeline::matcher::index::IndexError;
+use crate::pipeline::matcher::table::Shelf;
 
-/// Texts of all patterns in one arena, and the automaton over them; none where there is no pattern.
-#[derive(Debug, Default)]
-struct Automaton {
-    arena: Vec<u8>,
-    spans: Vec<(u32, u32)>,
-    engine: Option<AhoCorasick>,
-}
-
-impl Automaton {
-    fn add(&mut self, text: &[u8]) {
-        self.spans.push((narrow(self.arena.len()), narrow(text.len())));
-        self.arena.extend_from_slice(text);
-    }
-
-    fn text(&self, pattern: usize) -> &[u8] {
-        let Some(&(at, len)) = self.spans.get(pattern) else { return &[] };
-        self.arena.get(index(at)..index(at.saturating_add(len))).unwrap_or_default()
-    }
-
-    fn finish(
-        &mut self,
-        start: StartKind,
-        part: impl Fn(&[u8]) -> &[u8],
-    ) -> Result<(), BuildError> {
-        if self.spans.is_empty() {
-            return Ok(());
-        }
-        let mut builder = AhoCorasick::builder();
-        builder.match_kind(MatchKind::Standard).start_kind(start);
-        builder.kind(Some(AhoCorasickKind::ContiguousNFA)).prefilter(false);
-        let parts = (0..self.spans.len()).map(|pattern| part(self.text(pattern)));
-        self.engine = Some(builder.build(parts)?);
-        Ok(())
-    }
-
-    /// Calls `each` with every pattern that occurs; one that occurs often comes often.
-    fn scan(&self, text: &[u8], anchored: Anchored, mut each: impl FnMut(usize)) {
-        let Some(engine) = &self.engine else { return };
-        let mut state = OverlappingState::start();
-        loop {
-            let input = Input::new(text).anchored(anchored);
-            let step = engine.try_find_overlapping(input, &mut state);
-            match (step, state.get_match()) {
-                (Ok(()), Some(found)) => each(found.pattern().as_usize()),
-                _ => return,
-            }
-        }
-    }
-
-    fn memory_bytes(&self) -> usize {
-        let spans = self.spans.capacity().saturating_mul(size_of::<(u32, u32)>());
-        let engine = self.engine.as_ref().map_or(0, AhoCorasick::memory_usage);
-        self.arena.capacity().saturating_add(spans).saturating_add(engine)
-    }
-}
-
-/// Beginnings of URLs, up to a border.
-#[derive(Debug, Default)]
-pub(super) struct UrlPrefixes {
-    keys: Automaton,
-    rules: Vec<UrlRule>,
-}
-
-impl UrlPrefixes {
-    /// Adds a host and the beginning of a target.
-    pub(super) fn add(&mut self, key: &str, rule: UrlRule) {
-        self.keys.add(key.as_bytes());
-        self.rules.push(rule);
-    }
-
-    /// Builds the automaton.
-    pub(super) fn finish(&mut self) -> Result<(), BuildError> {
-        self.keys.finish(StartKind::Anchored, |key| key)
-    }
-
-    /// Finds the beginnings of a URL.
-    pub(super) fn find(&self, url: &ObservedUrl<'_>, out: &mut Vec<Found>) {
-        self.keys.scan(url.key, Anchored::Yes, |pattern| {
-            let rule = self.rules.get(pattern).filter(|rule| rule.fits(url));
-            let rule = rule.filter(|_| begins_on_border(url.key, self.keys.text(pattern)));
-            out.extend(rule.map(|rule| Found { indicator: rule.id, grade: Match::Prefix }));
-        });
-    }
-
-    /// Returns how many bytes it takes.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let rules = self.rules.capacity().saturating_mul(size_of::<UrlRule>());
-        self.keys.memory_bytes().saturating_add(rules)
-    }
-}
-
-/// What a URL must have beside its key.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct UrlRule {
-    pub(super) id: IndicatorId,
-    /// `Scheme::Other`: any.
-    pub(super) scheme: Scheme,
-    /// 0: any.
-    pub(super) port: u16,
-}
-
-impl UrlRule {
-    /// Tells whether scheme and port are as given.
-    pub(super) fn fits(&self, url: &ObservedUrl<'_>) -> bool {
-        (self.scheme == Scheme::Other || self.scheme == url.scheme)
-            && (self.port == 0 || self.port == url.port)
-    }
-}
-
-/// Parts of texts: all parts of a pattern between its `*`, in their order.
-#[derive(Debug, Default)]
+/// All parts of a pattern between its `*`, in their order.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Substrings {
-    texts: Automaton,
-    ids: Vec<IndicatorId>,
+    texts: Texts,
+    /// Over the longest part of each text, in the order of the table; none where there is no text.
+    engine: Option<AhoCorasick>,
 }
 
 impl Substrings {
     /// Adds a text that holds `*`.
     pub(super) fn add(&mut self, text: &str, id: IndicatorId) {
-        self.texts.add(text.as_bytes());
-        self.ids.push(id);
+        self.texts.add(text, id, Tag(0), 0);
     }
 
-    /// Builds the automaton, over the longest part of each.
-    pub(super) fn finish(&mut self) -> Result<(), BuildError> {
-        self.texts.finish(StartKind::Unanchored, |text| {
-            parts(text).max_by_key(|part| part.len()).unwrap_or_default()
-        })
+    /// Builds table and automaton.
+    pub(super) fn finish(&mut self, seed: u64) -> Result<(), IndexError> {
+        self.texts.finish(seed);
+        self.start()
     }
 
-    /// Finds the patterns whose parts are all in a text; sorted by indicator as they were added.
+    /// Builds the automaton over a table that is there.
+    pub(super) fn start(&mut self) -> Result<(), IndexError> {
+        self.engine = None;
+        if self.texts.is_empty() {
+            return Ok(());
+        }
+        if self.texts.rows().map(|(text, _)| text.len()).sum::<usize>() > SUBSTRINGS_BYTES_MAX {
+            return Err(IndexError::TooManySubstrings);
+        }
+        self.engine = Some(self.automaton().map_err(IndexError::Patterns)?);
+        Ok(())
+    }
+
+    /// Finds the patterns whose parts are all in a text.
     pub(super) fn find(&self, text: &[u8], out: &mut Vec<Found>) {
         let start = out.len();
         // candidates by number first, each once however often its part occurs
-        self.texts.scan(text, Anchored::No, |pattern| {
+        self.scan(text, |pattern| {
             let found = Found { indicator: IndicatorId(narrow(pattern)), grade: Match::Substring };
             let place = out.get(start..).unwrap_or_default().binary_search(&found);
             if let Err(place) = place {
@@ -169,16 +74,43 @@ impl Substrings {
             if !is_candidate {
                 return true;
             }
-            let pattern = index(found.indicator.0);
-            found.indicator = self.ids.get(pattern).copied().unwrap_or(found.indicator);
-            has_all(text, parts(self.texts.text(pattern)))
+            let Some((pattern, row)) = self.texts.row(index(found.indicator.0)) else {
+                return false;
+            };
+            found.indicator = row.id;
+            has_all(text, parts(pattern))
         });
     }
 
-    /// Returns how many bytes it takes.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let ids = self.ids.capacity().saturating_mul(size_of::<IndicatorId>());
-        self.texts.memory_bytes().saturating_add(ids)
+    /// Puts its table on a shelf, or takes it from there; then it wants a `start`.
+    pub(super) fn visit(&mut self, name: &'static str, shelf: &mut impl Shelf) {
+        self.texts.visit(name, shelf);
+    }
+
+    /// Checks that all entries name one of `ids` indicators.
+    pub(super) fn verify(&self, ids: u32) -> Result<(), &'static str> {
+        self.texts.verify(ids)
+    }
+
+    fn automaton(&self) -> Result<AhoCorasick, BuildError> {
+        let longest = |text| parts(text).max_by_key(|part: &&[u8]| part.len()).unwrap_or_default();
+        let mut builder = AhoCorasick::builder();
+        builder.match_kind(MatchKind::Standard);
+        builder.kind(Some(AhoCorasickKind::ContiguousNFA)).prefilter(false);
+        builder.build(self.texts.rows().map(|(text, _)| longest(text)))
+    }
+
+    /// Calls `each` with every pattern that occurs; one that occurs often comes often.
+    fn scan(&self, text: &[u8], mut each: impl FnMut(usize)) {
+        let Some(engine) = &self.engine else { return };
+        let mut state = OverlappingState::start();
+        loop {
+            let step = engine.try_find_overlapping(Input::new(text), &mut state);
+            match (step, state.get_match()) {
+                (Ok(()), Some(found)) => each(found.pattern().as_usize()),
+                _ => return,
+            }
+        }
     }
 }
 

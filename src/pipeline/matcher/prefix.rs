@@ -5,28 +5,41 @@
 //! to one of them, then each prefix found is one step. Per prefix: 8 bytes, and at most two
 //! stretches of 9 (IPv6: 21).
 
+use std::fmt;
+
+use zerocopy::FromBytes;
+use zerocopy::Immutable;
+use zerocopy::IntoBytes;
+
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorId;
+use crate::pipeline::matcher::table::Item;
+use crate::pipeline::matcher::table::Shelf;
+use crate::pipeline::matcher::table::Table;
 
 const STRETCHES_PER_TOP: usize = 4;
 
 /// Leading bits of the directory: 2^20 entries are 4 MiB, for 4 million stretches and more.
 const TOP_BITS_MAX: u8 = 20;
 
+/// Prefixes around one address at most: two types of indicator for each of 129 lengths, with room.
+/// What is damaged may lead in a circle.
+const AROUND_MAX: usize = 512;
+
 /// Prefixes of one address family; `A` is an address as a number.
-#[derive(Debug)]
-pub(super) struct Prefixes<A> {
+#[derive(Clone, Debug)]
+pub(super) struct Prefixes<A: Bits> {
     /// First address and length of each prefix, until `finish`.
     added: Vec<(A, u8, IndicatorId)>,
     /// First address of each stretch, ascending.
-    starts: Vec<A>,
+    starts: Table<A>,
     /// Innermost prefix of each stretch.
-    inner: Vec<u32>,
-    nodes: Vec<Node>,
+    inner: Table<u32>,
+    nodes: Table<Node>,
     /// For each value of the leading bits the number of stretches that begin before it, and of
     /// all.
-    tops: Vec<u32>,
+    tops: Table<u32>,
     top_bits: u8,
 }
 
@@ -40,20 +53,21 @@ impl<A: Bits> Prefixes<A> {
     pub(super) fn finish(&mut self) {
         let mut added = std::mem::take(&mut self.added);
         added.sort_unstable();
+        let mut cut = Cut { starts: Vec::new(), inner: Vec::new(), nodes: Vec::new() };
         let mut open: Vec<(A, u32)> = Vec::new();
-        for (first, bits, id) in added {
-            self.close(&mut open, Some(first));
+        for (first, bits, IndicatorId(id)) in added {
+            cut.close(&mut open, Some(first));
             let wider = open.last().map_or(NONE, |top| top.1);
-            let node = narrow(self.nodes.len());
-            self.nodes.push(Node { id, wider });
+            let node = narrow(cut.nodes.len());
+            cut.nodes.push(Node { id, wider });
             open.push((first.last(bits), node));
-            self.stretch(first, node);
+            cut.stretch(first, node);
         }
-        self.close(&mut open, None);
-        self.starts.shrink_to_fit();
-        self.inner.shrink_to_fit();
-        self.nodes.shrink_to_fit();
-        self.index_tops();
+        cut.close(&mut open, None);
+        let tops = tops(&cut.starts);
+        self.top_bits = top_bits(&tops);
+        (self.starts, self.inner) = (cut.starts.into(), cut.inner.into());
+        (self.nodes, self.tops) = (cut.nodes.into(), tops.into());
     }
 
     /// Finds the prefixes that hold an address, innermost first.
@@ -61,20 +75,41 @@ impl<A: Bits> Prefixes<A> {
     pub(super) fn find(&self, address: A) -> impl Iterator<Item = IndicatorId> {
         let mut at =
             self.stretch_of(address).and_then(|i| self.inner.get(i)).copied().unwrap_or(NONE);
-        std::iter::from_fn(move || {
+        let around = std::iter::from_fn(move || {
             let node = self.nodes.get(index(at))?;
             at = node.wider;
-            Some(node.id)
-        })
+            Some(IndicatorId(node.id))
+        });
+        around.take(AROUND_MAX)
     }
 
-    /// Returns how many bytes it takes.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let starts = self.starts.capacity().saturating_mul(size_of::<A>());
-        let inner = self.inner.capacity().saturating_mul(size_of::<u32>());
-        let nodes = self.nodes.capacity().saturating_mul(size_of::<Node>());
-        let tops = self.tops.capacity().saturating_mul(size_of::<u32>());
-        starts.saturating_add(inner).saturating_add(nodes).saturating_add(tops)
+    /// Puts its tables on a shelf, or takes them from there.
+    pub(super) fn visit(&mut self, name: &'static str, shelf: &mut impl Shelf) {
+        shelf.table([name, "tops"], &mut self.tops);
+        shelf.table([name, "starts"], &mut self.starts);
+        shelf.table([name, "inner"], &mut self.inner);
+        shelf.table([name, "nodes"], &mut self.nodes);
+        self.top_bits = top_bits(&self.tops);
+    }
+
+    /// Checks that stretches are sorted and lead to prefixes of `ids` indicators.
+    pub(super) fn verify(&self, ids: u32) -> Result<(), &'static str> {
+        let is_node = |at: u32| at == NONE || index(at) < self.nodes.len();
+        if self.inner.len() != self.starts.len() || !self.starts.is_sorted_by(|a, b| a < b) {
+            return Err("the stretches are not sorted");
+        }
+        if !self.tops.is_empty() && *self.tops != *tops(&self.starts) {
+            return Err("the directory does not lead to the stretches");
+        }
+        if !self.inner.iter().all(|at| is_node(*at)) {
+            return Err("a stretch leads to no prefix");
+        }
+        let is_outward = |(at, node): (u32, &Node)| node.wider == NONE || node.wider < at;
+        if !(0_u32..).zip(self.nodes.iter()).all(is_outward) {
+            return Err("a prefix is not inside a wider one");
+        }
+        let is_known = self.nodes.iter().all(|node| node.id < ids);
+        is_known.then_some(()).ok_or("a prefix names no indicator of this set")
     }
 
     #[inline]
@@ -86,25 +121,39 @@ impl<A: Bits> Prefixes<A> {
         let after = near.partition_point(|start| *start <= address);
         from.saturating_add(after).checked_sub(1)
     }
+}
 
-    /// Builds the directory, one entry for about four stretches.
-    fn index_tops(&mut self) {
-        let wanted =
-            self.starts.len().checked_div(STRETCHES_PER_TOP).and_then(usize::checked_ilog2);
-        let bits = wanted.and_then(|bits| u8::try_from(bits).ok());
-        self.top_bits = bits.unwrap_or(0).min(TOP_BITS_MAX);
-        self.tops = vec![0; 1_usize.wrapping_shl(u32::from(self.top_bits)).saturating_add(1)];
-        for start in &self.starts {
-            let count = self.tops.get_mut(start.top(self.top_bits).saturating_add(1));
-            count.into_iter().for_each(|count| *count = count.saturating_add(1));
-        }
-        let mut before = 0_u32;
-        for count in &mut self.tops {
-            before = before.saturating_add(*count);
-            *count = before;
-        }
+/// Builds the directory, one entry for about four stretches.
+fn tops<A: Bits>(starts: &[A]) -> Vec<u32> {
+    let wanted = starts.len().checked_div(STRETCHES_PER_TOP).and_then(usize::checked_ilog2);
+    let bits = wanted.and_then(|bits| u8::try_from(bits).ok()).unwrap_or(0).min(TOP_BITS_MAX);
+    let mut tops = vec![0_u32; 1_usize.wrapping_shl(u32::from(bits)).saturating_add(1)];
+    for start in starts {
+        let count = tops.get_mut(start.top(bits).saturating_add(1));
+        count.into_iter().for_each(|count| *count = count.saturating_add(1));
     }
+    let mut before = 0_u32;
+    for count in &mut tops {
+        before = before.saturating_add(*count);
+        *count = before;
+    }
+    tops
+}
 
+/// Returns of how many leading bits a directory is.
+fn top_bits(tops: &[u32]) -> u8 {
+    let bits = tops.len().checked_sub(1).and_then(usize::checked_ilog2);
+    bits.and_then(|bits| u8::try_from(bits).ok()).unwrap_or(0).min(TOP_BITS_MAX)
+}
+
+/// The stretches while they are cut.
+struct Cut<A> {
+    starts: Vec<A>,
+    inner: Vec<u32>,
+    nodes: Vec<Node>,
+}
+
+impl<A: Bits> Cut<A> {
     /// Ends the open prefixes that end before `next`, or all.
     fn close(&mut self, open: &mut Vec<(A, u32)>, next: Option<A>) {
         while let Some(&(last, _)) = open.last() {
@@ -130,21 +179,21 @@ impl<A: Bits> Prefixes<A> {
     }
 }
 
-impl<A> Default for Prefixes<A> {
+impl<A: Bits> Default for Prefixes<A> {
     fn default() -> Self {
         Self {
             added: Vec::new(),
-            starts: Vec::new(),
-            inner: Vec::new(),
-            nodes: Vec::new(),
-            tops: Vec::new(),
+            starts: Table::default(),
+            inner: Table::default(),
+            nodes: Table::default(),
+            tops: Table::default(),
             top_bits: 0,
         }
     }
 }
 
 /// An address as a number.
-pub(super) trait Bits: Copy + Ord {
+pub(super) trait Bits: Item + Ord + fmt::Debug {
     /// Returns the last address of the prefix that begins here.
     fn last(self, bits: u8) -> Self;
 
@@ -187,9 +236,11 @@ impl Bits for u128 {
 
 const NONE: u32 = u32::MAX;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 struct Node {
-    id: IndicatorId,
+    /// Number of the indicator.
+    id: u32,
     wider: u32,
 }
 

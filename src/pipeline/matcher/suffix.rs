@@ -7,6 +7,7 @@ use crate::model::indicator::Match;
 use crate::pipeline::matcher::exact::Row;
 use crate::pipeline::matcher::exact::Tag;
 use crate::pipeline::matcher::exact::Texts;
+use crate::pipeline::matcher::table::Shelf;
 
 /// Most labels of a name (RFC 1035 §3.1: 127 of one octet).
 const LABELS_MAX: usize = 127;
@@ -20,7 +21,7 @@ const PAIR: Tag = Tag(2);
 const WITH_PORT: Tag = Tag(3);
 
 /// Names: those that stand for all under them, and those that stand for themselves.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     texts: Texts,
     /// Bit `n` is set where a name of `n` labels stands for all under it, so parents of other
@@ -52,8 +53,8 @@ impl Names {
     }
 
     /// Builds the table.
-    pub(super) fn finish(&mut self) {
-        self.texts.finish();
+    pub(super) fn finish(&mut self, seed: u64) {
+        self.texts.finish(seed);
     }
 
     /// Finds what names `name`; `port` goes with it, 0 where none is known.
@@ -115,9 +116,18 @@ impl Names {
         out.extend(rows.filter_map(|row| whole(row, port)));
     }
 
-    /// Returns how many bytes it takes.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.texts.memory_bytes()
+    /// Puts its tables on a shelf, or takes them from there.
+    pub(super) fn visit(&mut self, name: &'static str, shelf: &mut impl Shelf) {
+        self.texts.visit(name, shelf);
+        shelf.value([name, "labels"], &mut self.labels);
+    }
+
+    /// Checks that all entries can be found and name one of `ids` indicators.
+    pub(super) fn verify(&self, ids: u32) -> Result<(), &'static str> {
+        self.texts.verify(ids)?;
+        let mut rows = self.texts.rows().filter(|(_, row)| [DOMAIN, PAIR].contains(&row.tag));
+        let whole = rows.all(|(name, _)| self.labels & label_bit(parents(name).count()) != 0);
+        whole.then_some(()).ok_or("an entry's parent is not looked for")
     }
 }
 

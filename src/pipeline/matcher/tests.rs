@@ -43,7 +43,7 @@ fn everything() -> Policy {
 
 /// Compiles lines of `type value`.
 fn index_of(indicators: &str, policy: &Policy) -> Index {
-    let mut builder = IndexBuilder::new(policy);
+    let mut builder = IndexBuilder::new(policy, 7);
     let lines = indicators.lines().map(str::trim).filter(|line| !line.is_empty());
     for (id, line) in (0..).zip(lines) {
         let (ty, value) = line.split_once(' ').expect("type and value");
@@ -319,7 +319,7 @@ fn what_is_not_looked_for_is_told() {
     let usage = |ty: &str, value: &str, policy: &Policy| {
         let ty = IndicatorType::from_name(ty).expect("a type");
         let pattern = Pattern::from_text(ty, value, policy).expect("a pattern");
-        IndexBuilder::new(policy).add(IndicatorId(0), &pattern)
+        IndexBuilder::new(policy, 7).add(IndicatorId(0), &pattern)
     };
     assert_eq!(usage("user-agent", "x", &policy()), Usage::OptIn);
     assert_eq!(usage("user-agent", "x", &everything()), Usage::Matched);

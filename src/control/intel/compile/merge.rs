@@ -13,6 +13,7 @@ use crate::control::intel::catalog::GROUP;
 use crate::control::intel::catalog::SourceRecord;
 use crate::control::intel::catalog::Stories;
 use crate::control::intel::catalog::Texts;
+use crate::control::intel::compile::canonical::Canonical;
 use crate::control::intel::harvest::Entry;
 use crate::control::intel::harvest::Harvest;
 use crate::control::intel::ledger::Damage;
@@ -29,14 +30,14 @@ pub(super) struct Merge {
     ledger: Ledger,
     entries: Vec<Entry>,
     text: String,
-    sources: Vec<SourceRecord>,
+    pub(super) sources: Vec<SourceRecord>,
     /// Sources that were their harvest's only one.
     lonely: HashMap<SourceRecord, u32, RandomState>,
-    events: Vec<EventRecord>,
+    pub(super) events: Vec<EventRecord>,
     events_known: HashMap<EventRecord, u32, RandomState>,
-    seen: Vec<(Timestamp, Timestamp)>,
-    tags: ListTable,
-    strings: Strings,
+    pub(super) seen: Vec<(Timestamp, Timestamp)>,
+    pub(super) tags: ListTable,
+    pub(super) strings: Strings,
     full: Option<&'static str>,
 }
 
@@ -119,84 +120,34 @@ impl Merge {
         if let Some(what) = self.full {
             return Err(IntelError::TooMany { what });
         }
+        let full = || IntelError::TooMany { what: "over 4 GiB of texts" };
+        let canonical = Canonical::new(&self).ok_or_else(full)?;
         let text = std::mem::take(&mut self.text);
         let mut entries = std::mem::take(&mut self.entries);
+        let ledger = std::mem::take(&mut self.ledger);
+        drop(self);
         entries.par_sort_unstable_by(|a, b| order(a, b, &text));
-        let ranks = self.ranks();
         let groups = entries.chunk_by(|a, b| order(a, b, &text).is_eq());
         let mut catalog = Catalog::default();
+        let mut values = Texts::default();
         let value_bytes = |group: &[Entry]| value(group, &text).len();
         let sum = |(n, bytes), more| (n + 1, bytes + more);
         let (n, bytes) = groups.clone().map(value_bytes).fold((0, 0), sum);
-        catalog.values.reserve(n, bytes);
-        let mut stories = Vec::with_capacity(n);
-        for group in groups {
-            stories.push(self.indicator(group, &text, &ranks, &mut catalog)?);
+        values.reserve(n, bytes);
+        let (mut stories, mut lists) = (Vec::with_capacity(n), Vec::new());
+        for (id, group) in (0..).map(IndicatorId).zip(groups) {
+            let ty = type_of(group);
+            if catalog.types.last().is_none_or(|(last, _)| *last != ty) {
+                catalog.types.push((ty, id));
+            }
+            values.push(value(group, &text)).ok_or_else(full)?;
+            stories.push(story(group, &canonical.places, &mut lists));
         }
-        catalog.stories = Stories::new(stories);
-        self.sources.shrink_to_fit();
-        (catalog.sources, catalog.events, catalog.seen) = (self.sources, self.events, self.seen);
-        (catalog.texts, catalog.tags) = (self.strings.texts, self.tags.lists);
-        Ok((catalog, self.ledger))
-    }
-
-    /// Enters the values of one indicator, and returns the number of its story.
-    fn indicator(
-        &self,
-        group: &[Entry],
-        text: &str,
-        ranks: &Ranks,
-        catalog: &mut Catalog,
-    ) -> Result<u32, IntelError> {
-        let ty = group.first().and_then(|entry| usize::try_from(entry.key >> 56).ok());
-        let ty = ty.and_then(|ty| IndicatorType::ALL.get(ty));
-        if let Some(ty) = ty.filter(|ty| catalog.types.last().is_none_or(|(last, _)| last != *ty)) {
-            catalog.types.push((*ty, IndicatorId(narrow(catalog.len()))));
-        }
-        let full = IntelError::TooMany { what: "over 4 GiB of values" };
-        catalog.values.push(value(group, text)).ok_or(full)?;
-        Ok(match group {
-            [only] => only.source,
-            _ => self.story(group, ranks, catalog),
-        })
-    }
-
-    /// Sorts the sources of one indicator; one is told as such, several as a group.
-    fn story(&self, group: &[Entry], ranks: &Ranks, catalog: &mut Catalog) -> u32 {
-        let mut sources = group.iter().map(|entry| entry.source).collect::<Vec<_>>();
-        sources.sort_unstable_by_key(|source| self.source_key(*source, ranks));
-        sources.dedup_by_key(|source| self.source_key(*source, ranks));
-        if let [only] = sources.as_slice() {
-            return *only;
-        }
-        let at = narrow(catalog.groups.len());
-        catalog.groups.push(narrow(sources.len()));
-        catalog.groups.extend(sources);
-        GROUP | at
-    }
-
-    fn source_key(&self, source: u32, ranks: &Ranks) -> impl Ord + use<> {
-        let at = |n: u32| n as usize;
-        let record = self.sources.get(at(source)).copied().unwrap_or_default();
-        let event = ranks.events.get(at(record.event)).copied();
-        let tags = ranks.tags.get(at(record.tags)).copied();
-        let seen = self.seen.get(at(record.seen)).copied();
-        let rest = (tags, seen, record.to_ids, self.strings.texts.get(record.comment).to_owned());
-        (record.attribute, event, record.timestamp_secs, rest)
-    }
-
-    fn ranks(&self) -> Ranks {
-        let text = |number: u32| self.strings.texts.get(number);
-        let list = |number: u32| self.tags.lists.get(number).iter().map(|tag| text(*tag));
-        let tags = ranked(self.tags.lists.len(), |a, b| list(a).cmp(list(b)));
-        let tag_rank = |number: u32| tags.get(number as usize).copied();
-        let key = |number: u32| {
-            let event = self.events.get(number as usize).copied().unwrap_or_default();
-            let texts = [event.info, event.org, event.provider].map(text);
-            (event.uuid, event.id, texts, tag_rank(event.tags), event.timestamp_secs)
-        };
-        let events = ranked(self.events.len(), |a, b| key(a).cmp(&key(b)));
-        Ranks { tags, events }
+        (catalog.values, catalog.stories) = (values.into(), Stories::new(stories));
+        (catalog.groups, catalog.sources) = (lists.into(), canonical.sources.into());
+        (catalog.events, catalog.seen) = (canonical.events.into(), canonical.seen.into());
+        (catalog.texts, catalog.tags) = (canonical.texts.into(), canonical.tags.into());
+        Ok((catalog, ledger))
     }
 
     fn event(&mut self, record: EventRecord) -> u32 {
@@ -209,22 +160,28 @@ impl Merge {
     }
 }
 
-/// Positions of events and tag lists in the order of what they say.
-struct Ranks {
-    tags: Vec<u32>,
-    events: Vec<u32>,
+/// Returns the type of an indicator's entries.
+fn type_of(group: &[Entry]) -> Option<IndicatorType> {
+    let ty = group.first().and_then(|entry| usize::try_from(entry.key >> 56).ok());
+    ty.and_then(|ty| IndicatorType::ALL.get(ty)).copied()
 }
 
-fn ranked(n: usize, order: impl Fn(u32, u32) -> Ordering) -> Vec<u32> {
-    let mut sorted = (0..narrow(n)).collect::<Vec<_>>();
-    sorted.sort_unstable_by(|a, b| order(*a, *b));
-    let mut ranks = vec![0; n];
-    for (rank, number) in (0..).zip(sorted) {
-        if let Some(place) = ranks.get_mut(number as usize) {
-            *place = rank;
-        }
+/// Returns the number of an indicator's story: its one source, or a group of several in order.
+fn story(group: &[Entry], places: &[u32], lists: &mut Vec<u32>) -> u32 {
+    let source = |entry: &Entry| places.get(entry.source as usize).copied().unwrap_or_default();
+    if let [only] = group {
+        return source(only);
     }
-    ranks
+    let mut sources = group.iter().map(source).collect::<Vec<_>>();
+    sources.sort_unstable();
+    sources.dedup();
+    if let [only] = sources.as_slice() {
+        return *only;
+    }
+    let at = narrow(lists.len());
+    lists.push(narrow(sources.len()));
+    lists.extend(sources);
+    GROUP | at
 }
 
 /// Numbers of a harvest and what they are in the merge; only what sources name is taken over.

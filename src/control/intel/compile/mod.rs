@@ -4,8 +4,9 @@
 //! Peak: beside the finished set, 24 bytes and the value for each attribute that matches, while
 //! they are sorted.
 
+mod canonical;
 mod merge;
-mod version;
+pub(in crate::control::intel) mod version;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::merge::Merge;
+use crate::control::intel::compiled;
+use crate::control::intel::compiled::Opened;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
@@ -53,6 +56,23 @@ pub struct Compiled {
     pub ledger: Ledger,
     /// What could not be read; the rest is in the set.
     pub damages: Vec<Damage>,
+    /// What the operator should know beside.
+    pub notes: Vec<String>,
+    /// The compiled set that was taken as it is; its body is not verified yet.
+    pub opened: Option<Opened>,
+}
+
+impl Compiled {
+    /// Reads a compiled set to its end before it is relied on.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn verified(self) -> Result<Self, IntelError> {
+        match self.opened.as_ref().map(|opened| (opened, opened.verify())) {
+            Some((opened, Err(error))) => Err(compiled::unreadable(&opened.path, &error)),
+            _ => Ok(self),
+        }
+    }
 }
 
 /// Reads all inputs and compiles what matches.
@@ -64,6 +84,12 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         return Err(IntelError::NoInput);
     }
     let plan = Plan::new(inputs);
+    if let ([only], []) = (plan.files.as_slice(), plan.damage.as_slice())
+        && compiled::is_compiled(&only.path)
+        && let Some(compiled) = compiled::alone(&only.path, options)?
+    {
+        return Ok(compiled);
+    }
     let merge = Mutex::new(Merge::default());
     let lock = || merge.lock().unwrap_or_else(PoisonError::into_inner);
     plan.files.par_iter().for_each(|file| {
@@ -82,14 +108,25 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
     if catalog.len() > INDICATORS_MAX {
         return Err(IntelError::TooMany { what: "over 500 million" });
     }
-    let index = index(&catalog, &options.policy)?;
+    let version = version::of(&catalog, &options.policy);
+    let index = index(&catalog, &options.policy, seed(&version))?;
     if index.len() <= usize::from(options.canary) {
         return Err(nothing_usable(inputs, &mut ledger));
     }
-    let version = version::of(&catalog);
     let damages = ledger.take_damage();
-    let set = Arc::new(IndicatorSet { index: Arc::new(index), catalog, version });
-    Ok(Compiled { set, ledger, damages })
+    let set = Arc::new(IndicatorSet {
+        index: Arc::new(index),
+        catalog,
+        version,
+        policy: options.policy.clone(),
+    });
+    Ok(Compiled { set, ledger, damages, notes: Vec::new(), opened: None })
+}
+
+/// Returns the seed of a set's hashes, from its version: the same contents have the same tables,
+/// and who writes a feed does not know the rest of the set.
+pub(in crate::control::intel) fn seed(version: &str) -> u64 {
+    version.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
 /// What the sensor looks for by itself comes from no file.
@@ -109,8 +146,8 @@ fn canary<'a>(options: &'a IntelOptions, own: &'a Listed) -> Harvest<'a> {
     harvest
 }
 
-fn index(catalog: &Catalog, policy: &Policy) -> Result<Index, IntelError> {
-    let mut builder = IndexBuilder::new(policy);
+fn index(catalog: &Catalog, policy: &Policy, seed: u64) -> Result<Index, IntelError> {
+    let mut builder = IndexBuilder::new(policy, seed);
     for (ty, ids) in catalog.by_type() {
         for first in ids.clone().step_by(BATCH as usize) {
             let batch = first..first.saturating_add(BATCH).min(ids.end);

@@ -8,12 +8,14 @@ use sha2::Sha256;
 
 use crate::control::intel::catalog::Catalog;
 use crate::model::indicator::IndicatorId;
+use crate::model::policy::Policy;
 
 /// Indicators hashed by one core at a time.
 const BATCH: u32 = 16_384;
 
-/// Returns 32 hex digits: the first half of SHA-256 over types, values and stories in order of id.
-pub(super) fn of(catalog: &Catalog) -> String {
+/// Returns 32 hex digits: the first half of SHA-256 over types, values and stories in order of id,
+/// and over what a policy takes beyond the strict one.
+pub(in crate::control::intel) fn of(catalog: &Catalog, policy: &Policy) -> String {
     let events = (0..catalog.events.len()).into_par_iter();
     let events = events.map(|number| event(catalog, number)).collect::<Vec<_>>();
     let indicators = u32::try_from(catalog.len()).unwrap_or(u32::MAX);
@@ -32,6 +34,11 @@ pub(super) fn of(catalog: &Catalog) -> String {
     });
     let mut whole = Sha256::new();
     hashes.collect::<Vec<_>>().iter().for_each(|hash| whole.update(hash));
+    for (asked, name) in [(policy.allow_special, "special"), (policy.tls_url_hosts, "tls_hosts")] {
+        if asked {
+            whole.update(name);
+        }
+    }
     whole.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -43,8 +50,9 @@ fn indicator(catalog: &Catalog, id: IndicatorId, events: &[[u8; 32]], to: &mut V
         to.extend_from_slice(&record.attribute.0);
         to.extend_from_slice(&events.get(record.event as usize).copied().unwrap_or_default());
         tags(catalog, record.tags, to);
-        let (first, last) = catalog.seen.get(record.seen as usize).copied().unwrap_or_default();
-        let numbers = [first.0, last.0, record.timestamp_secs.into(), record.to_ids.into()];
+        add(to, catalog.texts.get(record.comment));
+        let [first, last] = catalog.seen.get(record.seen as usize).copied().unwrap_or_default();
+        let numbers = [first, last, record.timestamp_secs.into(), record.to_ids.into()];
         numbers.iter().for_each(|number| to.extend_from_slice(&number.to_le_bytes()));
     }
 }
@@ -52,7 +60,7 @@ fn indicator(catalog: &Catalog, id: IndicatorId, events: &[[u8; 32]], to: &mut V
 fn event(catalog: &Catalog, number: usize) -> [u8; 32] {
     let event = catalog.events.get(number).copied().unwrap_or_default();
     let mut bytes = event.uuid.0.to_vec();
-    bytes.extend_from_slice(&event.id.to_le_bytes());
+    bytes.extend_from_slice(&event.id.get().to_le_bytes());
     bytes.extend_from_slice(&event.timestamp_secs.to_le_bytes());
     for text in [event.info, event.org, event.provider] {
         add(&mut bytes, catalog.texts.get(text));

@@ -1,0 +1,108 @@
+//! Indicator sets as files, through the command line: the same alerts, totals that add up, exit
+//! codes.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::golden::cases;
+use crate::golden::strs;
+use crate::run::Run;
+use crate::run::root;
+use crate::run::run;
+
+#[test]
+fn a_compiled_set_gives_the_same_alerts() {
+    let folder = tempfile::tempdir().expect("folder");
+    let set = folder.path().join("set").display().to_string();
+    let mut all = 0;
+    for case in cases() {
+        let expected = run(&case.folder, &strs(&case.arguments(&["--workers", "0", &case.input])));
+        let mut compile = vec!["intel", "compile", "--opt-in=user-agent", "-o", &set];
+        let intel = case.intel().iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        intel.iter().for_each(|path| compile.extend(["--intel", path]));
+        let compiled = run(&case.folder, &compile);
+        assert_eq!(compiled.code, 0, "{}", compiled.stderr);
+        let seen = run(&case.folder, &["replay", "--workers", "0", "--intel", &set, &case.input]);
+        assert_eq!(seen.code, 0, "{}", seen.stderr);
+        assert_eq!(seen.text(), expected.text(), "{}", case.folder.display());
+        all += expected.stdout.len();
+    }
+    assert!(all > 0, "no case alerts");
+}
+
+/// Compiles files of a folder and returns the run with its totals.
+fn compile(folder: &std::path::Path, inputs: &[&str]) -> (Run, Value) {
+    let mut arguments = vec!["intel", "compile", "--json", "-o", "set"];
+    inputs.iter().for_each(|input| arguments.extend(["--intel", *input]));
+    let run = run(folder, &arguments);
+    let totals = run.lines().pop().unwrap_or_default();
+    (run, totals)
+}
+
+#[test]
+fn totals_add_up_and_damage_is_told() {
+    let folder = tempfile::tempdir().expect("folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("list"), "evil.example\n9.1.2.3\n10.0.0.1\nnot a value\n").expect("write");
+    fs::write(at("cut.json"), "{\"Event\":{\"Attribute\":[{\"type\":\"domain\"").expect("write");
+    let (made, totals) = compile(folder.path(), &["list"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let sum = |counts: &Value| {
+        let counts = counts.as_object().expect("counts").values();
+        counts.map(|n| n.as_u64().expect("a number")).sum::<u64>()
+    };
+    let left_out = totals["left_out"].as_object().expect("reasons").values().map(sum).sum::<u64>();
+    assert_eq!(totals["attributes"], sum(&totals["accepted"]) + left_out);
+    assert_eq!(sum(&totals["indicators"]), 2);
+    assert!(left_out > 0);
+    assert_eq!(totals["bytes"], fs::metadata(at("set")).expect("the set").len());
+
+    let text = run(folder.path(), &["intel", "compile", "--intel", "list", "-o", "set"]).text();
+    assert!(text.contains("2 indicators: 1 domain, 1 ip-dst"), "{text}");
+    assert!(text.contains("left out, special_purpose: 1 ip-dst"), "{text}");
+
+    let whole = fs::read(at("set")).expect("the set");
+    let (damaged, totals) = compile(folder.path(), &["list", "cut.json"]);
+    assert_eq!((damaged.code, totals["damage"].as_array().map(Vec::len)), (3, Some(1)));
+    assert!(damaged.stderr.contains("cut.json: "), "{}", damaged.stderr);
+    assert!(fs::read(at("set")).expect("the set") == whole, "the same indicators");
+
+    // what went wrong leaves the old file
+    assert_eq!(compile(folder.path(), &["cut.json"]).0.code, 1);
+    assert_eq!(compile(folder.path(), &[]).0.code, 2);
+    let over = run(folder.path(), &["intel", "compile", "--intel", "list", "-o", "list"]);
+    assert_eq!(over.code, 2, "{}", over.stderr);
+    let no_folder = ["intel", "compile", "--intel", "list", "-o", "no/set"];
+    assert_eq!(run(folder.path(), &no_folder).code, 1);
+    assert!(fs::read(at("set")).expect("the set") == whole);
+}
+
+#[test]
+fn damage_is_found_by_verifying() {
+    let folder = tempfile::tempdir().expect("folder");
+    let at = |name: &str| folder.path().join(name);
+    let feed = root().join("fixtures/demo/feed").display().to_string();
+    let (made, totals) = compile(folder.path(), &[&feed]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let mut bytes = fs::read(at("set")).expect("the set");
+    let last = bytes.iter().rposition(|byte| *byte != 0).expect("contents");
+    bytes[last] ^= 1;
+    fs::write(at("bad"), &bytes).expect("write");
+    fs::write(at("list"), "evil.example\n").expect("write");
+
+    let good = run(folder.path(), &["intel", "verify", "set"]);
+    assert_eq!(good.code, 0, "{}", good.stderr);
+    assert!(good.text().contains(totals["version"].as_str().expect("a version")));
+    let mixed = run(folder.path(), &["intel", "verify", "--json", "set", "bad", "list"]);
+    assert_eq!(mixed.code, 3, "{}", mixed.stderr);
+    let whole = mixed.lines().iter().map(|line| line["whole"].clone()).collect::<Vec<_>>();
+    assert_eq!(whole, [true, false, false]);
+    assert!(mixed.stderr.contains("bad: section "), "{}", mixed.stderr);
+    assert_eq!(run(folder.path(), &["intel", "verify", "list"]).code, 1);
+
+    // a damaged set is not made whole by compiling it again
+    let again = run(folder.path(), &["intel", "compile", "--intel", "bad", "-o", "again"]);
+    assert_eq!(again.code, 1, "{}", again.stderr);
+    assert!(!at("again").exists());
+}
