@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use toml::de::DeTable;
 
 use crate::control::config::canary::CanaryConfig;
@@ -29,6 +30,7 @@ use crate::control::config::sink::sinks;
 use crate::control::config::spool::SpoolConfig;
 use crate::control::config::spool::spool;
 use crate::control::intel::IntelOptions;
+use crate::control::intel::args::network;
 use crate::control::log::LogFormat;
 use crate::model::indicator::IndicatorType;
 use crate::model::limits::FLOWS_MAX;
@@ -48,6 +50,8 @@ const FLOWS_CONFIGURED_MAX: u32 = 64_000_000;
 pub struct Config {
     /// The sensor's name in alerts.
     pub name: String,
+    /// The site's own networks.
+    pub own_networks: Vec<IpNet>,
     /// Interfaces.
     pub captures: Vec<LiveSettings>,
     /// Matcher threads; 0: one for each core that capture leaves.
@@ -85,6 +89,10 @@ pub struct Indicators {
     pub opt_in: Vec<IndicatorType>,
     /// Takes addresses of special purpose (RFC 6890).
     pub allow_special: bool,
+    /// Takes public suffixes and top-level domains as domains.
+    pub allow_public_suffix: bool,
+    /// Takes addresses of the site's own networks.
+    pub allow_own_networks: bool,
     /// Takes attributes whose `to_ids` is false.
     pub include_non_ids: bool,
     /// Looks for the hosts of URLs in server names of TLS.
@@ -157,15 +165,25 @@ impl Config {
 
     /// Returns how indicators are read.
     pub fn intel_options(&self) -> IntelOptions {
-        let Indicators { opt_in, allow_special, include_non_ids, tls_url_hosts, .. } =
-            self.indicators.clone();
-        let policy = Policy { allow_special, tls_url_hosts, opt_in };
-        IntelOptions { policy, include_non_ids, canary: self.canary.is_some() }
+        let indicators = self.indicators.clone();
+        let own = (!indicators.allow_own_networks).then(|| self.own_networks.clone());
+        let policy = Policy {
+            allow_special: indicators.allow_special,
+            allow_public_suffix: indicators.allow_public_suffix,
+            own_networks: own.unwrap_or_default(),
+            tls_url_hosts: indicators.tls_url_hosts,
+            opt_in: indicators.opt_in,
+        };
+        IntelOptions {
+            policy,
+            include_non_ids: indicators.include_non_ids,
+            canary: self.canary.is_some(),
+        }
     }
 }
 
 fn whole(mut all: Section<'_, '_>) -> Config {
-    let name = all.table("sensor", sensor).flatten();
+    let (name, own_networks) = all.table("sensor", sensor).unwrap_or_default();
     let captures = all.tables("capture", capture);
     if captures.is_empty() {
         all.note_at(0, "no [[capture]]: name an interface to capture on");
@@ -198,6 +216,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     all.end();
     Config {
         name: name.unwrap_or_else(host_name),
+        own_networks,
         captures,
         workers,
         worker_cpus,
@@ -215,10 +234,17 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     }
 }
 
-fn sensor(mut section: Section<'_, '_>) -> Option<String> {
+fn sensor(mut section: Section<'_, '_>) -> (Option<String>, Vec<IpNet>) {
     let name = section.optional_text("name");
+    let mut own = Vec::new();
+    for (at, text) in section.texts("own_networks") {
+        match network(&text) {
+            Ok(net) => own.push(net),
+            Err(what) => section.note_at(at, format!("own_networks: {what}")),
+        }
+    }
     section.end();
-    name
+    (name, own)
 }
 
 fn workers(mut section: Section<'_, '_>) -> (u32, Vec<u16>) {
@@ -264,6 +290,8 @@ fn indicators(mut section: Section<'_, '_>) -> Indicators {
     let indicators = Indicators {
         opt_in,
         allow_special: section.flag("allow_special", default.allow_special),
+        allow_public_suffix: section.flag("allow_public_suffix", default.allow_public_suffix),
+        allow_own_networks: section.flag("allow_own_networks", default.allow_own_networks),
         include_non_ids: section.flag("include_non_ids", default.include_non_ids),
         tls_url_hosts: section.flag("tls_url_hosts", default.tls_url_hosts),
         shrink_percent_min: section.number(
@@ -304,6 +332,8 @@ impl Default for Indicators {
         Self {
             opt_in: Vec::new(),
             allow_special: false,
+            allow_public_suffix: false,
+            allow_own_networks: false,
             include_non_ids: false,
             tls_url_hosts: false,
             shrink_percent_min: 50,
@@ -426,7 +456,7 @@ mod tests {
     #[test]
     fn everything_that_can_be_set_is_set() {
         let text = format!(
-            "{LEAST}[sensor]\nname = \"tap-1\"\n[workers]\ncount = 3\n[flows]\nflows_max = 5_000\n\
+            "{LEAST}[sensor]\nname = \"tap-1\"\nown_networks = [\"9.9.9.9/16\"]\n[workers]\ncount = 3\n[flows]\nflows_max = 5_000\n\
              tcp_idle_secs = 60\nother_idle_secs = 5\n[indicators]\nopt_in = [\"user-agent\"]\n\
              shrink_percent_min = 10\n[[sink]]\ntype = \"file\"\npath = \"/a\"\nkeep = 2\n\
              [http]\nlisten = \"\"\n"
@@ -438,6 +468,11 @@ mod tests {
             (5_000, 60, 5)
         );
         assert_eq!(config.indicators.opt_in, [IndicatorType::UserAgent]);
+        let own = ["9.9.0.0/16".parse().expect("a prefix")];
+        assert_eq!(config.intel_options().policy.own_networks, own);
+        let allowing = text.replace("[indicators]", "[indicators]\nallow_own_networks = true");
+        let allowing = Config::parse(&allowing).expect("sound").intel_options();
+        assert_eq!(allowing.policy.own_networks, []);
         assert_eq!(config.indicators.shrink_percent_min, 10);
         assert_eq!(config.sinks, [file("file", "/a", 2)]);
     }

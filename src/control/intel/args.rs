@@ -1,6 +1,9 @@
 //! The options of indicators on the command line, the same wherever indicators are read.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+
+use ipnet::IpNet;
 
 use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
@@ -24,6 +27,14 @@ pub struct IntelArguments {
     /// Take addresses in special-purpose ranges: private, loopback, documentation ... (RFC 6890)
     #[arg(long)]
     pub allow_special: bool,
+
+    /// Take public suffixes and top-level domains as domains: all names under them match
+    #[arg(long)]
+    pub allow_public_suffix: bool,
+
+    /// An own network: addresses in it, and prefixes in or around it, are no indicators; repeatable
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub own_network: Vec<IpNet>,
 
     /// Match attributes whose to_ids is false, too
     #[arg(long)]
@@ -52,11 +63,23 @@ impl IntelArguments {
     pub fn options(&self) -> IntelOptions {
         let policy = Policy {
             allow_special: self.allow_special,
+            allow_public_suffix: self.allow_public_suffix,
+            own_networks: self.own_network.clone(),
             tls_url_hosts: self.tls_url_hosts,
             opt_in: self.opt_in.clone(),
         };
-        IntelOptions { policy, include_non_ids: self.include_non_ids, canary: false }
+        IntelOptions { policy, include_non_ids: self.include_non_ids, ..IntelOptions::default() }
     }
+}
+
+/// Reads a network: an address, or a prefix, of which bits below its mask are ignored.
+///
+/// # Errors
+/// It is none.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(|ip| IpNet::from(ip.to_canonical()));
+    let net = text.parse::<IpNet>().map(|net| net.trunc()).or_else(|_| address());
+    net.map_err(|_| "not a network: give an address or a prefix, as 192.0.2.0/24".to_owned())
 }
 
 fn opt_in_type(name: &str) -> Result<IndicatorType, String> {

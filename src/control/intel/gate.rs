@@ -64,6 +64,10 @@ impl LeftOut {
             Self::Refused(Refusal::SpecialPurpose) => {
                 "a special-purpose address or prefix (RFC 6890): use --allow-special"
             }
+            Self::Refused(Refusal::PublicSuffix) => {
+                "a public suffix or top-level domain: all names under it would match; give the \
+                 name as hostname, or use --allow-public-suffix"
+            }
             Self::Refused(refusal) => return refusal.to_string(),
         }
         .to_owned()
@@ -172,7 +176,8 @@ mod tests {
     #[test]
     fn asked_for_they_match() {
         let policy = Policy { opt_in: vec![IndicatorType::UserAgent], ..Policy::default() };
-        let options = IntelOptions { policy, include_non_ids: true, canary: false };
+        let options =
+            IntelOptions { policy, include_non_ids: true, ..IntelOptions::default() };
         let agent = Attribute { kind: "user-agent", to_ids: false, ..PLAIN };
         assert_eq!(meaning(&agent, &options).map(|m| m.first), Ok(IndicatorType::UserAgent));
         let port = Attribute { kind: "port", ..PLAIN };

@@ -30,14 +30,14 @@ use crate::pipeline::matcher::IndexBuilder;
 const FLOW: &str = "10.0.0.1:40000 9.9.9.9:443";
 
 fn policy() -> Policy {
-    Policy { allow_special: true, ..Policy::default() }
+    Policy::wide()
 }
 
 fn everything() -> Policy {
     Policy {
-        allow_special: true,
         tls_url_hosts: true,
         opt_in: IndicatorType::ALL.iter().copied().filter(|ty| ty.is_opt_in()).collect(),
+        ..Policy::wide()
     }
 }
 
