@@ -25,7 +25,10 @@ pub fn fuzz(data: &[u8]) {
     let opt_in = IndicatorType::ALL.to_vec();
     let all = Policy { tls_url_hosts: true, opt_in, ..Policy::wide() };
     let strict = made(&path, &IntelOptions::default());
-    let wide = made(&path, &IntelOptions { policy: all, include_non_ids: true, ..IntelOptions::default() });
+    let wide = made(
+        &path,
+        &IntelOptions { policy: all, include_non_ids: true, ..IntelOptions::default() },
+    );
     let again = made(&path, &IntelOptions::default());
     fs::remove_file(&path).expect("the file");
     assert_eq!(version(&strict), version(&again));

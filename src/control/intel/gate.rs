@@ -30,6 +30,18 @@ pub enum LeftOut {
     NotForIds,
     /// Its type matches only when opted in.
     OptIn,
+    /// Its tags, or its event's, are not those that are asked for.
+    Tags,
+    /// Its marking is stricter than what is taken.
+    Tlp,
+    /// Its event is not published.
+    Unpublished,
+    /// Its time is over by MISP's decaying models.
+    Decayed,
+    /// It was last seen, or else changed, too long ago.
+    Expired,
+    /// A warninglist names it that is to drop what it names.
+    Warninglist,
     /// Its value is none of its type.
     Refused(Refusal),
 }
@@ -44,6 +56,12 @@ impl LeftOut {
             Self::OtherJa4 => "other_ja4",
             Self::NotForIds => "not_for_ids",
             Self::OptIn => "opt_in",
+            Self::Tags => "tags",
+            Self::Tlp => "tlp",
+            Self::Unpublished => "unpublished",
+            Self::Decayed => "decayed",
+            Self::Expired => "expired",
+            Self::Warninglist => "warninglist",
             Self::Refused(refusal) => refusal.reason(),
         }
     }
@@ -61,6 +79,12 @@ impl LeftOut {
             }
             Self::NotForIds => "to_ids is false: set it in MISP, or use --include-non-ids",
             Self::OptIn => "off by default: name its type in --opt-in",
+            Self::Tags => "its tags, or its event's, are not those of --tag",
+            Self::Tlp => "its marking is stricter than --max-tlp",
+            Self::Unpublished => "its event is not published on its server",
+            Self::Decayed => "by MISP's decaying models its time is over: see --exclude-decayed",
+            Self::Expired => "last seen, or else changed, longer ago than --max-age-days",
+            Self::Warninglist => "warninglists have it: use --warninglist-action to keep it",
             Self::Refused(Refusal::SpecialPurpose) => {
                 "a special-purpose address or prefix (RFC 6890): use --allow-special"
             }
@@ -96,6 +120,9 @@ pub fn meaning(attribute: &Attribute<'_>, options: &IntelOptions) -> Result<Mean
     let ty = meaning.first;
     if ty.is_opt_in() && !options.policy.opt_in.contains(&ty) {
         return Err(LeftOut::OptIn);
+    }
+    if attribute.decayed && options.filter.exclude_decayed {
+        return Err(LeftOut::Decayed);
     }
     if !attribute.to_ids && !options.include_non_ids && !is_object_fingerprint(attribute, ty) {
         return Err(LeftOut::NotForIds);
@@ -136,6 +163,7 @@ fn is_object_fingerprint(attribute: &Attribute<'_>, ty: IndicatorType) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::intel::filter::Filter;
     use crate::model::policy::Policy;
 
     fn check(attribute: &Attribute<'_>, want: Result<IndicatorType, LeftOut>) {
@@ -151,6 +179,8 @@ mod tests {
         sibling: Sibling::Unknown,
         to_ids: true,
         deleted: false,
+        decayed: false,
+        sightings: [0; 2],
         uuid: crate::control::intel::uuid::Uuid([0; 16]),
         timestamp_secs: 0,
         first_seen: "",
@@ -166,6 +196,11 @@ mod tests {
         check(&PLAIN, Ok(T::Domain));
         check(&Attribute { deleted: true, ..PLAIN }, Err(LeftOut::Deleted));
         check(&Attribute { to_ids: false, ..PLAIN }, Err(LeftOut::NotForIds));
+        let decayed = Attribute { decayed: true, ..PLAIN };
+        check(&decayed, Ok(T::Domain));
+        let filter = Filter { exclude_decayed: true, ..Filter::default() };
+        let options = IntelOptions { filter, ..IntelOptions::default() };
+        assert_eq!(meaning(&decayed, &options), Err(LeftOut::Decayed));
         check(&Attribute { kind: "md5", ..PLAIN }, Err(LeftOut::Unsupported));
         check(&Attribute { kind: "digest", ..PLAIN }, Err(LeftOut::UnknownDigest));
         check(&Attribute { kind: "user-agent", ..PLAIN }, Err(LeftOut::OptIn));
@@ -176,8 +211,7 @@ mod tests {
     #[test]
     fn asked_for_they_match() {
         let policy = Policy { opt_in: vec![IndicatorType::UserAgent], ..Policy::default() };
-        let options =
-            IntelOptions { policy, include_non_ids: true, ..IntelOptions::default() };
+        let options = IntelOptions { policy, include_non_ids: true, ..IntelOptions::default() };
         let agent = Attribute { kind: "user-agent", to_ids: false, ..PLAIN };
         assert_eq!(meaning(&agent, &options).map(|m| m.first), Ok(IndicatorType::UserAgent));
         let port = Attribute { kind: "port", ..PLAIN };

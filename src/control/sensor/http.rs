@@ -38,6 +38,7 @@ use crate::report::live::Status;
 use crate::report::metrics;
 use crate::report::metrics::Live;
 use crate::report::metrics::Totals;
+use crate::report::runaway::Runaway;
 
 /// How often the server looks whether it is to stop; and how long it rests after a failed accept.
 const TURN: Duration = Duration::from_millis(100);
@@ -50,6 +51,9 @@ const CONNECTION_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Indicators in quarantine that a page names; metrics have their number.
+const WARNINGS_MAX: usize = 20;
 
 /// What the pages are made of.
 #[derive(Clone)]
@@ -162,10 +166,19 @@ impl Page {
     }
 
     fn ready(&self) -> Answer {
-        let troubles = self.health.troubles(&self.status());
+        let status = self.status();
+        let troubles = self.health.troubles(&status);
         let line = |trouble: &Trouble| format!("{}\n", trouble.text);
+        let warning = |runaway: &Runaway| {
+            let Runaway { indicator, alerts } = runaway;
+            format!("warning: {indicator} is in quarantine, {alerts} alerts were not sent\n")
+        };
         match troubles.as_slice() {
-            [] => (200, TEXT, b"ready\n".to_vec()),
+            [] => {
+                let warnings = status.runaways.iter().take(WARNINGS_MAX).map(warning);
+                let text = std::iter::once("ready\n".to_owned()).chain(warnings);
+                (200, TEXT, text.collect::<String>().into_bytes())
+            }
             all => (503, TEXT, all.iter().map(line).collect::<String>().into_bytes()),
         }
     }

@@ -32,6 +32,8 @@ type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 /// What watches and replaces the set in force.
 pub(super) struct Intel {
     inputs: Vec<PathBuf>,
+    /// The inputs, and the warninglists.
+    watched: Vec<PathBuf>,
     options: IntelOptions,
     shrink_percent_min: u64,
     watch: Option<Duration>,
@@ -50,6 +52,8 @@ pub(super) struct Intel {
 
 impl Intel {
     pub(super) fn new(config: &Config, current: Arc<Current>, health: Arc<Health>) -> Self {
+        let lists = config.warninglists.inputs.iter().map(|(path, _)| path);
+        let watched = config.intel.iter().chain(lists).cloned().collect::<Vec<_>>();
         let watch_secs = u64::from(config.indicators.watch_secs);
         Self {
             inputs: config.intel.clone(),
@@ -58,7 +62,8 @@ impl Intel {
             watch: (watch_secs > 0).then(|| Duration::from_secs(watch_secs)),
             current,
             health,
-            seen: look(&config.intel),
+            seen: look(&watched),
+            watched,
             looked: Instant::now(),
             coming: None,
             again: None,
@@ -73,7 +78,7 @@ impl Intel {
             return;
         }
         info!(why, "reading the indicators again");
-        self.seen = look(&self.inputs);
+        self.seen = look(&self.watched);
         self.looked = Instant::now();
         if let Some(why) = odd_feed(&self.inputs) {
             return self.refuse("unusable", &why);
@@ -115,7 +120,7 @@ impl Intel {
         }
         if self.watch.is_some_and(|watch| self.looked.elapsed() >= watch) {
             self.looked = Instant::now();
-            if look(&self.inputs) != self.seen {
+            if look(&self.watched) != self.seen {
                 self.reload("the files have changed");
             }
         }

@@ -13,6 +13,7 @@ mod outlets;
 mod pulse;
 mod start;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -63,6 +64,7 @@ use crate::report::live::LiveReporter;
 use crate::report::live::Status;
 use crate::report::outlet::Reopen;
 use crate::report::render::Context;
+use crate::report::runaway::Runaway;
 use crate::report::summary;
 use crate::report::summary::Run;
 
@@ -133,9 +135,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
     // the first set goes when another is in force, as all others do
     drop(first);
-    let context = Context { files: &[], sensor: Some(&config.name) };
+    let context =
+        Context { files: &[], sensor: Some(&config.name), validity: config.filter.validity };
     let mut reporter =
         LiveReporter::new(context, workers, sinks, &status).map_err(Failure::Thread)?;
+    reporter.guard(config.runaway.clone());
     let reopen = reporter.reopen();
     if let Some(canary) = &canary {
         reporter.watch_canary(canary.proof());
@@ -192,6 +196,7 @@ fn control(
     let watchdog = sd_notify::watchdog_enabled();
     let (mut looked, mut troubles) = (Instant::now(), Vec::new());
     let (mut watched, mut reloading) = (Instant::now(), false);
+    let mut runaways = BTreeSet::new();
     notify(&[NotifyState::Ready]);
     while !stop.load(Ordering::Relaxed) {
         for signal in orders.signals.pending() {
@@ -222,6 +227,7 @@ fn control(
             let status = status.lock().unwrap_or_else(PoisonError::into_inner).clone();
             health.look(&status);
             tell_changes(&mut troubles, health.troubles(&status));
+            tell_runaways(&mut runaways, &status.runaways);
         }
         // a pipeline that is stuck is not vouched for
         let is_due = |period: &Duration| watched.elapsed() >= *period / 2;
@@ -251,6 +257,18 @@ fn tell_changes(before: &mut Vec<Trouble>, now: Vec<Trouble>) {
     }
     for trouble in before.iter().filter(|trouble| new(trouble, &now)) {
         info!(trouble = trouble.key, "over: {}", trouble.key);
+    }
+    *before = now;
+}
+
+/// Says which indicators are in quarantine, and which no more, once each.
+fn tell_runaways(before: &mut BTreeSet<String>, now: &[Runaway]) {
+    let now = now.iter().map(|runaway| runaway.indicator.clone()).collect::<BTreeSet<_>>();
+    for indicator in now.difference(before) {
+        warn!(indicator, "in quarantine: it alerts for too many hosts");
+    }
+    for indicator in before.difference(&now) {
+        info!(indicator, "out of quarantine");
     }
     *before = now;
 }

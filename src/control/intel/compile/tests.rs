@@ -471,7 +471,7 @@ fn refusals_are_counted_by_reason_and_type() {
     let compiled = check(text, &[("domain", "ok.example")]);
     for (refusal, ty) in [
         (Refusal::TooShort, "ip-dst"),
-        (Refusal::TooShort, "domain"),
+        (Refusal::PublicSuffix, "domain"),
         (Refusal::BadPort, "ip-dst|port"),
     ] {
         assert_eq!(compiled.ledger.left_out[&LeftOut::Refused(refusal)].get(ty), Some(&1), "{ty}");
