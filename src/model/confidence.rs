@@ -1,7 +1,7 @@
 //! Confidence: how sure whoever told of an indicator is, from 0 to 100, as tags say.
 //!
-//! Spec:   MISP taxonomies misp, admiralty-scale, estimative-language and false-positive, with their
-//!         numerical values; STIX 2.1 appendix A (None/Low/Med/High)
+//! Spec:   MISP taxonomies misp, admiralty-scale, estimative-language and false-positive, with
+//!         their numerical values; STIX 2.1 appendix A (None/Low/Med/High)
 
 /// Tags in lower case and what they say.
 const TAGS: &[(&str, u8)] = &[

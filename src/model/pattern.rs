@@ -348,6 +348,10 @@ fn http_method(text: &str) -> Result<Box<str>, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::prelude::*;
+
     use super::Pattern;
     use crate::model::indicator::IndicatorType;
     use crate::model::policy::Policy;
@@ -618,6 +622,40 @@ mod tests {
         check("http-method", "get", "GET");
         check("http-method", "g t", "<bad_text>");
         check("cookie", "a=b", "a=b");
+    }
+
+    proptest! {
+        #[test]
+        fn every_spelling_of_a_name_is_one_indicator(
+            labels in prop::collection::vec("[a-z0-9]{1,8}", 1..4),
+            dot in prop::sample::select(vec![".", "[.]", "(.)", "(dot)", "[dot]"]),
+            upper in any::<bool>(),
+            around in prop::sample::select(vec![["", ""], [" ", "\n"], ["", "."]]),
+        ) {
+            let plain = format!("{}.evil.example", labels.join("."));
+            let mut spelt = plain.replace('.', dot);
+            if upper {
+                spelt = spelt.to_uppercase().replace("DOT", "dot");
+            }
+            let spelt = format!("{}{spelt}{}", around[0], around[1]);
+            for ty in ["domain", "hostname"] {
+                prop_assert_eq!(read(ty, &spelt, false), plain.clone(), "{} {:?}", ty, &spelt);
+            }
+        }
+
+        #[test]
+        fn every_spelling_of_an_address_is_one_indicator(
+            ip in any::<[u8; 4]>(),
+            bits in 8..=32_u8,
+        ) {
+            let ip = Ipv4Addr::from(ip);
+            let plain = read("ip-dst", &ip.to_string(), true);
+            prop_assert_eq!(&read("ip-src", &format!("::ffff:{ip}"), true), &plain);
+            prop_assert_eq!(&read("ip-src", &format!("{ip}/32"), true), &plain);
+            let mask = Ipv4Addr::from(u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0));
+            let prefix = read("ip-dst", &format!("{ip}/{bits}"), true);
+            prop_assert_eq!(&read("ip-dst", &format!("{ip}/{mask}"), true), &prefix);
+        }
     }
 
     #[test]

@@ -134,13 +134,13 @@ impl Guard {
         let hasher = &self.hasher;
         let counted = self.known.entry(key).or_insert_with(|| Counted::new(alert, at_secs, hasher));
         if counted.set != own.set.version {
-            let before = counted.story;
-            let was_held = counted.held;
-            *counted = Counted::new(alert, at_secs, hasher);
-            if before == counted.story {
-                counted.held = was_held;
-            } else if was_held.is_some() {
-                self.quarantined -= 1;
+            let new = Counted::new(alert, at_secs, hasher);
+            if new.story == counted.story {
+                counted.set = new.set;
+            } else {
+                self.hosts_all = self.hosts_all.saturating_sub(counted.hosts.len());
+                self.quarantined -= usize::from(counted.held.is_some());
+                *counted = new;
             }
         }
         if let Some(alerts) = &mut counted.held {
@@ -164,11 +164,14 @@ impl Guard {
 
     /// Forgets what a set does not have.
     pub fn release(&mut self, catalog: &dyn Catalog) {
-        let quarantined = &mut self.quarantined;
+        let (quarantined, hosts_all) = (&mut self.quarantined, &mut self.hosts_all);
         self.known.retain(|(kind, value), counted| {
             let ty = IndicatorType::from_name(kind);
             let stays = ty.is_some_and(|ty| catalog.holds(ty, value));
-            *quarantined -= usize::from(!stays && counted.held.is_some());
+            if !stays {
+                *quarantined -= usize::from(counted.held.is_some());
+                *hosts_all = hosts_all.saturating_sub(counted.hosts.len());
+            }
             stays
         });
     }
@@ -217,6 +220,7 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::Mutex;
 
     use super::*;
     use crate::model::address::Address;
@@ -234,8 +238,14 @@ mod tests {
     use crate::model::packet::protocol::TCP;
     use crate::model::story::Source;
     use crate::model::time::Timestamp;
+    use crate::report::live::LiveReporter;
+    use crate::report::live::Status;
+    use crate::report::outlet::Opened;
     use crate::report::render;
     use crate::report::render::Context;
+    use crate::report::reporter::Letter;
+    use crate::report::sink::Sink;
+    use crate::report::sink::SinkError;
 
     /// A set of one indicator with one story.
     struct One {
@@ -265,13 +275,13 @@ mod tests {
         }
     }
 
-    /// Says what becomes of the alert of a flow from a host at a second.
-    fn judge(guard: &mut Guard, set: One, host: u8, secs: u32) -> Verdict {
+    /// Returns a hit of a flow from a host at a second.
+    fn hit(host: u8, secs: u32) -> Hit {
         let end = |ip: [u8; 4], port: u16| (Address::from(IpAddr::from(ip)), port);
         let ends = (end([10, 0, 0, host], 40_000), end([9, 9, 9, 9], 443));
         let (key, opener) = FlowKey::new(ends.0, ends.1, TCP, Vlans::default());
         let time = Timestamp::new(u64::from(secs), 0);
-        let hit = Hit {
+        Hit {
             time,
             frame: FrameId(0),
             clock_secs: secs,
@@ -283,7 +293,12 @@ mod tests {
             value: Span::default(),
             related: Span::default(),
             is_late: false,
-        };
+        }
+    }
+
+    /// Says what becomes of its alert.
+    fn judge(guard: &mut Guard, set: One, host: u8, secs: u32) -> Verdict {
+        let hit = hit(host, secs);
         let mut batch = Batch::default();
         batch.catalog = Some(Arc::new(set));
         let alert = render::alert(&hit, &batch, &Context::default()).expect("an alert");
@@ -318,6 +333,48 @@ mod tests {
     }
 
     #[test]
+    fn a_sensor_sends_the_last_alert_and_counts_what_follows() {
+        let published = Mutex::new(Status::default());
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let sink = Box::new(Kept(Arc::clone(&taken)));
+        let opened = Opened { name: "kept".to_owned(), sink, spool: None };
+        let reporter = LiveReporter::new(Context::default(), 1, vec![opened], &published);
+        let mut reporter = reporter.expect("a thread");
+        reporter.guard(RunawayLimits { hosts_max: 2, ..RunawayLimits::default() });
+        let (tell, told) = crossbeam_channel::unbounded();
+        for host in 1..=6 {
+            let mut batch = Batch::default();
+            batch.catalog = Some(Arc::new(SET));
+            batch.hits.push(hit(host, 1));
+            tell.send(Letter { worker: 0, batch }).expect("a reporter");
+        }
+        drop(tell);
+        let status = reporter.run(&told, &crossbeam_channel::unbounded().0);
+        assert_eq!((status.alerts["ip-dst"], status.quarantined), (3, 3));
+        assert_eq!(status.counters().hits_quarantined, 3);
+        let runaway = Runaway { indicator: "ip-dst 9.9.9.9".to_owned(), alerts: 3 };
+        assert_eq!(status.runaways, [runaway]);
+        let lines = taken.lock().expect("no panic").clone();
+        let lines = String::from_utf8(lines).expect("text");
+        let says = |line: &str| line.contains(r#""quarantine":{"hosts":3,"window_secs":3600}"#);
+        assert_eq!(lines.lines().map(says).collect::<Vec<_>>(), [false, false, true]);
+    }
+
+    /// Keeps what it takes.
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Sink for Kept {
+        fn deliver(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+            self.0.lock().expect("no panic").extend_from_slice(lines);
+            Ok(())
+        }
+
+        fn finish(&mut self) -> Result<(), SinkError> {
+            Ok(())
+        }
+    }
+
+    #[test]
     fn a_set_without_the_indicator_ends_its_quarantine() {
         let guard = &mut guard(1);
         assert_eq!(judge(guard, SET, 1, 1), Verdict::Passes);
@@ -336,7 +393,9 @@ mod tests {
             assert_eq!(judge(guard, SET, host, secs), Verdict::Passes, "{host}");
         }
         assert_eq!(guard.hosts_all, 2);
-        assert!(matches!(judge(guard, SET, 5, 62), Verdict::Last(_)));
+        // another set that tells the same of it changes nothing
+        let same = One { version: "2", ..SET };
+        assert!(matches!(judge(guard, same, 5, 62), Verdict::Last(_)));
         assert_eq!(guard.hosts_all, 0);
         let off = &mut Guard::new(RunawayLimits { hosts_max: 0, ..RunawayLimits::default() });
         assert!((0..100).all(|host| judge(off, SET, host, 1) == Verdict::Passes));

@@ -8,6 +8,7 @@ mod command;
 mod differential;
 mod corpus;
 mod corpus_intel;
+mod meaning;
 mod schema;
 mod lab;
 mod live;

@@ -64,8 +64,7 @@ pub struct IntelArguments {
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_age_days: Option<u32>,
 
-    /// Which time ages are judged at, and alerts say before, within or after of: that of the packet,
-    /// now (when indicators are read), or off
+    /// Which time ages are judged at: that of the packet, now (when indicators are read), or off
     #[arg(long, value_name = "TIME", value_parser = as_of, default_value = "packet")]
     pub as_of: AsOf,
 

@@ -162,6 +162,8 @@ fn is_object_fingerprint(attribute: &Attribute<'_>, ty: IndicatorType) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::control::intel::filter::Filter;
     use crate::model::policy::Policy;
@@ -216,6 +218,56 @@ mod tests {
         assert_eq!(meaning(&agent, &options).map(|m| m.first), Ok(IndicatorType::UserAgent));
         let port = Attribute { kind: "port", ..PLAIN };
         assert_eq!(meaning(&port, &options), Err(LeftOut::OptIn));
+    }
+
+    #[test]
+    fn every_row_of_the_table_of_meanings() {
+        let types = |names: &'static str| names.split_whitespace();
+        for kind in types(
+            "ip-src ip-dst ip-src|port ip-dst|port domain hostname domain|ip hostname|port url uri \
+             ja3-fingerprint-md5 hassh-md5 hasshserver-md5 x509-fingerprint-md5 \
+             x509-fingerprint-sha1 x509-fingerprint-sha256 community-id",
+        ) {
+            check(&Attribute { kind, ..PLAIN }, Ok(IndicatorType::from_name(kind).expect(kind)));
+        }
+        for kind in types("user-agent port mac-address AS cookie http-method") {
+            check(&Attribute { kind, ..PLAIN }, Err(LeftOut::OptIn));
+        }
+        for kind in types(
+            "link jarm-fingerprint pattern-in-traffic snort suricata yara sigma zeek bro md5 sha1 \
+             sha256 filename filename|md5 malware-sample email-src email-dst email-subject text \
+             comment other attachment mutex regkey regkey|value vulnerability ssh-fingerprint \
+             favicon-mmh3 onion-address dkim btc iban phone-number",
+        ) {
+            check(&Attribute { kind, ..PLAIN }, Err(LeftOut::Unsupported));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn flags_decide_as_the_plain_rule_says(
+            [deleted, to_ids, decayed, non_ids, exclude_decayed] in any::<[bool; 5]>(),
+            opted_in in any::<bool>(),
+            kind in prop::sample::select(vec!["domain", "user-agent", "md5", "ja3-fingerprint-md5"]),
+            object in prop::sample::select(vec!["", "ja3", "network-connection"]),
+        ) {
+            let attribute = Attribute { kind, object, deleted, to_ids, decayed, ..PLAIN };
+            let opt_in = if opted_in { vec![IndicatorType::UserAgent] } else { Vec::new() };
+            let filter = Filter { exclude_decayed, ..Filter::default() };
+            let options = IntelOptions {
+                policy: Policy { opt_in, ..Policy::default() },
+                include_non_ids: non_ids,
+                filter,
+                ..IntelOptions::default()
+            };
+            let is_wanted = to_ids || non_ids || (kind == "ja3-fingerprint-md5" && object == "ja3");
+            let matches = !deleted
+                && kind != "md5"
+                && (kind != "user-agent" || opted_in)
+                && !(decayed && exclude_decayed)
+                && is_wanted;
+            prop_assert_eq!(meaning(&attribute, &options).is_ok(), matches);
+        }
     }
 
     #[test]

@@ -536,6 +536,27 @@ proptest! {
     }
 
     #[test]
+    fn ports_count_on_the_same_end_alone(
+        pairs in prop::collection::vec((ip(), 1_u16..4), 1..30),
+        ends in prop::collection::vec(((ip(), 1_u16..4), (ip(), 1_u16..4)), 1..10),
+    ) {
+        let lines: Vec<_> = pairs.iter().map(|(ip, port)| format!("ip-dst|port {ip}|{port}")).collect();
+        let index = index_of(&lines.join("\n"), &policy());
+        for (orig, resp) in &ends {
+            let expected: Vec<_> = (0_u32..)
+                .zip(&pairs)
+                .filter(|(_, pair)| *pair == orig || *pair == resp)
+                .map(|(id, _)| id)
+                .collect();
+            let mut out = Vec::new();
+            let flow = format!("[{}]:{} [{}]:{}", orig.0, orig.1, resp.0, resp.1);
+            index.flow(&flow_of(&flow), &mut out);
+            let found: Vec<_> = out.iter().map(|(_, found)| found.indicator.0).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
     fn flows_as_a_linear_scan(
         nets in prop::collection::vec(prop_oneof![ip(), net()], 1..60),
         ends in prop::collection::vec((ip(), ip()), 1..10),

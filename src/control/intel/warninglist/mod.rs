@@ -2,9 +2,11 @@
 //! here, so that what they leave out is counted and explained.
 //!
 //! Way: `read` reads files → `sane` leaves entries out that would match nearly everything →
-//! `names`, `nets` and `expressions` hold what is left of all lists together → [`Warninglists::judge`].
+//! `names`, `nets` and `expressions` hold what is left of all lists together →
+//! [`Warninglists::judge`].
 //!
-//! Spec:   misp-warninglists `list.json`; MISP's Warninglist model (`checkValue`, `getFilteredEntries`)
+//! Spec:   misp-warninglists `list.json`; MISP's Warninglist model (`checkValue`,
+//!         `getFilteredEntries`)
 //! Leaves: lists that are for types of which none is looked for in traffic
 
 mod expressions;
@@ -100,25 +102,60 @@ pub struct Warninglists {
     expressions: Expressions,
 }
 
-/// What reading lists gives beside them.
-#[derive(Debug, Default)]
-struct Reading {
+/// Entries that are left out and told, each; of more their number is.
+const LEFT_OUT_MAX: usize = 1_000;
+
+/// What reading lists needs and gives beside them.
+struct Reading<'s> {
+    settings: &'s WarninglistSettings,
     damage: Vec<Damage>,
     /// Names in the settings that some list has.
     named: BTreeSet<String>,
+    /// Entries that were left out.
+    left_out: usize,
 }
 
-impl Reading {
+impl Reading<'_> {
+    /// Returns what a list does; `None`: it is not used.
+    fn action(&mut self, file: &Path, list: &RawList, given: Option<Action>) -> Option<Action> {
+        let names = [list.name.to_lowercase(), read::short_name(file).to_lowercase()];
+        for name in names {
+            if let Some(action) = self.settings.lists.get(&name) {
+                self.named.insert(name);
+                return *action;
+            }
+        }
+        Some(given.unwrap_or(list.usual_action()))
+    }
+
     fn leave_out(&mut self, file: &Path, list: &str, at: u64, why: &str) {
-        let what = format!("entry {at} of {list:?} is left out: {why}");
-        self.damage.push(Damage::new(file, Spot::File, what));
+        self.left_out += 1;
+        if self.left_out <= LEFT_OUT_MAX {
+            let what = format!("entry {at} of {list:?} is left out: {why}");
+            self.damage.push(Damage::new(file, Spot::File, what));
+        }
+    }
+
+    /// Returns the damage, with what could not be told of each alone.
+    fn finish(mut self) -> Vec<Damage> {
+        let Some((input, _)) = self.settings.inputs.first() else { return self.damage };
+        let unknown = self.settings.lists.keys().filter(|name| !self.named.contains(*name));
+        let unknown = unknown
+            .map(|name| format!("no warninglist is named {name:?}: see its `name` or folder"));
+        let more = self.left_out.checked_sub(LEFT_OUT_MAX + 1);
+        let more = more.map(|more| format!("{} more entries are left out", more + 1));
+        let told = unknown.chain(more).collect::<Vec<_>>();
+        self.damage.extend(told.into_iter().map(|what| Damage::new(input, Spot::File, what)));
+        self.damage
     }
 }
 
 impl Warninglists {
     /// Reads all lists; what is no list, or no entry that can be right, is told and left out.
     pub fn load(settings: &WarninglistSettings) -> (Self, Vec<Damage>) {
-        let (mut all, mut reading) = (Self::default(), Reading::default());
+        let mut all = Self::default();
+        let (damage, named) = (Vec::new(), BTreeSet::new());
+        let mut reading = Reading { settings, damage, named, left_out: 0 };
         for (input, action) in &settings.inputs {
             for file in read::files(input, &mut reading.damage) {
                 match read::lists(&file) {
@@ -127,21 +164,14 @@ impl Warninglists {
                     }
                     Ok(lists) => {
                         for list in lists {
-                            all.add(&file, list, *action, settings, &mut reading);
+                            all.add(&file, list, *action, &mut reading);
                         }
                     }
                 }
             }
         }
-        if let Some((input, _)) = settings.inputs.first() {
-            let known = |name: &&String| !reading.named.contains(*name);
-            for name in settings.lists.keys().filter(known) {
-                let what = format!("no warninglist is named {name:?}: see its `name` or folder");
-                reading.damage.push(Damage::new(input, Spot::File, what));
-            }
-        }
         all.nets.finish();
-        (all, reading.damage)
+        (all, reading.finish())
     }
 
     /// Tells whether there is none.
@@ -194,20 +224,10 @@ impl Warninglists {
         &mut self,
         file: &Path,
         list: RawList,
-        action: Option<Action>,
-        settings: &WarninglistSettings,
-        reading: &mut Reading,
+        given: Option<Action>,
+        reading: &mut Reading<'_>,
     ) {
-        let names = [list.name.to_lowercase(), read::short_name(file).to_lowercase()];
-        let set = names.iter().find_map(|name| Some((name, settings.lists.get(name)?)));
-        let action = match set {
-            Some((name, action)) => {
-                reading.named.insert(name.clone());
-                *action
-            }
-            None => Some(action.unwrap_or(list.usual_action())),
-        };
-        let scope = list.scope();
+        let (action, scope) = (reading.action(file, &list, given), list.scope());
         let (Some(action), true) = (action, scope != 0) else { return };
         if self.lists.len() >= WARNINGLISTS_MAX {
             let what = format!("more than {WARNINGLISTS_MAX} warninglists: it is not used");
@@ -220,9 +240,7 @@ impl Warninglists {
                 Ok(Entry::Host(text)) => self.hosts.add(&text, number),
                 Ok(Entry::Net(net)) => self.nets.add(net, number),
                 Ok(Entry::Later) => {}
-                Err(why) => {
-                    reading.leave_out(file, &list.name, at, &why);
-                }
+                Err(why) => reading.leave_out(file, &list.name, at, &why),
             }
         }
         let faults = self.expressions.add(list.mode, &list.entries, number, scope);

@@ -109,6 +109,9 @@ pub(super) fn short_name(file: &Path) -> String {
 /// It is no JSON, or none of a warninglist.
 pub(super) fn lists(file: &Path) -> Result<Vec<RawList>, Fault> {
     let stream = Stream::open(file)?;
+    if stream.head.is_empty() {
+        return Err(Fault { spot: Spot::File, what: "empty file".to_owned() });
+    }
     let is_many = trimmed(&stream.head).starts_with(b"[");
     let read = BufReader::new(StringsBounded::new(stream.into_read()));
     let mut all = Vec::new();

@@ -222,6 +222,7 @@ fn what_misp_answers_is_read() {
         (r#"{"name":"L","type":"glob","list":["x"]}"#, "\"glob\""),
         (r#"{"Event":{}}"#, "no warninglist"),
         ("version https://git-lfs", "line 1"),
+        ("", "empty file"),
     ] {
         let (lists, damage) = load(&[("l.json", text)], "");
         assert!(lists.is_empty() && damage.len() == 1, "{text}: {damage:?}");
