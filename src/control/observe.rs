@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     };
     let outcome = supervisor::replay(
         plan,
-        Context { files: &names, sensor: None },
+        Context { files: &names, ..Context::default() },
         Sinks { alerts: None, observations: Some(output::sink(Path::new("-"), false)?) },
     )?;
     output::say_all(outcome.damages());
@@ -109,6 +109,10 @@ impl Catalog for NoCatalog {
 
     fn canonical(&self, _id: IndicatorId) -> Option<String> {
         None
+    }
+
+    fn holds(&self, _ty: IndicatorType, _value: &str) -> bool {
+        false
     }
 
     fn sources(&self, _id: IndicatorId) -> Vec<Source> {

@@ -161,7 +161,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         pins: Pins::default(),
         behind: Behind::Wait,
     };
-    let outcome = supervisor::replay(plan, Context { files: &names, sensor: None }, sinks)?;
+    let outcome = supervisor::replay(
+        plan,
+        Context { files: &names, sensor: None, validity: arguments.intel.validity() },
+        sinks,
+    )?;
     let secs = [intel_secs, started.elapsed().as_secs_f64()];
     finish(arguments, &compiled, outcome, Ending { secs, metrics, stopped })
 }
@@ -203,6 +207,7 @@ fn finish(
 ) -> Result<u8, Failure> {
     output::say_all(outcome.damages());
     outcome.counters.intel_damaged = compiled.damages.len() as u64;
+    outcome.counters.hits_expired = outcome.reported.expired;
     if let Some(signal) = stopped.by() {
         output::say(&format!("tapsieve: stopped by {signal}: this tells what was read by then\n"));
     }

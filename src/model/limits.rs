@@ -170,6 +170,15 @@ pub const JSON_STRING_BYTES_MAX: usize = 80 * 1024 * 1024;
 /// A larger one ends the file's reading.
 pub const JSON_OBJECT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Warninglists in use; the misp-warninglists repository has about 150.
+pub const WARNINGLISTS_MAX: usize = 4_096;
+
+/// Entries of one file of warninglists; the longest known, lists of popular names, have a million.
+pub const WARNINGLIST_ENTRIES_MAX: usize = 4_000_000;
+
+/// Bytes that the regular expressions of one warninglist compile to, and each of them alone.
+pub const WARNINGLIST_REGEX_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Bytes of the tags of one event or attribute; galaxies give a hundred tags of a hundred bytes.
 /// More end the file's reading.
 pub const JSON_TAGS_BYTES_MAX: usize = 1024 * 1024;

@@ -31,7 +31,6 @@ use crate::model::refang::refang;
 use crate::model::refang::trim;
 use crate::model::refusal::Refusal;
 use crate::model::special::covers_special;
-use crate::model::special::is_special;
 use crate::model::special::is_special_prefix;
 use crate::model::url::Scheme;
 use crate::model::url::UrlPattern;
@@ -101,11 +100,12 @@ impl Pattern {
         match ty {
             T::IpSrc | T::IpDst => address_or_prefix(text, policy),
             T::IpSrcPort | T::IpDstPort => address_port(text, policy),
-            T::Domain => domain(text).map(Self::Domain),
+            T::Domain => domain(text, policy).map(Self::Domain),
             T::Hostname => hostname(text).map(Self::Hostname),
             T::DomainIp => {
                 let (name, address) = text.split_once('|').ok_or(Refusal::BadAddress)?;
-                Ok(Self::DomainIp(domain(trim(name))?, Address::from(ip(trim(address))?)))
+                let address = Address::from(ip(trim(address))?);
+                Ok(Self::DomainIp(domain(trim(name), policy)?, address))
             }
             T::HostnamePort => {
                 let pair = text.split_once('|').or_else(|| text.rsplit_once(':'));
@@ -138,10 +138,10 @@ impl Pattern {
     }
 
     /// Tells whether only the name of a pair is looked for: names are parked at addresses of
-    /// special purpose, where everyone is.
+    /// special purpose, where everyone is, and the site's own addresses are no indicators.
     pub fn is_name_alone(&self, policy: &Policy) -> bool {
         match self {
-            Self::DomainIp(_, address) => !policy.allow_special && is_special(address.to_ip()),
+            Self::DomainIp(_, address) => policy.address(address.to_ip()).is_err(),
             _ => false,
         }
     }
@@ -210,9 +210,7 @@ fn address_or_prefix(text: &str, policy: &Policy) -> Result<Pattern, Refusal> {
 
 fn address(text: &str, policy: &Policy) -> Result<Address, Refusal> {
     let ip = ip(text)?;
-    if !policy.allow_special && is_special(ip) {
-        return Err(Refusal::SpecialPurpose);
-    }
+    policy.address(ip)?;
     Ok(Address::from(ip))
 }
 
@@ -233,6 +231,9 @@ fn prefix(ip_text: &str, bits: &str, policy: &Policy) -> Result<Pattern, Refusal
     }
     if !policy.allow_special && (is_special || covers_special(prefix)) {
         return Err(Refusal::SpecialPurpose);
+    }
+    if policy.is_own(prefix) {
+        return Err(Refusal::OwnNetwork);
     }
     if bits == prefix.max_prefix_len() {
         return Ok(Pattern::Address(Address::from(ip)));
@@ -284,13 +285,16 @@ fn why_no_address(text: &str) -> Refusal {
 }
 
 /// Reads a name that stands for all under it too; `*.` or `.` before it says the same.
-fn domain(text: &str) -> Result<Box<str>, Refusal> {
+/// One that many share is refused: a public suffix, or, as its default rule says, any top-level
+/// domain.
+fn domain(text: &str, policy: &Policy) -> Result<Box<str>, Refusal> {
     let bare = text.strip_prefix("*.").unwrap_or(text).trim_start_matches('.');
     let name = name(bare)?;
-    match name.parents().nth(1) {
-        Some(_) => Ok(name.as_str().into()),
-        None => Err(Refusal::TooShort),
+    let suffix = psl::suffix(name.as_bytes());
+    if !policy.allow_public_suffix && suffix.is_some_and(|suffix| suffix == name.as_bytes()) {
+        return Err(Refusal::PublicSuffix);
     }
+    Ok(name.as_str().into())
 }
 
 fn hostname(text: &str) -> Result<Box<str>, Refusal> {
@@ -344,9 +348,14 @@ fn http_method(text: &str) -> Result<Box<str>, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::prelude::*;
+
     use super::Pattern;
     use crate::model::indicator::IndicatorType;
     use crate::model::policy::Policy;
+    use crate::model::refusal::Refusal;
 
     /// Canonical text, or the reason in angle brackets; special-purpose addresses are allowed.
     fn read(ty: &str, value: &str, allow_special: bool) -> String {
@@ -418,9 +427,60 @@ mod tests {
     }
 
     #[test]
+    fn names_that_many_share_are_refused_unless_allowed() {
+        let wide = Policy::wide();
+        for (ty, value, expected) in [
+            ("domain", "com", "<public_suffix>"),
+            ("domain", "*.com", "<public_suffix>"),
+            ("domain", "com.", "<public_suffix>"),
+            ("domain", "CO.UK", "<public_suffix>"),
+            ("domain", "\u{440}\u{444}", "<public_suffix>"),
+            ("domain", "anything.ck", "<public_suffix>"),
+            ("domain", "www.ck", "www.ck"),
+            ("domain", "nosuchtop", "<public_suffix>"),
+            ("domain", "github.io", "<public_suffix>"),
+            ("domain", "s3.amazonaws.com", "<public_suffix>"),
+            ("domain|ip", "github.io|9.9.9.9", "<public_suffix>"),
+            ("domain", "evil.github.io", "evil.github.io"),
+            ("domain", "amazonaws.com", "amazonaws.com"),
+            ("hostname", "github.io", "github.io"),
+            ("hostname|port", "github.io|443", "github.io|443"),
+            ("url", "http://github.io/x", "http://github.io/x"),
+        ] {
+            assert_eq!(read(ty, value, false), expected, "{value}");
+            let ty = IndicatorType::from_name(ty).expect("a type");
+            assert!(Pattern::from_text(ty, value, &wide).is_ok(), "{value}");
+        }
+    }
+
+    #[test]
+    fn own_addresses_are_refused() {
+        let own = ["9.9.8.0/23", "2620:fe::/48"].map(|net| net.parse().expect("a prefix"));
+        let policy = Policy { own_networks: own.into(), ..Policy::default() };
+        for (ty, value, is_refused) in [
+            ("ip-dst", "9.9.9.9", true),
+            ("ip-src", "::ffff:9.9.9.9", true),
+            ("ip-dst", "9.9.9.0/24", true),
+            ("ip-dst", "9.9.0.0/16", true),
+            ("ip-dst", "9.9.10.1", false),
+            ("ip-dst", "2620:fe::9", true),
+            ("ip-dst", "2620:ff::9", false),
+            ("ip-dst|port", "9.9.9.9|53", true),
+            ("url", "http://9.9.9.9/x", true),
+            ("domain|ip", "evil.example|9.9.9.9", false),
+        ] {
+            let ty = IndicatorType::from_name(ty).expect("a type");
+            let read = Pattern::from_text(ty, value, &policy);
+            assert_eq!(read == Err(Refusal::OwnNetwork), is_refused, "{value}: {read:?}");
+        }
+    }
+
+    #[test]
     fn a_pair_with_a_special_purpose_address_is_a_name() {
         let strict = Policy::default();
-        let wide = Policy { allow_special: true, ..Policy::default() };
+        let own = "9.9.8.0/23".parse().expect("a prefix");
+        let at_home = Policy { own_networks: vec![own], ..Policy::default() };
+        let wide = Policy::wide();
         for (value, alone) in [
             ("evil.example|203.0.113.40", true),
             ("evil.example|0.0.0.0", true),
@@ -431,6 +491,7 @@ mod tests {
             assert_eq!(pair.to_string(), value);
             assert_eq!(pair.is_name_alone(&strict), alone, "{value}");
             assert!(!pair.is_name_alone(&wide), "{value}");
+            assert!(pair.is_name_alone(&at_home), "{value}");
         }
     }
 
@@ -475,9 +536,6 @@ mod tests {
         check("domain", "*.wild.example", "wild.example");
         check("domain", ".leading.example", "leading.example");
         check("domain", "evil.example\n", "evil.example");
-        check("domain", "com", "<too_short>");
-        check("domain", "*.com", "<too_short>");
-        check("domain", "com.", "<too_short>");
         check("domain", "203.0.113.30", "<address_in_name>");
         check("domain", "2001:db8::1", "<address_in_name>");
         check("domain", "203.0.113.30:80", "<address_in_name>");
@@ -564,6 +622,40 @@ mod tests {
         check("http-method", "get", "GET");
         check("http-method", "g t", "<bad_text>");
         check("cookie", "a=b", "a=b");
+    }
+
+    proptest! {
+        #[test]
+        fn every_spelling_of_a_name_is_one_indicator(
+            labels in prop::collection::vec("[a-z0-9]{1,8}", 1..4),
+            dot in prop::sample::select(vec![".", "[.]", "(.)", "(dot)", "[dot]"]),
+            upper in any::<bool>(),
+            around in prop::sample::select(vec![["", ""], [" ", "\n"], ["", "."]]),
+        ) {
+            let plain = format!("{}.evil.example", labels.join("."));
+            let mut spelt = plain.replace('.', dot);
+            if upper {
+                spelt = spelt.to_uppercase().replace("DOT", "dot");
+            }
+            let spelt = format!("{}{spelt}{}", around[0], around[1]);
+            for ty in ["domain", "hostname"] {
+                prop_assert_eq!(read(ty, &spelt, false), plain.clone(), "{} {:?}", ty, &spelt);
+            }
+        }
+
+        #[test]
+        fn every_spelling_of_an_address_is_one_indicator(
+            ip in any::<[u8; 4]>(),
+            bits in 8..=32_u8,
+        ) {
+            let ip = Ipv4Addr::from(ip);
+            let plain = read("ip-dst", &ip.to_string(), true);
+            prop_assert_eq!(&read("ip-src", &format!("::ffff:{ip}"), true), &plain);
+            prop_assert_eq!(&read("ip-src", &format!("{ip}/32"), true), &plain);
+            let mask = Ipv4Addr::from(u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0));
+            let prefix = read("ip-dst", &format!("{ip}/{bits}"), true);
+            prop_assert_eq!(&read("ip-dst", &format!("{ip}/{mask}"), true), &prefix);
+        }
     }
 
     #[test]

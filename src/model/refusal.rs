@@ -30,6 +30,9 @@ refusals! {
     ZoneId = "zone_id", "an address with a zone belongs to one host alone";
     SpecialPurpose = "special_purpose",
         "a special-purpose address or prefix (RFC 6890): allow these if your traffic needs them";
+    OwnNetwork = "own_network", "an address or prefix of your own networks, or around them";
+    PublicSuffix = "public_suffix",
+        "a public suffix or top-level domain, under which anyone may have a name";
     BadPort = "bad_port", "not a port from 1 to 65535";
     BadName = "bad_name", "not a domain name";
     AddressInName = "address_in_name", "an address where a name belongs: use ip-dst";

@@ -43,6 +43,9 @@ pub trait Catalog: Send + Sync {
     /// every set.
     fn canonical(&self, id: IndicatorId) -> Option<String>;
 
+    /// Tells whether it has an indicator of a type and a value in any spelling.
+    fn holds(&self, ty: IndicatorType, value: &str) -> bool;
+
     /// Returns who told of it, sorted.
     fn sources(&self, id: IndicatorId) -> Vec<Source>;
 }

@@ -19,7 +19,6 @@ use crate::model::domain::Domain;
 use crate::model::limits::URL_BYTES_MAX;
 use crate::model::policy::Policy;
 use crate::model::refusal::Refusal;
-use crate::model::special::is_special;
 
 /// Port of plain HTTP (RFC 9110 §4.2.1).
 const HTTP_PORT: u16 = 80;
@@ -363,9 +362,7 @@ fn push_feed_host(
         None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
     };
     if let Some(ip) = ip {
-        if !policy.allow_special && is_special(ip.to_canonical()) {
-            return Err(Refusal::SpecialPurpose);
-        }
+        policy.address(ip.to_canonical())?;
         return push_ip(buffer, ip).ok_or(Refusal::TooLong);
     }
     let name = Domain::from_feed(host).map_err(|_| Refusal::BadUrl)?;

@@ -216,6 +216,37 @@ pub struct UserAgent {
 pub struct Threat {
     /// The indicator.
     pub indicator: ThreatIndicator,
+    /// What techniques are of: `MITRE ATT&CK`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub framework: Option<&'static str>,
+    /// An actor, of the galaxies of all sources the first; `tags` has all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Named>,
+    /// Its software, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub software: Option<Named>,
+    /// Its techniques.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub technique: Option<Technique>,
+}
+
+/// An actor or a software.
+#[derive(Serialize, JsonSchema, Debug, Clone)]
+pub struct Named {
+    /// MITRE's identifier, as `G0007`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// Techniques; each name has the place of its id.
+#[derive(Serialize, JsonSchema, Debug, Clone)]
+pub struct Technique {
+    /// Identifiers, as `T1192`.
+    pub id: Vec<String>,
+    /// Names.
+    pub name: Vec<String>,
 }
 
 /// An indicator in the schema's words.
@@ -244,6 +275,13 @@ pub struct ThreatIndicator {
     /// What it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// `None`, `Low`, `Medium` or `High`: the least that its tags say, and low where a warninglist
+    /// has it that downgrades.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<&'static str>,
+    /// How often it was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sightings: Option<u32>,
     /// Who may see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub marking: Option<Marking>,
@@ -254,6 +292,8 @@ pub struct ThreatIndicator {
 pub struct Marking {
     /// Traffic light protocol: the strictest of its tags.
     pub tlp: String,
+    /// Version of the protocol.
+    pub tlp_version: &'static str,
 }
 
 /// What saw it.
@@ -278,6 +318,22 @@ pub struct Own {
     pub schema: u32,
     /// The indicator in MISP's words.
     pub indicator: MispIndicator,
+    /// Traffic light protocol: the strictest of all sources, who may see this alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tlp: Option<&'static str>,
+    /// Permissible actions protocol: the strictest of all sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pap: Option<&'static str>,
+    /// Warninglists that have the indicator: it may be harmless.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warninglists: Vec<Listed>,
+    /// Where the packet lies among the times at which sources saw the indicator: `within`,
+    /// `before_first_seen` or `after_last_seen`; only where they tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timing: Option<&'static str>,
+    /// The last alert of this indicator: it alerted for so many hosts that it is in quarantine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
     /// Every attribute that gave it, sorted.
     pub sources: Vec<MispSource>,
     /// What was seen.
@@ -301,6 +357,24 @@ pub struct MispIndicator {
     pub kind: &'static str,
     /// Value as MISP has it.
     pub value: String,
+}
+
+/// Why an indicator is in quarantine: what follows is counted, not sent.
+#[derive(Serialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Hosts of the site that it alerted for.
+    pub hosts: u64,
+    /// Seconds within which it did.
+    pub window_secs: u32,
+}
+
+/// A warninglist that has an indicator.
+#[derive(Serialize, JsonSchema, Debug, Clone)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// What it does: `downgrade` or `inform`.
+    pub action: &'static str,
 }
 
 /// An attribute that gave an indicator.
@@ -327,6 +401,25 @@ pub struct MispSource {
     /// The attribute's comment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// First seen, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<String>,
+    /// Last seen, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
+    /// How sure it is, from 0 to 100: the least that its tags say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<u8>,
+    /// How many have seen it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sightings: Option<u32>,
+    /// How many call it a false positive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_positives: Option<u32>,
+    /// By all of MISP's decaying models its time is over.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub decayed: bool,
     /// Tags of attribute and event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,

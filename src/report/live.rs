@@ -33,7 +33,12 @@ use crate::report::outlet::Reopen;
 use crate::report::outlet::SinkStatus;
 use crate::report::render;
 use crate::report::render::Context;
+use crate::report::render::NoAlert;
 use crate::report::reporter::Letter;
+use crate::report::runaway::Guard;
+use crate::report::runaway::Runaway;
+use crate::report::runaway::RunawayLimits;
+use crate::report::runaway::Verdict;
 
 /// How often what was counted is told.
 const TURN: Duration = Duration::from_millis(500);
@@ -57,6 +62,12 @@ pub struct Status {
     pub alerts: BTreeMap<&'static str, u64>,
     /// Alerts left out as they were given before.
     pub repeated: u64,
+    /// Alerts left out as their indicator was too old at their packet.
+    pub expired: u64,
+    /// Alerts left out as their indicator is in quarantine.
+    pub quarantined: u64,
+    /// Indicators in quarantine.
+    pub runaways: Vec<Runaway>,
     /// By sink.
     pub sinks: Vec<SinkStatus>,
     /// Times from frame to the first sink, or spool, that took the alert.
@@ -109,6 +120,9 @@ pub struct LiveReporter<'a> {
     status: Status,
     checkpoints: Checkpoints,
     recent: Recent,
+    guard: Guard,
+    /// Version of the set that was last seen.
+    set: String,
     told: Instant,
     canary: Option<Watch>,
     /// Alerts given to every sink.
@@ -143,6 +157,8 @@ impl Status {
         let mut sum = Counters::default();
         self.sources.values().chain(self.workers.values()).for_each(|counts| sum.add(counts));
         sum.hits_repeated = sum.hits_repeated.saturating_add(self.repeated);
+        sum.hits_expired = sum.hits_expired.saturating_add(self.expired);
+        sum.hits_quarantined = sum.hits_quarantined.saturating_add(self.quarantined);
         sum
     }
 }
@@ -174,6 +190,8 @@ impl<'a> LiveReporter<'a> {
             status,
             checkpoints: Checkpoints::new(workers),
             recent,
+            guard: Guard::new(RunawayLimits { hosts_max: 0, ..RunawayLimits::default() }),
+            set: String::new(),
             told,
             canary: None,
             given: 0,
@@ -183,6 +201,11 @@ impl<'a> LiveReporter<'a> {
     /// Tells of canaries that come out, from now on.
     pub fn watch_canary(&mut self, proof: Arc<Proof>) {
         self.canary = Some(Watch::new(proof));
+    }
+
+    /// Quarantines indicators that alert for too many hosts, from now on.
+    pub fn guard(&mut self, limits: RunawayLimits) {
+        self.guard = Guard::new(limits);
     }
 
     /// Returns what asks all sinks to open their files and connections anew.
@@ -234,9 +257,29 @@ impl<'a> LiveReporter<'a> {
         if batch.hits.is_empty() {
             return;
         }
+        if let Some(catalog) = &batch.catalog
+            && catalog.version() != self.set
+        {
+            self.set = catalog.version().to_owned();
+            self.guard.release(&**catalog);
+        }
         let (mut lines, mut times) = (Vec::with_capacity(1024), Vec::new());
         for hit in &batch.hits {
-            let Some(alert) = render::alert(hit, batch, &self.context) else { continue };
+            let mut alert = match render::alert(hit, batch, &self.context) {
+                Ok(alert) => alert,
+                Err(why) => {
+                    self.status.expired += u64::from(why == NoAlert::Expired);
+                    continue;
+                }
+            };
+            match self.guard.judge(hit, &alert) {
+                Verdict::Passes => {}
+                Verdict::Last(why) => render::quarantine(&mut alert, why),
+                Verdict::Quarantined => {
+                    self.status.quarantined += 1;
+                    continue;
+                }
+            }
             if !self.recent.is_new(&alert.event.id) {
                 self.status.repeated += 1;
                 continue;
@@ -271,6 +314,7 @@ impl<'a> LiveReporter<'a> {
         if let Some(canary) = &mut self.canary {
             canary.look(&self.status.sinks);
         }
+        self.status.runaways = self.guard.runaways();
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.clone_from(&self.status);
     }

@@ -187,6 +187,9 @@ impl Page<'_> {
         let help = "Capture handles that have lost their interface.";
         self.gauge("capture_handles_down", help, &[], one(down as f64))?;
         self.sinks(&live.status.sinks)?;
+        let help = "Indicators in quarantine, as they alerted for too many hosts.";
+        let runaways = one(live.status.runaways.len() as f64);
+        self.gauge("indicators_quarantined", help, &[], runaways)?;
         let help = "1 where nothing keeps the sensor from its work.";
         self.gauge("ready", help, &[], one(f64::from(u8::from(live.is_ready))))?;
         let measures = live.confinement.iter();
@@ -376,6 +379,8 @@ fn help(metric: &str) -> &'static str {
         "dissected_datagrams_total" => "Datagrams by what they were.",
         "dissect_bounds_total" => "Messages of which not all was read, as they go over a bound.",
         "alerts_suppressed_total" => "Hits left out as repetitions in their flow and place.",
+        "alerts_quarantined_total" => "Alerts of indicators in quarantine: counted, not sent.",
+        "alerts_expired_total" => "Hits of indicators that were too old at their packet.",
         "inputs_damaged_total" => "Inputs that were cut, damaged or of no use.",
         "hits_refused_total" => "Hits left out as the reporter was behind.",
         "sink_alerts_given_total" => "Alerts given to a sink.",

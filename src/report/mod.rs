@@ -12,4 +12,6 @@ pub mod spool;
 pub mod outlet;
 pub mod metrics;
 pub mod summary;
+pub mod runaway;
+mod threat;
 pub mod progress;

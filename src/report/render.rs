@@ -1,8 +1,6 @@
 //! From a hit and its indicator's stories to an alert.
 
 use std::fmt::Write;
-use std::net::IpAddr;
-use std::net::Ipv6Addr;
 
 use sha2::Digest;
 use sha2::Sha256;
@@ -18,24 +16,49 @@ use crate::model::observation::Place;
 use crate::model::packet::protocol;
 use crate::model::story::Source;
 use crate::model::time::Timestamp;
+use crate::model::validity::Validity;
 use crate::report::alert::*;
 use crate::report::observation::flow_value;
+use crate::report::threat;
 
 /// What an alert needs beside its hit.
+#[derive(Default)]
 pub struct Context<'a> {
     /// Names of the inputs, in the order of their index; empty for live sources.
     pub files: &'a [String],
     /// The sensor's name; `None` in a replay, whose alerts depend on nothing but its input.
     pub sensor: Option<&'a str>,
+    /// How old an indicator may be at its packet.
+    pub validity: Validity,
 }
 
-/// Returns the alert of a hit; `None` when the hit is of another set.
-pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
+/// Why a hit gives no alert.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoAlert {
+    /// It is of another set.
+    OtherSet,
+    /// The time of all its sources is over.
+    Expired,
+}
+
+/// Returns the alert of a hit.
+///
+/// # Errors
+/// Why there is none.
+pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Result<Alert, NoAlert> {
+    let catalog = batch.catalog.as_ref().ok_or(NoAlert::OtherSet)?;
+    let mut sources = catalog.sources(hit.found.indicator);
+    if threat::age(&mut sources, hit.time, context.validity) {
+        return Err(NoAlert::Expired);
+    }
+    told(hit, batch, context, sources).ok_or(NoAlert::OtherSet)
+}
+
+fn told(hit: &Hit, batch: &Batch, context: &Context<'_>, sources: Vec<Source>) -> Option<Alert> {
     let id = hit.found.indicator;
     let catalog = batch.catalog.as_ref()?;
     let (ty, misp_value) = catalog.indicator(id)?;
     let canonical = catalog.canonical(id)?;
-    let sources = catalog.sources(id);
     let value = match hit.kind {
         ObservationKind::Flow => flow_value(&hit.flow),
         _ => text(batch.bytes(hit.value)),
@@ -58,18 +81,23 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
         url: url(&values),
         user_agent: one(&values, ObservationKind::HttpUserAgent)
             .map(|original| UserAgent { original }),
-        threat: Threat { indicator: threat(ty, (misp_value, &canonical), first) },
+        threat: threat::threat(ty, (misp_value, &canonical), &sources),
         observer: Observer {
             kind: "sensor",
             vendor: "tapsieve",
             version: env!("CARGO_PKG_VERSION"),
             name: context.sensor.map(str::to_owned),
         },
-        tags: tags(&sources),
+        tags: threat::tags(&sources),
         tapsieve: Own {
             schema: SCHEMA,
             indicator: MispIndicator { kind: ty.name(), value: misp_value.to_owned() },
-            sources: sources.into_iter().map(source).collect(),
+            tlp: threat::tlp(&sources),
+            pap: threat::pap(&sources),
+            warninglists: threat::warninglists(&sources),
+            quarantine: None,
+            timing: threat::timing(&sources, hit.time, context.validity),
+            sources: sources.into_iter().map(threat::source).collect(),
             observed: Observed {
                 kind: hit.kind.name(),
                 place: hit.place.name(),
@@ -83,6 +111,17 @@ pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Option<Alert> {
             set: Set { version: catalog.version().to_owned() },
         },
     })
+}
+
+/// Makes an alert the last one of its indicator.
+pub fn quarantine(alert: &mut Alert, quarantine: Quarantine) {
+    let Quarantine { hosts, window_secs } = quarantine;
+    let _cannot_fail = write!(
+        alert.message,
+        "; the indicator is in quarantine, as it alerted for {hosts} hosts within {window_secs} s: \
+         what follows is counted, not sent"
+    );
+    alert.tapsieve.quarantine = Some(quarantine);
 }
 
 /// Returns observed bytes as text: what is not UTF-8 as `\xNN`. (JSON escapes control characters.)
@@ -277,81 +316,6 @@ fn url(values: &Values) -> Option<Url> {
     (full.is_some() || domain.is_some()).then_some(Url { full, domain })
 }
 
-fn threat(
-    ty: IndicatorType,
-    (value, canonical): (&str, &str),
-    first: Option<&Source>,
-) -> ThreatIndicator {
-    let of = |field: fn(&Source) -> &Option<String>| first.and_then(|s| field(s).clone());
-    let ip = canonical.split('|').find_map(|half| half.parse::<IpAddr>().ok());
-    let is_v6 = canonical.split(['|', '/']).any(|part| part.parse::<Ipv6Addr>().is_ok());
-    let tags = first.map(|source| source.tags.as_slice()).unwrap_or_default();
-    ThreatIndicator {
-        kind: stix_type(ty, is_v6),
-        name: value.to_owned(),
-        ip: ip.map(|ip| ip.to_string()),
-        provider: of(|s| &s.provider),
-        first_seen: of(|s| &s.first_seen),
-        last_seen: of(|s| &s.last_seen),
-        modified_at: of(|s| &s.modified),
-        description: of(|s| &s.info),
-        marking: strictest_tlp(tags).map(|tlp| Marking { tlp: tlp.to_owned() }),
-    }
-}
-
-/// The schema's word for what an indicator is (STIX 2.1 cyber observable types).
-fn stix_type(ty: IndicatorType, v6: bool) -> &'static str {
-    use IndicatorType as T;
-    match ty {
-        T::IpSrc | T::IpDst | T::IpSrcPort | T::IpDstPort if v6 => "ipv6-addr",
-        T::IpSrc | T::IpDst | T::IpSrcPort | T::IpDstPort => "ipv4-addr",
-        T::Domain | T::Hostname | T::DomainIp | T::HostnamePort => "domain-name",
-        T::Url | T::Uri => "url",
-        T::X509Md5 | T::X509Sha1 | T::X509Sha256 => "x509-certificate",
-        T::MacAddress => "mac-addr",
-        T::As => "autonomous-system",
-        T::UserAgent | T::Cookie | T::HttpMethod => "http-request",
-        T::Ja3 | T::Ja3s | T::Ja4 | T::Hassh | T::HasshServer | T::CommunityId | T::Port => {
-            "network-traffic"
-        }
-    }
-}
-
-/// Traffic light protocol 2.0, strictest first; 1.0's white is clear.
-const TLP: &[(&str, &str)] = &[
-    ("tlp:red", "RED"),
-    ("tlp:amber+strict", "AMBER+STRICT"),
-    ("tlp:amber", "AMBER"),
-    ("tlp:green", "GREEN"),
-    ("tlp:clear", "CLEAR"),
-    ("tlp:white", "CLEAR"),
-];
-
-fn strictest_tlp(tags: &[String]) -> Option<&'static str> {
-    let has = |name: &str| tags.iter().any(|tag| tag.eq_ignore_ascii_case(name));
-    TLP.iter().find(|(name, _)| has(name)).map(|(_, marking)| *marking)
-}
-
-fn tags(sources: &[Source]) -> Vec<String> {
-    let mut all: Vec<String> = sources.iter().flat_map(|s| s.tags.iter().cloned()).collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
-fn source(source: Source) -> MispSource {
-    MispSource {
-        attribute: source.attribute,
-        event: source.event,
-        event_id: source.event_id,
-        info: source.info,
-        org: source.org,
-        provider: source.provider,
-        comment: source.comment,
-        tags: source.tags,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,12 +330,5 @@ mod tests {
         let time = Timestamp::new(1_718_000_000, 706_122_000);
         assert_eq!(rfc3339(time), "2024-06-10T06:13:20.706122000Z");
         assert_eq!(rfc3339(Timestamp(u64::MAX)), "2554-07-21T23:34:33.709551615Z");
-    }
-
-    #[test]
-    fn the_strictest_light_wins() {
-        let tags = |list: &[&str]| list.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
-        assert_eq!(strictest_tlp(&tags(&["tlp:white", "TLP:AMBER"])), Some("AMBER"));
-        assert_eq!(strictest_tlp(&tags(&["type:OSINT"])), None);
     }
 }

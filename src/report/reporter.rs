@@ -34,6 +34,7 @@ use crate::model::time::Timestamp;
 use crate::report::observation;
 use crate::report::render;
 use crate::report::render::Context;
+use crate::report::render::NoAlert;
 use crate::report::sink::Sink;
 use crate::report::sink::SinkError;
 
@@ -74,6 +75,8 @@ pub struct Reported {
     pub unordered: u64,
     /// Alerts that no sink took.
     pub lost: u64,
+    /// Hits whose indicator was too old at their packet.
+    pub expired: u64,
     /// Why a sink stopped.
     pub failure: Option<SinkError>,
 }
@@ -190,7 +193,13 @@ impl<'a> Reporter<'a> {
     }
 
     fn queue(&mut self, hit: &Hit, batch: &Batch) {
-        let Some(alert) = render::alert(hit, batch, &self.context) else { return };
+        let alert = match render::alert(hit, batch, &self.context) {
+            Ok(alert) => alert,
+            Err(why) => {
+                self.reported.expired += u64::from(why == NoAlert::Expired);
+                return;
+            }
+        };
         let ty = batch.catalog.as_ref().and_then(|catalog| catalog.indicator(hit.found.indicator));
         let Some((ty, _)) = ty else { return };
         let mut line = Vec::with_capacity(1024);

@@ -51,6 +51,13 @@ pub fn table(run: &Run<'_>) -> String {
     line(&mut out, "observations", &list(seen, "none"));
     let alerts = run.alerts.iter().map(|(kind, n)| (*kind, *n));
     line(&mut out, "alerts", &list(alerts, "none"));
+    if counters.hits_expired > 0 {
+        line(
+            &mut out,
+            "expired",
+            &format!("{} hits of old indicators", grouped(counters.hits_expired)),
+        );
+    }
     let losses: Vec<Row> = counters.rows().into_iter().filter(is_loss).collect();
     line(&mut out, "losses", &list(losses.iter().map(|row| (loss_name(row), row.value)), "none"));
     line(&mut out, "accounted", &accounts(counters));

@@ -10,6 +10,8 @@ use tapsieve::control::intel::IntelError;
 use tapsieve::control::intel::IntelOptions;
 use tapsieve::control::intel::compile::Compiled;
 use tapsieve::control::intel::compile::compile;
+use tapsieve::control::intel::warninglist::Action;
+use tapsieve::control::intel::warninglist::Warninglists;
 use tapsieve::model::indicator::IndicatorType;
 
 use crate::run::corpus;
@@ -23,7 +25,7 @@ const QUIRKS_LEFT_OUT: &[(&str, &str, &str)] = &[
     ("ip-dst", "203.0.113.16-203.0.113.31", "address_range"),
     ("ip-dst", "999.1.1.1", "bad_address"),
     ("ip-src|port", "203.0.113.23|0", "bad_port"),
-    ("domain", "com", "too_short"),
+    ("domain", "com", "public_suffix"),
     ("domain", "203.0.113.30", "address_in_name"),
     ("domain", "http://evil.example/path", "url_in_name"),
     ("domain", "labelxxxxxxxx", "bad_name"),
@@ -82,10 +84,7 @@ fn attributes(json: &serde_json::Value, name: &str) -> u64 {
 fn totals_of_every_real_file_add_up() {
     let Some(corpus) = corpus() else { return };
     let mut all = Vec::new();
-    for folder in ["misp/events", "misp/feed-public", "misp/restsearch-public", "misp/linked"] {
-        files(&corpus.join(folder), &mut all);
-    }
-    for folder in ["misp/synthetic", "misp/tests", "lists/zeek-intel", "lists/ipsum"] {
+    for folder in ["misp", "lists"] {
         files(&corpus.join(folder), &mut all);
     }
     let mut usable = 0;
@@ -104,6 +103,37 @@ fn totals_of_every_real_file_add_up() {
         }
     }
     assert!(usable > 50, "only {usable} of {} files", all.len());
+}
+
+/// Reads the corpus's real warninglists; some of its files are empty.
+#[test]
+fn real_warninglists_are_read_and_every_attribute_is_told() {
+    let Some(corpus) = corpus() else { return };
+    let folder = corpus.join("misp/warninglists");
+    let mut options = lenient();
+    options.warninglists.inputs.push((folder, None));
+    let (lists, damage) = Warninglists::load(&options.warninglists);
+    let (odd, empty) =
+        damage.iter().partition::<Vec<_>, _>(|damage| damage.what.starts_with("entry "));
+    assert!(!lists.is_empty());
+    assert!(empty.iter().all(|damage| damage.what == "empty file"), "{empty:?}");
+    let odd = odd.iter().map(|damage| damage.what.as_str()).collect::<Vec<_>>();
+    assert_eq!(odd.len(), 1, "{odd:?}");
+    assert!(odd[0].contains("barclays"), "{odd:?}");
+    let mut named = 0;
+    for path in ["misp/feed-public", "misp/events", "lists/zeek-intel", "lists/ipsum"] {
+        let path = corpus.join(path);
+        let compiled = compile(std::slice::from_ref(&path), &options).expect("usable");
+        adds_up(&path, &compiled);
+        let ledger = &compiled.ledger;
+        let by_list = ledger.warninglists.iter().filter(|((_, action), _)| *action == Action::Drop);
+        let by_list = by_list.map(|(_, n)| n).sum::<u64>();
+        let dropped = ledger.refused_by_reason().get("warninglist").copied().unwrap_or(0);
+        assert!(dropped <= by_list, "{}: {dropped} of {by_list}", path.display());
+        assert_eq!(dropped > 0, by_list > 0, "{}", path.display());
+        named += by_list;
+    }
+    assert!(named > 100, "{named}");
 }
 
 #[test]

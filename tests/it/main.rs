@@ -9,6 +9,7 @@ mod differential;
 mod corpus;
 mod corpus_intel;
 mod compiled;
+mod meaning;
 mod schema;
 mod lab;
 mod live;

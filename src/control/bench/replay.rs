@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<u8, Failure> {
     };
     let outcome = supervisor::replay(
         plan,
-        Context { files: &names, sensor: None },
+        Context { files: &names, ..Context::default() },
         Sinks { alerts: None, observations: None },
     )?;
     let secs = started.elapsed().as_secs_f64();

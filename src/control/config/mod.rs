@@ -3,16 +3,19 @@
 
 pub mod canary;
 mod capture;
+mod filter;
 mod log;
 pub mod confinement;
 mod reader;
 pub mod sink;
 pub mod spool;
+mod warninglist;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use toml::de::DeTable;
 
 use crate::control::config::canary::CanaryConfig;
@@ -20,6 +23,7 @@ use crate::control::config::canary::canary;
 use crate::control::config::capture::capture;
 use crate::control::config::confinement::Confinement;
 use crate::control::config::confinement::confinement;
+use crate::control::config::filter::filter;
 use crate::control::config::log::log;
 use crate::control::config::reader::Problem;
 use crate::control::config::reader::Problems;
@@ -28,7 +32,11 @@ use crate::control::config::sink::SinkConfig;
 use crate::control::config::sink::sinks;
 use crate::control::config::spool::SpoolConfig;
 use crate::control::config::spool::spool;
+use crate::control::config::warninglist::warninglists;
 use crate::control::intel::IntelOptions;
+use crate::control::intel::args::network;
+use crate::control::intel::filter::Filter;
+use crate::control::intel::warninglist::WarninglistSettings;
 use crate::control::log::LogFormat;
 use crate::model::indicator::IndicatorType;
 use crate::model::limits::FLOWS_MAX;
@@ -36,6 +44,7 @@ use crate::model::limits::OTHER_IDLE_SECS;
 use crate::model::limits::TCP_IDLE_SECS;
 use crate::model::policy::Policy;
 use crate::pipeline::capture::live::LiveSettings;
+use crate::report::runaway::RunawayLimits;
 
 /// Idle limits at most: a week.
 const IDLE_SECS_MAX: u32 = 7 * 86_400;
@@ -43,11 +52,16 @@ const IDLE_SECS_MAX: u32 = 7 * 86_400;
 /// Flows at most, whatever the memory: 128 bytes each, and what they tell.
 const FLOWS_CONFIGURED_MAX: u32 = 64_000_000;
 
+/// Hosts that an indicator may alert for, at most: what the guard remembers is bounded.
+const HOSTS_MAX: u32 = 100_000;
+
 /// What the sensor is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The sensor's name in alerts.
     pub name: String,
+    /// The site's own networks.
+    pub own_networks: Vec<IpNet>,
     /// Interfaces.
     pub captures: Vec<LiveSettings>,
     /// Matcher threads; 0: one for each core that capture leaves.
@@ -64,6 +78,12 @@ pub struct Config {
     pub intel: Vec<PathBuf>,
     /// How indicators are read.
     pub indicators: Indicators,
+    /// Which attributes match, by what is said around them.
+    pub filter: Filter,
+    /// Which warninglists are applied, and how.
+    pub warninglists: WarninglistSettings,
+    /// When an indicator is quarantined.
+    pub runaway: RunawayLimits,
     /// Where alerts go.
     pub sinks: Vec<SinkConfig>,
     /// How it proves that it works; `None`: not at all.
@@ -85,6 +105,10 @@ pub struct Indicators {
     pub opt_in: Vec<IndicatorType>,
     /// Takes addresses of special purpose (RFC 6890).
     pub allow_special: bool,
+    /// Takes public suffixes and top-level domains as domains.
+    pub allow_public_suffix: bool,
+    /// Takes addresses of the site's own networks.
+    pub allow_own_networks: bool,
     /// Takes attributes whose `to_ids` is false.
     pub include_non_ids: bool,
     /// Looks for the hosts of URLs in server names of TLS.
@@ -157,15 +181,27 @@ impl Config {
 
     /// Returns how indicators are read.
     pub fn intel_options(&self) -> IntelOptions {
-        let Indicators { opt_in, allow_special, include_non_ids, tls_url_hosts, .. } =
-            self.indicators.clone();
-        let policy = Policy { allow_special, tls_url_hosts, opt_in };
-        IntelOptions { policy, include_non_ids, canary: self.canary.is_some() }
+        let indicators = self.indicators.clone();
+        let own = (!indicators.allow_own_networks).then(|| self.own_networks.clone());
+        let policy = Policy {
+            allow_special: indicators.allow_special,
+            allow_public_suffix: indicators.allow_public_suffix,
+            own_networks: own.unwrap_or_default(),
+            tls_url_hosts: indicators.tls_url_hosts,
+            opt_in: indicators.opt_in,
+        };
+        IntelOptions {
+            policy,
+            include_non_ids: indicators.include_non_ids,
+            filter: self.filter.clone(),
+            warninglists: self.warninglists.clone(),
+            canary: self.canary.is_some(),
+        }
     }
 }
 
 fn whole(mut all: Section<'_, '_>) -> Config {
-    let name = all.table("sensor", sensor).flatten();
+    let (name, own_networks) = all.table("sensor", sensor).unwrap_or_default();
     let captures = all.tables("capture", capture);
     if captures.is_empty() {
         all.note_at(0, "no [[capture]]: name an interface to capture on");
@@ -186,10 +222,13 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     if intel.is_empty() {
         all.note_at(0, "no [[intel]]: name a feed, or there is nothing to look for");
     }
-    let indicators = all.table("indicators", indicators).unwrap_or_default();
+    let (indicators, filter) = all.table("indicators", indicators).unwrap_or_default();
+    let warninglists = warninglists(&mut all);
     let captured = captures.first().map(|capture| capture.interface.clone());
     let canary = |section: Section<'_, '_>| canary(section, captured.as_deref());
     let canary = all.table("canary", canary).flatten();
+    let mut runaway = all.table("runaway", runaway).unwrap_or_default();
+    runaway.own_networks.clone_from(&own_networks);
     let sinks = sinks(&mut all);
     let spool = all.table("spool", spool);
     let listen = all.table("http", http).unwrap_or_else(default_listen);
@@ -198,6 +237,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     all.end();
     Config {
         name: name.unwrap_or_else(host_name),
+        own_networks,
         captures,
         workers,
         worker_cpus,
@@ -206,6 +246,9 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         other_idle_secs,
         intel,
         indicators,
+        filter,
+        warninglists,
+        runaway,
         canary,
         sinks,
         spool,
@@ -215,10 +258,17 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     }
 }
 
-fn sensor(mut section: Section<'_, '_>) -> Option<String> {
+fn sensor(mut section: Section<'_, '_>) -> (Option<String>, Vec<IpNet>) {
     let name = section.optional_text("name");
+    let mut own = Vec::new();
+    for (at, text) in section.texts("own_networks") {
+        match network(&text) {
+            Ok(net) => own.push(net),
+            Err(what) => section.note_at(at, format!("own_networks: {what}")),
+        }
+    }
     section.end();
-    name
+    (name, own)
 }
 
 fn workers(mut section: Section<'_, '_>) -> (u32, Vec<u16>) {
@@ -252,7 +302,7 @@ fn intel(mut section: Section<'_, '_>) -> PathBuf {
     path
 }
 
-fn indicators(mut section: Section<'_, '_>) -> Indicators {
+fn indicators(mut section: Section<'_, '_>) -> (Indicators, Filter) {
     let default = Indicators::default();
     let mut opt_in = Vec::new();
     for (at, name) in section.texts("opt_in") {
@@ -264,6 +314,8 @@ fn indicators(mut section: Section<'_, '_>) -> Indicators {
     let indicators = Indicators {
         opt_in,
         allow_special: section.flag("allow_special", default.allow_special),
+        allow_public_suffix: section.flag("allow_public_suffix", default.allow_public_suffix),
+        allow_own_networks: section.flag("allow_own_networks", default.allow_own_networks),
         include_non_ids: section.flag("include_non_ids", default.include_non_ids),
         tls_url_hosts: section.flag("tls_url_hosts", default.tls_url_hosts),
         shrink_percent_min: section.number(
@@ -273,8 +325,21 @@ fn indicators(mut section: Section<'_, '_>) -> Indicators {
         ),
         watch_secs: section.number("watch_secs", default.watch_secs, 0..=86_400),
     };
+    let filter = filter(&mut section);
     section.end();
-    indicators
+    (indicators, filter)
+}
+
+fn runaway(mut section: Section<'_, '_>) -> RunawayLimits {
+    let default = RunawayLimits::default();
+    let limits = RunawayLimits {
+        hosts_max: section.number("hosts_max", default.hosts_max, 0..=HOSTS_MAX),
+        hosts_percent_max: section.number("hosts_percent_max", default.hosts_percent_max, 0..=100),
+        window_secs: section.number("window_secs", default.window_secs, 60..=IDLE_SECS_MAX),
+        ..default
+    };
+    section.end();
+    limits
 }
 
 fn http(mut section: Section<'_, '_>) -> Option<SocketAddr> {
@@ -304,6 +369,8 @@ impl Default for Indicators {
         Self {
             opt_in: Vec::new(),
             allow_special: false,
+            allow_public_suffix: false,
+            allow_own_networks: false,
             include_non_ids: false,
             tls_url_hosts: false,
             shrink_percent_min: 50,
@@ -316,6 +383,11 @@ impl Default for Indicators {
 mod tests {
     use super::*;
     use crate::control::config::sink::Destination;
+    use crate::control::intel::filter::TagRule;
+    use crate::control::intel::warninglist::Action;
+    use crate::model::marking::Tlp;
+    use crate::model::validity::AsOf;
+    use crate::model::validity::Validity;
 
     const LEAST: &str = "[[capture]]\ninterface = \"eth1\"\n[[intel]]\npath = \"/feed\"\n";
 
@@ -369,6 +441,29 @@ mod tests {
     }
 
     #[test]
+    fn warninglists_do_what_is_said() {
+        let text = format!(
+            "{LEAST}[[warninglists]]\npath = \"/a\"\ninform = [\"Amazon AWS\"]\n\
+             [[warninglists]]\npath = \"/b\"\naction = \"downgrade\"\noff = [\"tlds\"]\n"
+        );
+        let lists = Config::parse(&text).expect("sound").intel_options().warninglists;
+        let inputs = [("/a", None), ("/b", Some(Action::Downgrade))];
+        assert_eq!(lists.inputs, inputs.map(|(path, action)| (PathBuf::from(path), action)));
+        let named = [("amazon aws", Some(Action::Inform)), ("tlds", None)];
+        assert_eq!(lists.lists, named.map(|(name, action)| (name.to_owned(), action)).into());
+        check(
+            &format!(
+                "{LEAST}[[warninglists]]\naction = \"block\"\ndrop = [\"x\"]\noff = [\"X\"]\n"
+            ),
+            &[
+                "5:1: [warninglists] needs `path`",
+                "6:10: action: `block` is none: \"drop\" and \"downgrade\" and \"inform\" are",
+                "8:8: off: `X` is named twice",
+            ],
+        );
+    }
+
+    #[test]
     fn the_least_is_an_interface_and_a_feed() {
         let config = Config::parse(LEAST).expect("enough");
         assert_eq!(config.captures[0].interface, "eth1");
@@ -401,7 +496,7 @@ mod tests {
                 "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not 10",
                 "11:1: sink: tables: [[sink]] is wanted, not this table",
                 "13:2: unknown key `zebra`: known are sensor, capture, workers, flows, intel, \
-                 indicators, canary, sink, spool, http, log, drop",
+                 indicators, warninglists, canary, runaway, sink, spool, http, log, drop",
             ],
         );
     }
@@ -426,9 +521,10 @@ mod tests {
     #[test]
     fn everything_that_can_be_set_is_set() {
         let text = format!(
-            "{LEAST}[sensor]\nname = \"tap-1\"\n[workers]\ncount = 3\n[flows]\nflows_max = 5_000\n\
+            "{LEAST}[sensor]\nname = \"tap-1\"\nown_networks = [\"9.9.9.9/16\"]\n[workers]\ncount = 3\n[flows]\nflows_max = 5_000\n\
              tcp_idle_secs = 60\nother_idle_secs = 5\n[indicators]\nopt_in = [\"user-agent\"]\n\
-             shrink_percent_min = 10\n[[sink]]\ntype = \"file\"\npath = \"/a\"\nkeep = 2\n\
+             tags = [\"!tlp:red\"]\nmax_tlp = \"amber\"\nas_of = \"now\"\nmax_age_days = 30\n\
+             exclude_decayed = true\nshrink_percent_min = 10\n[runaway]\nhosts_max = 5\n[[sink]]\ntype = \"file\"\npath = \"/a\"\nkeep = 2\n\
              [http]\nlisten = \"\"\n"
         );
         let config = Config::parse(&text).expect("sound");
@@ -438,7 +534,21 @@ mod tests {
             (5_000, 60, 5)
         );
         assert_eq!(config.indicators.opt_in, [IndicatorType::UserAgent]);
+        let own = ["9.9.0.0/16".parse().expect("a prefix")];
+        assert_eq!(config.intel_options().policy.own_networks, own);
+        let allowing = text.replace("[indicators]", "[indicators]\nallow_own_networks = true");
+        let allowing = Config::parse(&allowing).expect("sound").intel_options();
+        assert_eq!(allowing.policy.own_networks, []);
         assert_eq!(config.indicators.shrink_percent_min, 10);
+        let filter = Filter {
+            tags: vec![TagRule::from_text("!tlp:red").expect("a rule")],
+            tlp_max: Some(Tlp::Amber),
+            published_only: false,
+            exclude_decayed: true,
+            validity: Validity { as_of: AsOf::Now, days_max: Some(30) },
+        };
+        assert_eq!(config.intel_options().filter, filter);
+        assert_eq!((config.runaway.hosts_max, config.runaway.own_networks.len()), (5, 1));
         assert_eq!(config.sinks, [file("file", "/a", 2)]);
     }
 }

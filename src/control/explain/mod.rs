@@ -22,6 +22,7 @@ use crate::control::intel::harvest::Row;
 use crate::control::intel::input::Plan;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
+use crate::control::intel::warninglist::Warninglists;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
 use crate::model::pattern::Pattern;
@@ -151,11 +152,13 @@ fn list<W: Write + Send>(
 ) -> Result<Ledger, ExplainError> {
     let options = args.intel.options();
     let plan = Plan::new(&args.intel.intel);
+    let (lists, lists_damage) = Warninglists::load(&options.warninglists);
     let listing = Mutex::new(Listing { lines, wanted, ledger: Ledger::default(), written: Ok(()) });
     let lock = || listing.lock().unwrap_or_else(PoisonError::into_inner);
     for file in &plan.files {
         let give = |harvest: Harvest<'_>| lock().take(harvest);
-        let gather = Gather { options: &options, file, purpose: Purpose::Explain, give: &give };
+        let (options, lists, purpose) = (&options, &lists, Purpose::Explain);
+        let gather = Gather { options, lists, file, purpose, give: &give };
         let damage = gather.read();
         lock().ledger.add_damage(damage);
     }
@@ -163,7 +166,7 @@ fn list<W: Write + Send>(
         listing.into_inner().unwrap_or_else(PoisonError::into_inner);
     written?;
     ledger.files = plan.files.len() as u64;
-    ledger.add_damage(plan.damage);
+    ledger.add_damage(plan.damage.into_iter().chain(lists_damage));
     ledger.damage = ledger.take_damage();
     Ok(ledger)
 }
@@ -193,6 +196,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::control::intel::warninglist::Action;
 
     fn explain(file: &Path, json: bool, value: Option<&str>) -> String {
         let intel =
@@ -314,6 +318,47 @@ mod tests {
             for want in ["csv:line 3\t", "csv:line 4\t", "csv:line 7\t"] {
                 assert!(text.contains(want), "{want:?} in {text:?}");
             }
+        }
+    }
+
+    #[test]
+    fn warninglists_are_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let rows = "type,value\ndomain,google.com\nip-dst,9.9.9.9\ndomain,evil.example\n";
+        let feed = folder.path().join("feed.csv");
+        std::fs::write(&feed, rows).expect("a temporary file");
+        let list = |name: &str, mode: &str, entry: &str| {
+            let text = format!(r#"{{"name":"{name}","type":"{mode}","list":["{entry}"]}}"#);
+            let path = folder.path().join(format!("{name}.json"));
+            std::fs::write(&path, text).expect("a temporary file");
+            path
+        };
+        let lists = vec![
+            (list("Top sites", "hostname", "google.com"), None),
+            (list("Resolvers", "cidr", "9.9.9.9"), Some(Action::Downgrade)),
+        ];
+        for (value, json, want) in [
+            (None, false, "warninglist\tdomain\tgoogle.com\t"),
+            (None, false, "keep it (Top sites)\n"),
+            (None, false, "downgrade\tip-dst\t9.9.9.9\t"),
+            (None, false, "3 attributes in 1 file: 2 accepted, 1 left out"),
+            (None, false, "  warninglist drop\tTop sites\t1\n"),
+            (None, false, "  warninglist downgrade\tResolvers\t1\n"),
+            (None, true, r#""warninglists":{"downgrade":{"Resolvers":1},"drop":{"Top sites":1}}"#),
+            (Some("google.com"), true, r#""warninglists":["Top sites"]"#),
+            (Some("9.9.9.9"), false, "match\tip-dst\t9.9.9.9\texact\t"),
+            (Some("9.9.9.9"), false, "have it (Resolvers)\n"),
+        ] {
+            let intel = IntelArguments {
+                intel: vec![feed.clone()],
+                warninglists: lists.clone(),
+                ..IntelArguments::default()
+            };
+            let args = ExplainArguments { intel, json, value: value.map(str::to_owned) };
+            let mut out = Vec::new();
+            run(&args, &mut out).expect("a readable input");
+            let text = String::from_utf8(out).expect("text");
+            assert!(text.contains(want), "{value:?}: {want:?} in {text:?}");
         }
     }
 

@@ -84,7 +84,7 @@ impl Probe {
     /// Tells whether an indicator concerns the same host without naming the value, and what it
     /// lacks to do so.
     pub(super) fn near(&self, ty: IndicatorType, value: &str) -> Option<&'static str> {
-        let wide = Policy { allow_special: true, ..Policy::default() };
+        let wide = Policy::wide();
         let name = self.name.as_ref().map(Domain::as_str);
         let is_address = |address| self.address == Some(address);
         let is_inside = |net: IpNet| self.address.is_some_and(|a| net.contains(&a.to_ip()));

@@ -13,6 +13,7 @@ use crate::control::intel::harvest::Remark;
 use crate::control::intel::harvest::Row;
 use crate::control::intel::ledger::Ledger;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::warninglist::Action;
 use crate::model::hit::Found;
 use crate::model::indicator::IndicatorId;
 use crate::model::policy::Usage;
@@ -38,6 +39,8 @@ struct RowLine<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<u64>,
     advice: &'r str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warninglists: &'r [String],
 }
 
 /// An indicator that matches, or nearly does.
@@ -73,6 +76,9 @@ struct TotalLine<'r> {
     attributes: u64,
     accepted: BTreeMap<&'r str, u64>,
     idle: BTreeMap<&'r str, BTreeMap<&'r str, u64>>,
+    /// By what lists do, then by list.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    warninglists: BTreeMap<&'r str, BTreeMap<&'r str, u64>>,
     left_out: BTreeMap<&'r str, &'r BTreeMap<String, u64>>,
     damage: Vec<String>,
 }
@@ -92,6 +98,11 @@ impl<'o, W: Write> Lines<'o, W> {
         if !self.json {
             let told = event.told();
             let place = format!("{file}:{}", row.spot);
+            let lists = match row.warninglists.is_empty() {
+                true => String::new(),
+                false => format!(" ({})", row.warninglists.join("; ")),
+            };
+            let advice = format!("{advice}{lists}");
             return self.tabs(&[reason, &row.kind, &row.value, &told, &place, &advice]);
         }
         let (line, number) = match row.spot {
@@ -100,7 +111,18 @@ impl<'o, W: Write> Lines<'o, W> {
             Spot::File => (None, None),
         };
         let (r#type, value) = (row.kind.as_str(), row.value.as_str());
-        self.json(&RowLine { reason, r#type, value, event, file, line, number, advice: &advice })
+        let (advice, warninglists) = (advice.as_str(), row.warninglists.as_slice());
+        self.json(&RowLine {
+            reason,
+            r#type,
+            value,
+            event,
+            file,
+            line,
+            number,
+            advice,
+            warninglists,
+        })
     }
 
     /// Writes an indicator that matches, with its events.
@@ -158,7 +180,12 @@ impl<'o, W: Write> Lines<'o, W> {
         for ((usage, ty), n) in &ledger.idle {
             idle.entry(usage.name()).or_default().insert(ty.name(), *n);
         }
+        let mut warninglists = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for ((list, action), n) in &ledger.warninglists {
+            warninglists.entry(action.name()).or_default().insert(list.as_str(), *n);
+        }
         let total = TotalLine {
+            warninglists,
             files: ledger.files,
             attributes: ledger.seen,
             accepted: ledger.accepted.iter().map(|(ty, n)| (ty.name(), *n)).collect(),
@@ -181,6 +208,11 @@ impl<'o, W: Write> Lines<'o, W> {
         for (usage, types) in &total.idle {
             for (ty, n) in types {
                 writeln!(self.out, "  of these {usage}\t{ty}\t{n}")?;
+            }
+        }
+        for (action, lists) in &total.warninglists {
+            for (list, n) in lists {
+                writeln!(self.out, "  warninglist {action}\t{}\t{n}", clean(list))?;
             }
         }
         for (why, kinds) in &total.left_out {
@@ -220,6 +252,13 @@ fn told(why: Remark) -> (&'static str, String) {
             let words = "only its name is looked for, as the address is of special purpose \
                 (RFC 6890): use --allow-special";
             ("name_alone", words.to_owned())
+        }
+        Remark::Warned(action) => {
+            let words = match action {
+                Action::Downgrade => "it matches, with low confidence, as warninglists have it",
+                Action::Inform | Action::Drop => "it matches, but warninglists have it",
+            };
+            (action.name(), words.to_owned())
         }
         Remark::Idle(usage) => {
             let words = match usage {

@@ -1,14 +1,24 @@
 //! The options of indicators on the command line, the same wherever indicators are read.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+
+use ipnet::IpNet;
 
 use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
+use crate::control::intel::filter::Filter;
+use crate::control::intel::filter::TagRule;
+use crate::control::intel::warninglist::Action;
+use crate::control::intel::warninglist::WarninglistSettings;
 use crate::control::output;
 use crate::model::indicator::IndicatorType;
+use crate::model::marking::Tlp;
 use crate::model::policy::Policy;
+use crate::model::validity::AsOf;
+use crate::model::validity::Validity;
 
 /// Which indicators, and which of them match.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -26,9 +36,47 @@ pub struct IntelArguments {
     #[arg(long)]
     pub allow_special: bool,
 
+    /// Take public suffixes and top-level domains as domains: all names under them match
+    #[arg(long)]
+    pub allow_public_suffix: bool,
+
+    /// An own network: addresses in it, and prefixes in or around it, are no indicators; repeatable
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub own_network: Vec<IpNet>,
+
     /// Match attributes whose to_ids is false, too
     #[arg(long)]
     pub include_non_ids: bool,
+
+    /// Match only attributes with this tag, of their own or their event's (* stands for anything);
+    /// with ! before it, only those without; repeatable
+    #[arg(long = "tag", value_name = "[!]TAG", value_parser = TagRule::from_text)]
+    pub tag: Vec<TagRule>,
+
+    /// Match nothing with a stricter marking: clear, green, amber, amber+strict, red
+    #[arg(long, value_name = "TLP", value_parser = tlp)]
+    pub max_tlp: Option<Tlp>,
+
+    /// Leave out attributes whose time is over by all of MISP's decaying models (decay_score)
+    #[arg(long)]
+    pub exclude_decayed: bool,
+
+    /// Leave out what was last seen, or else changed, longer ago; see --as-of
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_age_days: Option<u32>,
+
+    /// Which time ages are judged at: that of the packet, now (when indicators are read), or off
+    #[arg(long, value_name = "TIME", value_parser = as_of, default_value = "packet")]
+    pub as_of: AsOf,
+
+    /// Warninglists: a folder as misp-warninglists has it, or one list; ACTION (drop, downgrade,
+    /// inform) is for all in it, else as their category says; repeatable
+    #[arg(long, value_name = "PATH[=ACTION]", value_parser = warninglists)]
+    pub warninglists: Vec<(PathBuf, Option<Action>)>,
+
+    /// What one warninglist does, by its name or folder: drop, downgrade, inform, off; repeatable
+    #[arg(long, value_name = "NAME=ACTION", value_parser = warninglist_action)]
+    pub warninglist_action: Vec<(String, Option<Action>)>,
 
     /// Look for the hosts of URLs in TLS server names, where nothing else of a URL is visible
     #[arg(long)]
@@ -55,11 +103,73 @@ impl IntelArguments {
     pub fn options(&self) -> IntelOptions {
         let policy = Policy {
             allow_special: self.allow_special,
+            allow_public_suffix: self.allow_public_suffix,
+            own_networks: self.own_network.clone(),
             tls_url_hosts: self.tls_url_hosts,
             opt_in: self.opt_in.clone(),
         };
-        IntelOptions { policy, include_non_ids: self.include_non_ids, canary: false }
+        let lists = self.warninglist_action.iter().cloned();
+        let inputs = self.warninglists.clone();
+        let warninglists = WarninglistSettings { inputs, lists: lists.collect() };
+        let include_non_ids = self.include_non_ids;
+        let filter = Filter {
+            tags: self.tag.clone(),
+            tlp_max: self.max_tlp,
+            published_only: false,
+            exclude_decayed: self.exclude_decayed,
+            validity: self.validity(),
+        };
+        IntelOptions { policy, include_non_ids, filter, warninglists, canary: false }
     }
+
+    /// Returns how old indicators may be.
+    pub fn validity(&self) -> Validity {
+        Validity { as_of: self.as_of, days_max: self.max_age_days }
+    }
+}
+
+/// Reads a network: an address, or a prefix, of which bits below its mask are ignored.
+///
+/// # Errors
+/// It is none.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(|ip| IpNet::from(ip.to_canonical()));
+    let net = text.parse::<IpNet>().map(|net| net.trunc()).or_else(|_| address());
+    net.map_err(|_| "not a network: give an address or a prefix, as 192.0.2.0/24".to_owned())
+}
+
+fn tlp(word: &str) -> Result<Tlp, String> {
+    let what = "clear, green, amber, amber+strict or red is wanted";
+    Tlp::from_word(word).ok_or_else(|| what.to_owned())
+}
+
+fn as_of(word: &str) -> Result<AsOf, String> {
+    match word {
+        "packet" => Ok(AsOf::Packet),
+        "now" => Ok(AsOf::Now),
+        "off" => Ok(AsOf::Off),
+        _ => Err("packet, now or off is wanted".to_owned()),
+    }
+}
+
+fn warninglists(text: &str) -> Result<(PathBuf, Option<Action>), String> {
+    let parts = text.rsplit_once('=');
+    let named = parts.and_then(|(path, name)| Some((path, Action::from_name(name)?)));
+    Ok(match named {
+        Some((path, action)) => (PathBuf::from(path), Some(action)),
+        None => (PathBuf::from(text), None),
+    })
+}
+
+fn warninglist_action(text: &str) -> Result<(String, Option<Action>), String> {
+    let (name, action) = text.rsplit_once('=').ok_or("NAME=ACTION is wanted")?;
+    let action = match Action::from_name(action) {
+        None if action != "off" => {
+            return Err("drop, downgrade, inform or off is wanted".to_owned());
+        }
+        action => action,
+    };
+    Ok((name.trim().to_lowercase(), action))
 }
 
 fn opt_in_type(name: &str) -> Result<IndicatorType, String> {

@@ -275,7 +275,7 @@ impl Catalog {
 
     /// Returns an indicator's canonical value; it is made anew, as few ask and all would pay.
     pub fn canonical(&self, id: IndicatorId) -> Option<String> {
-        let all = Policy { allow_special: true, ..Policy::default() };
+        let all = Policy::wide();
         let pattern = Pattern::from_text(self.indicator_type(id)?, self.value(id), &all);
         Some(pattern.ok()?.to_string())
     }

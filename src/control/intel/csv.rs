@@ -186,7 +186,7 @@ fn take(record: &ByteRecord, header: &Header, line: u64, harvest: &mut Harvest<'
         org: field(Column::EventOrg),
         provider: field(Column::EventOrg),
         tags: event_tags,
-        timestamp_secs: 0,
+        ..EventParts::default()
     });
     let tags = harvest.tag_list(split_tags(field(Column::AttributeTag)));
     let attribute = Attribute {

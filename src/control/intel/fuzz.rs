@@ -9,26 +9,37 @@ use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
+use crate::control::intel::warninglist::Action;
+use crate::control::intel::warninglist::WarninglistSettings;
 use crate::model::indicator::IndicatorType;
 use crate::model::policy::Policy;
 
 /// Numbers the files, since tests run on several threads.
 static FILES: AtomicU64 = AtomicU64::new(0);
 
-/// Compiles any bytes as a feed, strictly and with everything allowed: totals add up, errors are
-/// one line, and the same file makes the same set.
+/// Compiles any bytes as a feed, strictly, with everything allowed, and with themselves as a
+/// warninglist: totals add up, errors are one line, and the same file makes the same set.
 pub fn fuzz(data: &[u8]) {
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let name = format!("tapsieve-fuzz-{}-{number}", std::process::id());
     let path = std::env::temp_dir().join(name);
     fs::write(&path, data).expect("a file in the folder for temporary ones");
-    let all =
-        Policy { allow_special: true, tls_url_hosts: true, opt_in: IndicatorType::ALL.to_vec() };
+    let opt_in = IndicatorType::ALL.to_vec();
+    let all = Policy { tls_url_hosts: true, opt_in, ..Policy::wide() };
     let strict = made(&path, &IntelOptions::default());
-    let wide = made(&path, &IntelOptions { policy: all, include_non_ids: true, canary: false });
+    let wide = made(
+        &path,
+        &IntelOptions { policy: all, include_non_ids: true, ..IntelOptions::default() },
+    );
     let again = made(&path, &IntelOptions::default());
+    let inputs = vec![(path.clone(), Some(Action::Drop))];
+    let warninglists = WarninglistSettings { inputs, ..WarninglistSettings::default() };
+    let listed = made(&path, &IntelOptions { warninglists, ..IntelOptions::default() });
     fs::remove_file(&path).expect("the file");
     assert_eq!(version(&strict), version(&again));
+    if let (Ok(listed), Ok(strict)) = (&listed, &strict) {
+        assert!(listed.ledger.accepted_total() <= strict.ledger.accepted_total());
+    }
     if let Ok(compiled) = &strict {
         let wider = wide.as_ref().map(|wide| wide.ledger.accepted_total());
         assert!(wider.is_ok_and(|wider| wider >= compiled.ledger.accepted_total()));

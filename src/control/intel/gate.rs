@@ -30,6 +30,18 @@ pub enum LeftOut {
     NotForIds,
     /// Its type matches only when opted in.
     OptIn,
+    /// Its tags, or its event's, are not those that are asked for.
+    Tags,
+    /// Its marking is stricter than what is taken.
+    Tlp,
+    /// Its event is not published.
+    Unpublished,
+    /// Its time is over by MISP's decaying models.
+    Decayed,
+    /// It was last seen, or else changed, too long ago.
+    Expired,
+    /// A warninglist names it that is to drop what it names.
+    Warninglist,
     /// Its value is none of its type.
     Refused(Refusal),
 }
@@ -44,6 +56,12 @@ impl LeftOut {
             Self::OtherJa4 => "other_ja4",
             Self::NotForIds => "not_for_ids",
             Self::OptIn => "opt_in",
+            Self::Tags => "tags",
+            Self::Tlp => "tlp",
+            Self::Unpublished => "unpublished",
+            Self::Decayed => "decayed",
+            Self::Expired => "expired",
+            Self::Warninglist => "warninglist",
             Self::Refused(refusal) => refusal.reason(),
         }
     }
@@ -61,8 +79,18 @@ impl LeftOut {
             }
             Self::NotForIds => "to_ids is false: set it in MISP, or use --include-non-ids",
             Self::OptIn => "off by default: name its type in --opt-in",
+            Self::Tags => "its tags, or its event's, are not those of --tag",
+            Self::Tlp => "its marking is stricter than --max-tlp",
+            Self::Unpublished => "its event is not published on its server",
+            Self::Decayed => "by MISP's decaying models its time is over: see --exclude-decayed",
+            Self::Expired => "last seen, or else changed, longer ago than --max-age-days",
+            Self::Warninglist => "warninglists have it: use --warninglist-action to keep it",
             Self::Refused(Refusal::SpecialPurpose) => {
                 "a special-purpose address or prefix (RFC 6890): use --allow-special"
+            }
+            Self::Refused(Refusal::PublicSuffix) => {
+                "a public suffix or top-level domain: all names under it would match; give the \
+                 name as hostname, or use --allow-public-suffix"
             }
             Self::Refused(refusal) => return refusal.to_string(),
         }
@@ -92,6 +120,9 @@ pub fn meaning(attribute: &Attribute<'_>, options: &IntelOptions) -> Result<Mean
     let ty = meaning.first;
     if ty.is_opt_in() && !options.policy.opt_in.contains(&ty) {
         return Err(LeftOut::OptIn);
+    }
+    if attribute.decayed && options.filter.exclude_decayed {
+        return Err(LeftOut::Decayed);
     }
     if !attribute.to_ids && !options.include_non_ids && !is_object_fingerprint(attribute, ty) {
         return Err(LeftOut::NotForIds);
@@ -131,7 +162,10 @@ fn is_object_fingerprint(attribute: &Attribute<'_>, ty: IndicatorType) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::control::intel::filter::Filter;
     use crate::model::policy::Policy;
 
     fn check(attribute: &Attribute<'_>, want: Result<IndicatorType, LeftOut>) {
@@ -147,6 +181,8 @@ mod tests {
         sibling: Sibling::Unknown,
         to_ids: true,
         deleted: false,
+        decayed: false,
+        sightings: [0; 2],
         uuid: crate::control::intel::uuid::Uuid([0; 16]),
         timestamp_secs: 0,
         first_seen: "",
@@ -162,6 +198,11 @@ mod tests {
         check(&PLAIN, Ok(T::Domain));
         check(&Attribute { deleted: true, ..PLAIN }, Err(LeftOut::Deleted));
         check(&Attribute { to_ids: false, ..PLAIN }, Err(LeftOut::NotForIds));
+        let decayed = Attribute { decayed: true, ..PLAIN };
+        check(&decayed, Ok(T::Domain));
+        let filter = Filter { exclude_decayed: true, ..Filter::default() };
+        let options = IntelOptions { filter, ..IntelOptions::default() };
+        assert_eq!(meaning(&decayed, &options), Err(LeftOut::Decayed));
         check(&Attribute { kind: "md5", ..PLAIN }, Err(LeftOut::Unsupported));
         check(&Attribute { kind: "digest", ..PLAIN }, Err(LeftOut::UnknownDigest));
         check(&Attribute { kind: "user-agent", ..PLAIN }, Err(LeftOut::OptIn));
@@ -172,11 +213,61 @@ mod tests {
     #[test]
     fn asked_for_they_match() {
         let policy = Policy { opt_in: vec![IndicatorType::UserAgent], ..Policy::default() };
-        let options = IntelOptions { policy, include_non_ids: true, canary: false };
+        let options = IntelOptions { policy, include_non_ids: true, ..IntelOptions::default() };
         let agent = Attribute { kind: "user-agent", to_ids: false, ..PLAIN };
         assert_eq!(meaning(&agent, &options).map(|m| m.first), Ok(IndicatorType::UserAgent));
         let port = Attribute { kind: "port", ..PLAIN };
         assert_eq!(meaning(&port, &options), Err(LeftOut::OptIn));
+    }
+
+    #[test]
+    fn every_row_of_the_table_of_meanings() {
+        let types = |names: &'static str| names.split_whitespace();
+        for kind in types(
+            "ip-src ip-dst ip-src|port ip-dst|port domain hostname domain|ip hostname|port url uri \
+             ja3-fingerprint-md5 hassh-md5 hasshserver-md5 x509-fingerprint-md5 \
+             x509-fingerprint-sha1 x509-fingerprint-sha256 community-id",
+        ) {
+            check(&Attribute { kind, ..PLAIN }, Ok(IndicatorType::from_name(kind).expect(kind)));
+        }
+        for kind in types("user-agent port mac-address AS cookie http-method") {
+            check(&Attribute { kind, ..PLAIN }, Err(LeftOut::OptIn));
+        }
+        for kind in types(
+            "link jarm-fingerprint pattern-in-traffic snort suricata yara sigma zeek bro md5 sha1 \
+             sha256 filename filename|md5 malware-sample email-src email-dst email-subject text \
+             comment other attachment mutex regkey regkey|value vulnerability ssh-fingerprint \
+             favicon-mmh3 onion-address dkim btc iban phone-number",
+        ) {
+            check(&Attribute { kind, ..PLAIN }, Err(LeftOut::Unsupported));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn flags_decide_as_the_plain_rule_says(
+            [deleted, to_ids, decayed, non_ids, exclude_decayed] in any::<[bool; 5]>(),
+            opted_in in any::<bool>(),
+            kind in prop::sample::select(vec!["domain", "user-agent", "md5", "ja3-fingerprint-md5"]),
+            object in prop::sample::select(vec!["", "ja3", "network-connection"]),
+        ) {
+            let attribute = Attribute { kind, object, deleted, to_ids, decayed, ..PLAIN };
+            let opt_in = if opted_in { vec![IndicatorType::UserAgent] } else { Vec::new() };
+            let filter = Filter { exclude_decayed, ..Filter::default() };
+            let options = IntelOptions {
+                policy: Policy { opt_in, ..Policy::default() },
+                include_non_ids: non_ids,
+                filter,
+                ..IntelOptions::default()
+            };
+            let is_wanted = to_ids || non_ids || (kind == "ja3-fingerprint-md5" && object == "ja3");
+            let matches = !deleted
+                && kind != "md5"
+                && (kind != "user-agent" || opted_in)
+                && !(decayed && exclude_decayed)
+                && is_wanted;
+            prop_assert_eq!(meaning(&attribute, &options).is_ok(), matches);
+        }
     }
 
     #[test]

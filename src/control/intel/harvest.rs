@@ -2,7 +2,10 @@
 //! totals.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt::Write;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use foldhash::fast::RandomState;
 
@@ -11,9 +14,12 @@ use crate::control::intel::Fault;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::catalog::EventRecord;
 use crate::control::intel::catalog::SourceRecord;
+use crate::control::intel::filter::Around;
+use crate::control::intel::filter::Filter;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::gate::Meaning;
 use crate::control::intel::gate::meaning;
+use crate::control::intel::held::Held;
 use crate::control::intel::input::Listed;
 use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Damage;
@@ -22,12 +28,21 @@ use crate::control::intel::ledger::Spot;
 use crate::control::intel::strings::ListTable;
 use crate::control::intel::strings::Strings;
 use crate::control::intel::uuid::Uuid;
+use crate::control::intel::warninglist::Action;
+use crate::control::intel::warninglist::Warninglists;
 use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorType;
+use crate::model::mark::DECAYED;
+use crate::model::mark::DOWNGRADED;
+use crate::model::mark::FALSE_POSITIVES;
+use crate::model::mark::INFORMED;
+use crate::model::mark::SIGHTINGS;
+use crate::model::mark::is_reserved;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Usage;
 use crate::model::refusal::Refusal;
 use crate::model::time::Timestamp;
+use crate::model::validity::AsOf;
 
 /// Attributes that a harvest holds before a reader hands it over, where it may.
 const FULL: u64 = 16_384;
@@ -42,6 +57,8 @@ const COMMENT_BYTES_MAX: usize = 1_024;
 pub struct Gather<'a> {
     /// What the operator asks.
     pub options: &'a IntelOptions,
+    /// The warninglists.
+    pub lists: &'a Warninglists,
     /// The file.
     pub file: &'a Listed,
     /// What harvests are for.
@@ -77,7 +94,7 @@ impl<'a> Gather<'a> {
 
     /// Returns an empty harvest.
     pub fn begin(&self) -> Harvest<'a> {
-        Harvest::new(self.options, self.file, self.purpose)
+        Harvest::new(self)
     }
 
     /// Hands a harvest over.
@@ -119,8 +136,19 @@ pub struct Harvest<'a> {
     /// Texts of events and tags.
     pub strings: Strings,
     options: &'a IntelOptions,
+    lists: &'a Warninglists,
     file: &'a Listed,
     purpose: Purpose,
+    /// The warninglists that name the attribute that is being taken.
+    named: Vec<u32>,
+    /// Events that are told by and by, as long as something of them may leave attributes out.
+    open: Vec<u32>,
+    /// Their attributes.
+    held: Vec<Held>,
+    /// Events that are not published.
+    unpublished: HashSet<u32>,
+    /// Seconds since 1970, where ages are judged as of now.
+    now_secs: u32,
     events_known: HashMap<EventRecord, u32, RandomState>,
     scratch: Vec<u32>,
 }
@@ -157,6 +185,8 @@ pub struct Row {
     pub uuid: Uuid,
     /// Where in the file.
     pub spot: Spot,
+    /// The warninglists that have it.
+    pub warninglists: Vec<String>,
 }
 
 /// What a listing says of an attribute.
@@ -168,6 +198,8 @@ pub enum Remark {
     Idle(Usage),
     /// It is a pair of which only the name is looked for.
     NameAlone,
+    /// It matches, but warninglists have it.
+    Warned(Action),
 }
 
 /// What a format knows of an event.
@@ -187,10 +219,12 @@ pub struct EventParts<'a> {
     pub tags: u32,
     /// Seconds since 1970 of its last change; 0 where unknown.
     pub timestamp_secs: u32,
+    /// It is published; unknown where nothing says.
+    pub published: Option<bool>,
 }
 
 impl<'a> Harvest<'a> {
-    fn new(options: &'a IntelOptions, file: &'a Listed, purpose: Purpose) -> Self {
+    fn new(gather: &Gather<'a>) -> Self {
         Self {
             ledger: Ledger::default(),
             rows: Vec::new(),
@@ -201,9 +235,15 @@ impl<'a> Harvest<'a> {
             seen: vec![Default::default()],
             tags: ListTable::default(),
             strings: Strings::default(),
-            options,
-            file,
-            purpose,
+            options: gather.options,
+            lists: gather.lists,
+            file: gather.file,
+            purpose: gather.purpose,
+            named: Vec::new(),
+            open: Vec::new(),
+            held: Vec::new(),
+            unpublished: HashSet::new(),
+            now_secs: now_secs(&gather.options.filter),
             events_known: HashMap::default(),
             scratch: Vec::new(),
         }
@@ -217,22 +257,26 @@ impl<'a> Harvest<'a> {
     /// Returns the number of an event that is told at once.
     pub fn event(&mut self, parts: &EventParts<'_>) -> u32 {
         let record = self.record(parts);
-        match self.events.last() {
-            Some(last) if *last == record => return narrow(self.events.len() - 1),
-            _ => {}
-        }
         let next = narrow(self.events.len());
-        let number = *self.events_known.entry(record).or_insert(next);
+        let number = match self.events.last() {
+            Some(last) if *last == record => next - 1,
+            _ => *self.events_known.entry(record).or_insert(next),
+        };
         if number == next {
             self.events.push(record);
         }
+        self.note_published(number, parts.published);
         number
     }
 
     /// Returns the number of an event that is told by and by.
     pub fn open_event(&mut self) -> u32 {
         self.events.push(EventRecord::default());
-        narrow(self.events.len() - 1)
+        let number = narrow(self.events.len() - 1);
+        if self.options.filter.asks_events() {
+            self.open.push(number);
+        }
+        number
     }
 
     /// Tells the rest of an opened event.
@@ -241,24 +285,53 @@ impl<'a> Harvest<'a> {
         if let Some(event) = self.events.get_mut(number as usize) {
             *event = record;
         }
+        self.note_published(number, parts.published);
+        self.open.retain(|open| *open != number);
+        for held in self.held.extract_if(.., |held| held.event == number).collect::<Vec<_>>() {
+            self.settle(&held.attribute(), number, Ok(held.meaning));
+        }
     }
 
-    /// Returns the number of a list of tags.
+    fn note_published(&mut self, event: u32, published: Option<bool>) {
+        if published == Some(false) {
+            self.unpublished.insert(event);
+        }
+    }
+
+    /// Returns the number of a list of tags; those that are ours to give are left out.
     pub fn tag_list<'t>(&mut self, tags: impl IntoIterator<Item = &'t str>) -> u32 {
         let mut list = std::mem::take(&mut self.scratch);
         list.clear();
-        list.extend(tags.into_iter().map(|tag| self.strings.intern(tag)).filter(|tag| *tag != 0));
-        list.sort_unstable_by(|a, b| self.strings.texts.get(*a).cmp(self.strings.texts.get(*b)));
-        list.dedup();
-        let number = self.tags.intern(&list);
+        let theirs = tags.into_iter().filter(|tag| !is_reserved(tag));
+        list.extend(theirs.map(|tag| self.strings.intern(tag)).filter(|tag| *tag != 0));
+        let number = self.sorted_tags(&mut list);
         self.scratch = list;
         number
     }
 
+    fn sorted_tags(&mut self, list: &mut Vec<u32>) -> u32 {
+        list.sort_unstable_by(|a, b| self.strings.texts.get(*a).cmp(self.strings.texts.get(*b)));
+        list.dedup();
+        self.tags.intern(list)
+    }
+
     /// Takes one attribute of an event.
     pub fn take(&mut self, attribute: &Attribute<'_>, event: u32) {
-        let kept = meaning(attribute, self.options)
-            .and_then(|meaning| Ok((meaning, self.keep(attribute, event, meaning)?)));
+        match meaning(attribute, self.options) {
+            Ok(meaning) if self.open.contains(&event) => {
+                self.held.push(Held::of(attribute, event, meaning));
+            }
+            meaning => self.settle(attribute, event, meaning),
+        }
+    }
+
+    /// Keeps or leaves out an attribute whose event is told.
+    fn settle(&mut self, attribute: &Attribute<'_>, event: u32, meaning: Result<Meaning, LeftOut>) {
+        self.named.clear();
+        let kept = meaning.and_then(|meaning| {
+            self.filter(attribute, event)?;
+            Ok((meaning, self.keep(attribute, event, meaning)?))
+        });
         match kept {
             Ok((meaning, (usage, remark))) => {
                 self.ledger.accept(meaning.first, usage);
@@ -286,12 +359,16 @@ impl<'a> Harvest<'a> {
         if spelling.len() > usize::from(u16::MAX) {
             return Err(LeftOut::Refused(Refusal::TooLong));
         }
+        let warned = self.warned(meaning.first, &pattern, spelling);
+        if warned == Some(Action::Drop) {
+            return Err(LeftOut::Warninglist);
+        }
         let usage = pattern.usage(&self.options.policy);
-        let remark = match usage {
-            Usage::Matched => {
-                pattern.is_name_alone(&self.options.policy).then_some(Remark::NameAlone)
-            }
-            usage => Some(Remark::Idle(usage)),
+        let is_name_alone = || pattern.is_name_alone(&self.options.policy);
+        let remark = match (usage, warned) {
+            (Usage::Matched, _) if is_name_alone() => Some(Remark::NameAlone),
+            (Usage::Matched, warned) => warned.map(Remark::Warned),
+            (usage, _) => Some(Remark::Idle(usage)),
         };
         if self.purpose == Purpose::Compile {
             let source = self.source(attribute, event);
@@ -300,6 +377,54 @@ impl<'a> Harvest<'a> {
             }
         }
         Ok((usage, remark))
+    }
+
+    /// Asks the filter.
+    fn filter(&self, attribute: &Attribute<'_>, event: u32) -> Result<(), LeftOut> {
+        let filter = &self.options.filter;
+        if !filter.asks_events() {
+            return Ok(());
+        }
+        let record = self.events.get(event as usize).copied().unwrap_or_default();
+        let lists = [attribute.tags, record.tags].map(|list| self.tags.lists.get(list));
+        let tags = lists.concat().into_iter().map(|tag| self.strings.texts.get(tag));
+        let told = [time(attribute.last_seen).secs(), attribute.timestamp_secs];
+        let last = told.into_iter().chain([record.timestamp_secs]).find(|secs| *secs != 0);
+        filter.check(&Around {
+            tags: &tags.collect::<Vec<_>>(),
+            published: self.unpublished.contains(&event).then_some(false),
+            last_secs: last.unwrap_or(0),
+            now_secs: self.now_secs,
+        })
+    }
+
+    /// Asks the warninglists, counts those that name a value, and returns the strongest action.
+    fn warned(&mut self, ty: IndicatorType, pattern: &Pattern, value: &str) -> Option<Action> {
+        self.lists.judge(ty, pattern, value, &mut self.named);
+        let lists = self.named.iter().filter_map(|number| self.lists.list(*number));
+        lists.clone().for_each(|list| self.ledger.name_by(list));
+        lists.map(|list| list.action).min()
+    }
+
+    /// Returns an attribute's tags with what is said of it here.
+    fn marked(&mut self, attribute: &Attribute<'_>) -> u32 {
+        let [seen, false_positives] = attribute.sightings;
+        let lists = self.named.iter().filter_map(|number| self.lists.list(*number)).map(|list| {
+            let mark = if list.action == Action::Downgrade { DOWNGRADED } else { INFORMED };
+            (mark, list.name.replace('"', "'"))
+        });
+        let counts = [(SIGHTINGS, seen), (FALSE_POSITIVES, false_positives)];
+        let counts =
+            counts.into_iter().filter(|(_, n)| *n > 0).map(|(mark, n)| (mark, n.to_string()));
+        let quoted = lists.chain(counts).map(|(mark, text)| format!("{mark}\"{text}\""));
+        let decayed = attribute.decayed.then(|| DECAYED.to_owned());
+        let marks = quoted.chain(decayed).collect::<Vec<_>>();
+        if marks.is_empty() {
+            return attribute.tags;
+        }
+        let mut list = marks.iter().map(|mark| self.strings.intern(mark)).collect::<Vec<_>>();
+        list.extend_from_slice(self.tags.lists.get(attribute.tags));
+        self.sorted_tags(&mut list)
     }
 
     fn enter(&mut self, ty: IndicatorType, pattern: &Pattern, spelling: &str, source: u32) {
@@ -325,7 +450,7 @@ impl<'a> Harvest<'a> {
         let source = SourceRecord {
             attribute: attribute.uuid,
             event,
-            tags: attribute.tags,
+            tags: self.marked(attribute),
             seen: self.seen(attribute),
             comment: self.strings.intern(cut(attribute.comment.trim(), COMMENT_BYTES_MAX)),
             timestamp_secs: attribute.timestamp_secs,
@@ -374,13 +499,28 @@ impl<'a> Harvest<'a> {
             event,
             uuid: attribute.uuid,
             spot: attribute.spot,
+            warninglists: self.lists_named(),
         });
+    }
+
+    fn lists_named(&self) -> Vec<String> {
+        let lists = self.named.iter().filter_map(|number| self.lists.list(*number));
+        lists.map(|list| list.name.clone()).collect()
     }
 }
 
 /// Returns the first bytes of a text, up to the end of a character.
 fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default()
+}
+
+/// Returns the seconds since 1970 where ages are judged as of now; 0 where nothing asks.
+fn now_secs(filter: &Filter) -> u32 {
+    if !filter.validity.counts_as_of(AsOf::Now) {
+        return 0;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Reads a time as MISP writes it; none of other forms or before 1970.

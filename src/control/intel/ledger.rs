@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 
 use crate::control::intel::gate::LeftOut;
+use crate::control::intel::warninglist::Action;
+use crate::control::intel::warninglist::Warninglist;
 use crate::model::indicator::IndicatorType;
 use crate::model::policy::Usage;
 
@@ -30,6 +32,8 @@ pub struct Ledger {
     pub idle: BTreeMap<(Usage, IndicatorType), u64>,
     /// Attributes that do not match, by reason and MISP type.
     pub left_out: BTreeMap<LeftOut, BTreeMap<String, u64>>,
+    /// Attributes that warninglists name, whatever became of them, by list and what it does.
+    pub warninglists: BTreeMap<(String, Action), u64>,
     /// What could not be read.
     pub damage: Vec<Damage>,
     /// Further damage, for which there was no room.
@@ -76,6 +80,16 @@ impl Ledger {
         self.add_left_out(why, kind, 1);
     }
 
+    /// Counts an attribute that a warninglist names.
+    pub fn name_by(&mut self, list: &Warninglist) {
+        match self.warninglists.get_mut(&(list.name.clone(), list.action)) {
+            Some(n) => *n += 1,
+            None => {
+                self.warninglists.insert((list.name.clone(), list.action), 1);
+            }
+        }
+    }
+
     /// Adds the totals of another ledger.
     pub fn add(&mut self, other: Self) {
         self.files += other.files;
@@ -90,6 +104,9 @@ impl Ledger {
             for (kind, n) in kinds {
                 self.add_left_out(why, &kind, n);
             }
+        }
+        for (list, n) in other.warninglists {
+            *self.warninglists.entry(list).or_default() += n;
         }
         self.damage_more += other.damage_more;
         self.add_damage(other.damage);

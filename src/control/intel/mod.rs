@@ -11,10 +11,12 @@ pub mod compile;
 pub mod compiled;
 pub mod csv;
 pub mod feed;
+pub mod filter;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod gate;
 pub mod harvest;
+mod held;
 pub mod input;
 pub mod json;
 pub mod ledger;
@@ -24,16 +26,19 @@ pub mod set;
 pub mod stored;
 pub mod strings;
 pub mod uuid;
+pub mod warninglist;
 pub mod zeek;
 
 pub use crate::control::intel::args::IntelArguments;
 
 use std::io;
 
+use crate::control::intel::filter::Filter;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::uuid::Uuid;
+use crate::control::intel::warninglist::WarninglistSettings;
 use crate::model::policy::Policy;
 use crate::pipeline::matcher::IndexError;
 
@@ -59,6 +64,10 @@ pub struct IntelOptions {
     pub policy: Policy,
     /// Accept attributes whose `to_ids` is false.
     pub include_non_ids: bool,
+    /// Which attributes match, by what is said around them.
+    pub filter: Filter,
+    /// Which warninglists are used, and how.
+    pub warninglists: WarninglistSettings,
     /// Look for the sensor's canary, too.
     pub canary: bool,
 }
@@ -80,6 +89,10 @@ pub struct Attribute<'a> {
     pub to_ids: bool,
     /// Soft-deleted.
     pub deleted: bool,
+    /// By all of MISP's decaying models its time is over; false where nothing says.
+    pub decayed: bool,
+    /// How many have seen it, and how many call it a false positive.
+    pub sightings: [u32; 2],
     /// UUID.
     pub uuid: Uuid,
     /// Seconds since 1970 of its last change; 0 where unknown.
@@ -106,6 +119,8 @@ impl Default for Attribute<'_> {
             sibling: Sibling::Unknown,
             to_ids: true,
             deleted: false,
+            decayed: false,
+            sightings: [0; 2],
             uuid: Uuid::default(),
             timestamp_secs: 0,
             comment: "",

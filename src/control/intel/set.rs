@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::control::intel::catalog::Catalog;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
+use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
 use crate::model::story;
 use crate::model::story::Source;
@@ -65,6 +66,11 @@ impl story::Catalog for IndicatorSet {
 
     fn canonical(&self, id: IndicatorId) -> Option<String> {
         self.catalog.canonical(id)
+    }
+
+    fn holds(&self, ty: IndicatorType, value: &str) -> bool {
+        let pattern = Pattern::from_text(ty, value, &Policy::wide());
+        pattern.is_ok_and(|pattern| self.catalog.find(ty, &pattern.to_string()).is_some())
     }
 
     fn sources(&self, id: IndicatorId) -> Vec<Source> {

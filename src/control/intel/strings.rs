@@ -43,6 +43,14 @@ impl Strings {
     }
 }
 
+impl Strings {
+    /// Returns the number of a text that is known.
+    pub fn find(&self, text: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(text);
+        self.table.find(hash, |number| self.texts.get(*number) == text).copied()
+    }
+}
+
 impl ListTable {
     /// Returns the number of a list, the same for the same list; 0 when memory's bound is reached.
     pub fn intern(&mut self, list: &[u32]) -> u32 {

@@ -24,9 +24,13 @@ use crate::pipeline::capture::live::Interface;
 use crate::report::accounting;
 use crate::report::accounting::Stage;
 use crate::report::live::Status;
+use crate::report::runaway::Runaway;
 
 /// Silence after which a mirror port is not believed to be one.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Indicators in quarantine that a page names; a metric has their number.
+const RUNAWAYS_TOLD: usize = 20;
 
 /// Compiling that takes longer is told: the largest feeds that there are take some seconds.
 const COMPILING_MAX: Duration = Duration::from_secs(60);
@@ -216,6 +220,11 @@ impl Health {
     pub(super) fn troubles(&self, status: &Status) -> Vec<Trouble> {
         let known = self.lock();
         let mut troubles = known.warnings();
+        for Runaway { indicator, alerts } in status.runaways.iter().take(RUNAWAYS_TOLD) {
+            let key = format!("{indicator} is in quarantine: it alerts for too many hosts");
+            let text = format!("{key}; {alerts} alerts were not sent");
+            troubles.push(Trouble { key, text, is_warning: true });
+        }
         let mut note = |key: String, more: String| {
             let text = format!("{key}{more}");
             troubles.push(Trouble { key, text, is_warning: false });

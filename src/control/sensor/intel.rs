@@ -31,6 +31,8 @@ type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 /// What watches and replaces the set in force.
 pub(super) struct Intel {
     inputs: Vec<PathBuf>,
+    /// The inputs, and the warninglists.
+    watched: Vec<PathBuf>,
     options: IntelOptions,
     shrink_percent_min: u64,
     watch: Option<Duration>,
@@ -57,6 +59,8 @@ enum Came {
 
 impl Intel {
     pub(super) fn new(config: &Config, current: Arc<Current>, health: Arc<Health>) -> Self {
+        let lists = config.warninglists.inputs.iter().map(|(path, _)| path);
+        let watched = config.intel.iter().chain(lists).cloned().collect::<Vec<_>>();
         let watch_secs = u64::from(config.indicators.watch_secs);
         Self {
             inputs: config.intel.clone(),
@@ -65,7 +69,8 @@ impl Intel {
             watch: (watch_secs > 0).then(|| Duration::from_secs(watch_secs)),
             current,
             health,
-            seen: Arc::new(look(&config.intel)),
+            seen: Arc::new(look(&watched)),
+            watched,
             looked: Instant::now(),
             coming: None,
             again: None,
@@ -86,13 +91,13 @@ impl Intel {
     fn begin(&mut self, asked: Option<&'static str>) {
         self.looked = Instant::now();
         let (tell, told) = channel();
-        let (inputs, options) = (self.inputs.clone(), self.options.clone());
-        let seen = Arc::clone(&self.seen);
+        let (inputs, watched) = (self.inputs.clone(), self.watched.clone());
+        let (options, seen) = (self.options.clone(), Arc::clone(&self.seen));
         // on threads that stay: each new one would take another part of the heap for its own. Not
         // on this one, which a file system that does not answer would hold
         rayon::spawn(move || {
             // the sensor may have ended meanwhile
-            let _gone = tell.send(read(&inputs, &options, &seen, asked));
+            let _gone = tell.send(read((&inputs, &watched), &options, &seen, asked));
         });
         self.coming = Some(told);
         self.health.compiling(true);
@@ -162,14 +167,14 @@ impl Intel {
     }
 }
 
-/// Reads the files, where that was asked for or they have changed since they were `seen`.
+/// Reads the inputs, where that was asked for or what is watched has changed since it was `seen`.
 fn read(
-    inputs: &[PathBuf],
+    (inputs, watched): (&[PathBuf], &[PathBuf]),
     options: &IntelOptions,
     seen: &Look,
     asked: Option<&'static str>,
 ) -> Came {
-    let now = look(inputs);
+    let now = look(watched);
     if asked.is_none() && now == *seen {
         return Came::Same;
     }

@@ -64,6 +64,7 @@ use crate::pipeline::worker::FlowSettings;
 use crate::pipeline::worker::WorkerSettings;
 use crate::report::live::LiveReporter;
 use crate::report::live::Status;
+use crate::report::outlet::Opened;
 use crate::report::outlet::Reopen;
 use crate::report::render::Context;
 use crate::report::summary;
@@ -133,13 +134,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
     // the first set goes when another is in force, as all others do
     drop(first);
-    let context = Context { files: &[], sensor: Some(&config.name) };
-    let mut reporter =
-        LiveReporter::new(context, workers, sinks, &status).map_err(Failure::Thread)?;
+    let reporter = reporter(&config, workers, sinks, &status, canary.as_ref())?;
     let reopen = reporter.reopen();
-    if let Some(canary) = &canary {
-        reporter.watch_canary(canary.proof());
-    }
     let plan = Plan {
         sources,
         seed: seed(),
@@ -288,6 +284,24 @@ fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     first.damages.iter().for_each(|damage| warn!("{damage}"));
     first.notes.iter().for_each(|note| warn!("{note}"));
     Ok((first, started.elapsed().as_secs_f64()))
+}
+
+fn reporter<'a>(
+    config: &'a Config,
+    workers: usize,
+    sinks: Vec<Opened>,
+    status: &'a Mutex<Status>,
+    canary: Option<&Canary>,
+) -> Result<LiveReporter<'a>, Failure> {
+    let validity = config.filter.validity;
+    let context = Context { files: &[], sensor: Some(&config.name), validity };
+    let mut reporter =
+        LiveReporter::new(context, workers, sinks, status).map_err(Failure::Thread)?;
+    reporter.guard(config.runaway.clone());
+    if let Some(canary) = canary {
+        reporter.watch_canary(canary.proof());
+    }
+    Ok(reporter)
 }
 
 fn canary(config: &Config) -> Option<Canary> {

@@ -30,14 +30,14 @@ use crate::pipeline::matcher::IndexBuilder;
 const FLOW: &str = "10.0.0.1:40000 9.9.9.9:443";
 
 fn policy() -> Policy {
-    Policy { allow_special: true, ..Policy::default() }
+    Policy::wide()
 }
 
 fn everything() -> Policy {
     Policy {
-        allow_special: true,
         tls_url_hosts: true,
         opt_in: IndicatorType::ALL.iter().copied().filter(|ty| ty.is_opt_in()).collect(),
+        ..Policy::wide()
     }
 }
 
@@ -532,6 +532,27 @@ proptest! {
                 .collect();
             let found = found(&index, &flow_of(FLOW), &format!("{kind} {seen}"));
             prop_assert_eq!(found, expected.join(" "), "{} {} in {:?}", kind, seen, lines);
+        }
+    }
+
+    #[test]
+    fn ports_count_on_the_same_end_alone(
+        pairs in prop::collection::vec((ip(), 1_u16..4), 1..30),
+        ends in prop::collection::vec(((ip(), 1_u16..4), (ip(), 1_u16..4)), 1..10),
+    ) {
+        let lines: Vec<_> = pairs.iter().map(|(ip, port)| format!("ip-dst|port {ip}|{port}")).collect();
+        let index = index_of(&lines.join("\n"), &policy());
+        for (orig, resp) in &ends {
+            let expected: Vec<_> = (0_u32..)
+                .zip(&pairs)
+                .filter(|(_, pair)| *pair == orig || *pair == resp)
+                .map(|(id, _)| id)
+                .collect();
+            let mut out = Vec::new();
+            let flow = format!("[{}]:{} [{}]:{}", orig.0, orig.1, resp.0, resp.1);
+            index.flow(&flow_of(&flow), &mut out);
+            let found: Vec<_> = out.iter().map(|(_, found)| found.indicator.0).collect();
+            prop_assert_eq!(found, expected);
         }
     }
 

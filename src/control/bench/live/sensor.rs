@@ -99,7 +99,7 @@ impl Sensor {
         )?
         .0;
         let witness = Witness { file, planted, seen: Arc::clone(&seen) };
-        let context = Context { files: &[], sensor: Some("bench") };
+        let context = Context { sensor: Some("bench"), ..Context::default() };
         let opened = Opened { name: "file".to_owned(), sink: Box::new(witness), spool: None };
         let reporter = LiveReporter::new(context, self.workers, vec![opened], &status)
             .map_err(Failure::Thread)?;

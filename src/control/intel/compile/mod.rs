@@ -24,6 +24,7 @@ use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::merge::Merge;
 use crate::control::intel::compiled;
 use crate::control::intel::compiled::Opened;
+use crate::control::intel::filter::Filter;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
@@ -33,6 +34,7 @@ use crate::control::intel::input::Plan;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
 use crate::control::intel::set::IndicatorSet;
+use crate::control::intel::warninglist::Warninglists;
 use crate::model::canary::CANARY_DOMAIN;
 use crate::model::canary::CANARY_TAG;
 use crate::model::indicator::IndicatorId;
@@ -85,26 +87,32 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
     }
     let plan = Plan::new(inputs);
     if let ([only], []) = (plan.files.as_slice(), plan.damage.as_slice())
+        && options.filter == Filter::default()
+        && options.warninglists.inputs.is_empty()
+        && options.policy.own_networks.is_empty()
         && compiled::is_compiled(&only.path)
         && let Some(compiled) = compiled::alone(&only.path, options)?
     {
         return Ok(compiled);
     }
+    let (lists, lists_damage) = Warninglists::load(&options.warninglists);
     let merge = Mutex::new(Merge::default());
     let lock = || merge.lock().unwrap_or_else(PoisonError::into_inner);
     plan.files.par_iter().for_each(|file| {
         let give = |harvest| lock().append(harvest);
-        let gather = Gather { options, file, purpose: Purpose::Compile, give: &give };
+        let gather =
+            Gather { options, lists: &lists, file, purpose: Purpose::Compile, give: &give };
         let damage = gather.read();
         lock().file_done(damage);
     });
-    let own = own();
+    let (own, none) = (own(), Warninglists::default());
+    let own_options = IntelOptions { policy: options.policy.clone(), ..IntelOptions::default() };
     if options.canary {
-        lock().append(canary(options, &own));
+        lock().append(canary(&own_options, &none, &own));
     }
     let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (catalog, mut ledger) = merge.settle()?;
-    ledger.add_damage(plan.damage);
+    ledger.add_damage(plan.damage.into_iter().chain(lists_damage));
     if catalog.len() > INDICATORS_MAX {
         return Err(IntelError::TooMany { what: "over 500 million" });
     }
@@ -135,8 +143,8 @@ fn own() -> Listed {
 }
 
 /// Returns the indicator of the sensor's canary.
-fn canary<'a>(options: &'a IntelOptions, own: &'a Listed) -> Harvest<'a> {
-    let gather = Gather { options, file: own, purpose: Purpose::Compile, give: &|_| () };
+fn canary<'a>(options: &'a IntelOptions, lists: &'a Warninglists, own: &'a Listed) -> Harvest<'a> {
+    let gather = Gather { options, lists, file: own, purpose: Purpose::Compile, give: &|_| () };
     let mut harvest = gather.begin();
     let tags = harvest.tag_list(std::iter::once(CANARY_TAG));
     let info = "the sensor's own canary: it proves that alerts come out";

@@ -289,7 +289,7 @@ fn nothing_usable_is_an_error() {
     };
     assert_eq!(
         error("10.0.0.1\n127.0.0.1\nmd5\n"),
-        "no usable indicator in /feed: 3 attributes, left out: 2 special_purpose, 1 too_short; \
+        "no usable indicator in /feed: 3 attributes, left out: 2 special_purpose, 1 public_suffix; \
          see `tapsieve intel explain`"
     );
     assert_eq!(error(""), "/feed: empty file");
@@ -471,7 +471,7 @@ fn refusals_are_counted_by_reason_and_type() {
     let compiled = check(text, &[("domain", "ok.example")]);
     for (refusal, ty) in [
         (Refusal::TooShort, "ip-dst"),
-        (Refusal::TooShort, "domain"),
+        (Refusal::PublicSuffix, "domain"),
         (Refusal::BadPort, "ip-dst|port"),
     ] {
         assert_eq!(compiled.ledger.left_out[&LeftOut::Refused(refusal)].get(ty), Some(&1), "{ty}");

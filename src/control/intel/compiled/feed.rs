@@ -111,6 +111,7 @@ fn event(catalog: &Catalog, record: &SourceRecord, harvest: &mut Harvest<'_>) ->
         provider: catalog.texts.get(event.provider),
         tags,
         timestamp_secs: event.timestamp_secs,
+        published: None,
     })
 }
 

@@ -90,7 +90,8 @@ fn open_mapped(path: &Path, file: Arc<Mmap>) -> Result<Opened, CompiledError> {
     }
     let opt_in = catalog.by_type().map(|(ty, _)| ty).filter(|ty| ty.is_opt_in()).collect();
     let [allow_special, tls_url_hosts] = taken.map(|taken| taken != 0);
-    let policy = Policy { allow_special, tls_url_hosts, opt_in };
+    // what the others refuse was left out when it was compiled
+    let policy = Policy { allow_special, tls_url_hosts, opt_in, ..Policy::wide() };
     let set = Arc::new(IndicatorSet { index: Arc::new(index), catalog, version, policy });
     let bytes = header.file_bytes;
     Ok(Opened { set, path: path.to_owned(), bytes, unknown, file })

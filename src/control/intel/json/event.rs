@@ -26,11 +26,13 @@ use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
 use crate::control::intel::json::DEPTH_MAX;
+use crate::control::intel::json::parts::Decay;
 use crate::control::intel::json::parts::Flag;
 use crate::control::intel::json::parts::Key;
 use crate::control::intel::json::parts::Named;
 use crate::control::intel::json::parts::Number;
 use crate::control::intel::json::parts::Scalar;
+use crate::control::intel::json::parts::Sightings;
 use crate::control::intel::json::parts::TAG_END;
 use crate::control::intel::json::parts::Tags;
 use crate::control::intel::json::parts::lenient;
@@ -65,6 +67,8 @@ struct AttributeParts {
     comment: String,
     to_ids: Flag,
     deleted: Flag,
+    decayed: Flag,
+    sightings: [u32; 2],
     timestamp: Number,
     event_id: Number,
     tags: String,
@@ -81,6 +85,7 @@ struct Story {
     orgc: String,
     id: Number,
     timestamp: Number,
+    published: Flag,
     tags: String,
 }
 
@@ -150,6 +155,8 @@ impl<'g, 'a> Reading<'g, 'a> {
             // MISP takes its type's default, which is true for all that match without opting in.
             to_ids: parts.to_ids.0.unwrap_or(true),
             deleted: [parts.deleted, object.deleted].iter().any(|flag| flag.0 == Some(true)),
+            decayed: parts.decayed.0 == Some(true),
+            sightings: parts.sightings,
             uuid: Uuid::from_text(&parts.uuid),
             timestamp_secs: u32::try_from(parts.timestamp.0).unwrap_or(0),
             first_seen: &parts.first_seen,
@@ -194,7 +201,8 @@ impl AttributeParts {
         texts.into_iter().for_each(String::clear);
         let texts = [&mut self.uuid, &mut self.first_seen, &mut self.last_seen, &mut self.comment];
         texts.into_iter().for_each(String::clear);
-        (self.to_ids, self.deleted) = (Flag(None), Flag(None));
+        (self.to_ids, self.deleted, self.decayed) = (Flag(None), Flag(None), Flag(None));
+        self.sightings = [0; 2];
         (self.timestamp, self.event_id) = (Number(0), Number(0));
         self.tags.clear();
         self.event = None;
@@ -212,6 +220,8 @@ impl AttributeParts {
                 Key::LastSeen => map.next_value_seed(Scalar(&mut self.last_seen))?,
                 Key::ToIds => self.to_ids = map.next_value()?,
                 Key::Deleted => self.deleted = map.next_value()?,
+                Key::DecayScore => map.next_value_seed(Decay(&mut self.decayed))?,
+                Key::Sighting => map.next_value_seed(Sightings(&mut self.sightings))?,
                 Key::Timestamp => self.timestamp = map.next_value()?,
                 Key::EventId => self.event_id = map.next_value()?,
                 Key::Object => map.next_value_seed(Named(&mut self.object))?,
@@ -241,6 +251,7 @@ impl Story {
             provider: "",
             tags,
             timestamp_secs: u32::try_from(self.timestamp.0).unwrap_or(0),
+            published: self.published.0,
         }
     }
 
@@ -256,6 +267,7 @@ impl Story {
             Key::Info => map.next_value_seed(Scalar(&mut self.info))?,
             Key::Id => self.id = map.next_value()?,
             Key::Timestamp => self.timestamp = map.next_value()?,
+            Key::Published => self.published = map.next_value()?,
             Key::Orgc => map.next_value_seed(Named(&mut self.orgc))?,
             Key::Org => map.next_value_seed(Named(&mut self.org))?,
             Key::Tag | Key::Galaxy => map.next_value_seed(Tags(&mut self.tags))?,

@@ -29,6 +29,7 @@ use crate::control::intel::json::event::Reading;
 use crate::control::intel::ledger::Spot;
 
 pub use crate::control::intel::json::bounded::StringsBounded;
+pub use crate::control::intel::json::parts::Flag;
 pub use crate::control::intel::json::parts::Number;
 
 /// MISP's own JSON.

@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Number {
 
 /// A flag, written as one, as a number or as text; `None` for anything else.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Flag(pub Option<bool>);
+pub struct Flag(pub Option<bool>);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
@@ -231,6 +231,75 @@ impl<'de> Visitor<'de> for Tags<'_> {
     }
 }
 
+/// Says whether an attribute's time is over: by all decaying models that say so, as MISP's own
+/// `excludeDecayed` has it.
+pub(super) struct Decay<'s>(pub &'s mut Flag);
+
+impl<'de> DeserializeSeed<'de> for Decay<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Decay<'_> {
+    type Value = ();
+    lenient!("scores of decaying models", text);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Decay(&mut *self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Key>()? {
+            match key {
+                Key::Decayed => {
+                    let Flag(is_over) = map.next_value()?;
+                    let before = self.0.0.unwrap_or(true);
+                    *self.0 = Flag(Some(before && is_over == Some(true)));
+                }
+                _ => skip(&mut map)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts sightings: those who saw an attribute, and those who call it a false positive.
+pub(super) struct Sightings<'s>(pub &'s mut [u32; 2]);
+
+impl<'de> DeserializeSeed<'de> for Sightings<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Sightings<'_> {
+    type Value = ();
+    lenient!("sightings", text);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Sightings(&mut *self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut kind = Number(0);
+        while let Some(key) = map.next_key::<Key>()? {
+            match key {
+                Key::Type => kind = map.next_value()?,
+                _ => skip(&mut map)?,
+            }
+        }
+        if let Some(n) = usize::try_from(kind.0).ok().and_then(|kind| self.0.get_mut(kind)) {
+            *n = n.saturating_add(1);
+        }
+        Ok(())
+    }
+}
+
 /// Makes the enum of the field names that we read.
 macro_rules! keys {
     ($($variant:ident = $($name:literal)|+,)*) => {
@@ -272,6 +341,10 @@ keys! {
     LastSeen = "last_seen",
     Comment = "comment",
     EventId = "event_id",
+    Published = "published",
+    DecayScore = "decay_score",
+    Decayed = "decayed",
+    Sighting = "Sighting",
 }
 
 impl<'de> Deserialize<'de> for Key {
@@ -350,6 +423,30 @@ mod tests {
         for nothing in ["null", "[]", "-1", "1.5", "[-1,1.5,7,true]"] {
             check(nothing, &[]);
         }
+    }
+
+    #[test]
+    fn all_models_must_say_that_the_time_is_over() {
+        for (json, want) in [
+            ("[]", None),
+            ("null", None),
+            (r#"[{"score":1.5,"decayed":true,"decaying_model":{"id":"1"}}]"#, Some(true)),
+            (r#"[{"decayed":true},{"decayed":false}]"#, Some(false)),
+            (r#"{"decayed":"1"}"#, Some(true)),
+        ] {
+            let mut flag = Flag(None);
+            let read = Decay(&mut flag).deserialize(&mut serde_json::Deserializer::from_str(json));
+            assert_eq!((read.is_ok(), flag.0), (true, want), "{json}");
+        }
+    }
+
+    #[test]
+    fn sightings_are_counted_by_kind() {
+        let json = r#"[{"type":"0","source":""},{"type":0},{"type":"1"},{"type":"2"}]"#;
+        let mut seen = [0; 2];
+        let of_json = &mut serde_json::Deserializer::from_str(json);
+        Sightings(&mut seen).deserialize(of_json).expect("sightings");
+        assert_eq!(seen, [2, 1]);
     }
 
     #[test]

@@ -64,7 +64,8 @@ impl Places {
         places.read.extend(config.confinement.read.iter().cloned());
         places.read.extend(std::env::current_exe().ok());
         places.read_again(path);
-        for feed in &config.intel {
+        let lists = config.warninglists.inputs.iter().map(|(path, _)| path);
+        for feed in config.intel.iter().chain(lists) {
             places.read_again(feed);
             places.feeds.push(feed.clone());
         }

@@ -1,0 +1,70 @@
+//! Attributes that wait for the end of their event: JSON may tell an event's tags after its
+//! attributes, and some filters ask for them.
+
+use crate::control::intel::Attribute;
+use crate::control::intel::gate::Meaning;
+use crate::control::intel::ledger::Spot;
+use crate::control::intel::uuid::Uuid;
+
+/// What is kept of an attribute until its event is whole; what its object says is in its meaning
+/// already.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    /// Its event, in the harvest.
+    pub(super) event: u32,
+    /// What it means.
+    pub(super) meaning: Meaning,
+    kind: Box<str>,
+    value: Box<str>,
+    first_seen: Box<str>,
+    last_seen: Box<str>,
+    comment: Box<str>,
+    to_ids: bool,
+    decayed: bool,
+    sightings: [u32; 2],
+    uuid: Uuid,
+    timestamp_secs: u32,
+    tags: u32,
+    spot: Spot,
+}
+
+impl Held {
+    /// Keeps an attribute.
+    pub(super) fn of(attribute: &Attribute<'_>, event: u32, meaning: Meaning) -> Self {
+        Self {
+            event,
+            meaning,
+            kind: attribute.kind.into(),
+            value: attribute.value.into(),
+            first_seen: attribute.first_seen.into(),
+            last_seen: attribute.last_seen.into(),
+            comment: attribute.comment.into(),
+            to_ids: attribute.to_ids,
+            decayed: attribute.decayed,
+            sightings: attribute.sightings,
+            uuid: attribute.uuid,
+            timestamp_secs: attribute.timestamp_secs,
+            tags: attribute.tags,
+            spot: attribute.spot,
+        }
+    }
+
+    /// Returns the attribute.
+    pub(super) fn attribute(&self) -> Attribute<'_> {
+        Attribute {
+            kind: &self.kind,
+            value: &self.value,
+            first_seen: &self.first_seen,
+            last_seen: &self.last_seen,
+            comment: &self.comment,
+            to_ids: self.to_ids,
+            decayed: self.decayed,
+            sightings: self.sightings,
+            uuid: self.uuid,
+            timestamp_secs: self.timestamp_secs,
+            tags: self.tags,
+            spot: self.spot,
+            ..Attribute::default()
+        }
+    }
+}
