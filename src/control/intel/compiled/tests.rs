@@ -137,8 +137,8 @@ fn no_flipped_or_missing_byte_goes_unseen() {
     assert!(told(&[whole.as_slice(), &[0]].concat()).is_err(), "one byte more");
 }
 
-/// What people are told, and which of two nested prefixes is told of an address: nothing beside says
-/// otherwise, so only the checksums speak for them.
+/// What people are told, and which of two nested prefixes is told of an address: nothing beside
+/// says otherwise, so only the checksums speak for them.
 const UNCHECKED: &[&str] = &["index/len", "prefixes_v4/inner", "prefixes_v6/inner"];
 
 #[test]
