@@ -189,7 +189,7 @@ fn the_books_balance_while_packets_flow() {
     let list = lab.path("list.txt");
     // named by nothing that is sent: what is found wakes the reporter by itself
     fs::write(&list, "203.0.114.7\n").expect("written");
-    let passes = 60;
+    let passes = 100;
     let sent = (passes * frames(&capture())) as f64;
     for backend in BACKENDS {
         let more = format!("{}threads = 2\n[workers]\ncount = 3\n", tap(backend, 16));
@@ -204,7 +204,7 @@ fn the_books_balance_while_packets_flow() {
                 looks += 1;
             }
         });
-        assert!(looks > 5 && moving.len() > 2, "{backend}: {looks} looks, {moving:?}");
+        assert!(looks > 5 && moving.len() >= 2, "{backend}: {looks} looks, {moving:?}");
         sensor.wait("all in the books", |lab| lab.metric(DECODED) == sent);
         check_books(&lab);
         sensor.stop();
