@@ -54,7 +54,7 @@ enum Came {
     /// They are as they were.
     Same,
     /// Something else: how they were, and the set that they make, or why they make none.
-    Read(Look, Result<Compiled, String>),
+    Read(Look, Box<Result<Compiled, String>>),
 }
 
 impl Intel {
@@ -123,7 +123,7 @@ impl Intel {
                 Some(Came::Same) => {}
                 Some(Came::Read(seen, compiled)) => {
                     self.seen = Arc::new(seen);
-                    match compiled {
+                    match *compiled {
                         Ok(compiled) => self.take(&compiled),
                         Err(why) => self.refuse("unusable", &why),
                     }
@@ -186,7 +186,7 @@ fn read(
             compile(inputs, options).and_then(Compiled::verified).map_err(|error| error.to_string())
         }
     };
-    Came::Read(now, compiled)
+    Came::Read(now, Box::new(compiled))
 }
 
 /// Tells whether nobody else holds a set, or a part of it. The stories hold the index, too.
