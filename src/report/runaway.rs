@@ -4,7 +4,7 @@
 //! The alert that goes over the limit is the last one; it says so. What follows is counted. A
 //! quarantine ends when a new set tells otherwise of the indicator, or no longer has it.
 //!
-//! Bounds: [`HOSTS_ALL_MAX`] hosts of all indicators together; over it, counting begins anew
+//! Bounds: `HOSTS_ALL_MAX` hosts of all indicators together; over it, counting begins anew
 
 use std::collections::HashMap;
 use std::collections::HashSet;
