@@ -191,20 +191,24 @@ fn the_books_balance_while_packets_flow() {
     fs::write(&list, "203.0.114.7\n").expect("written");
     let passes = 100;
     let sent = (passes * frames(&capture())) as f64;
+    let loops = format!("--loop={passes}");
     for backend in BACKENDS {
         let more = format!("{}threads = 2\n[workers]\ncount = 3\n", tap(backend, 16));
         let sensor = lab.sensor(&list, &more);
         sensor.wait("the first look", |lab| lab.get("/metrics").contains("stage_unaccounted{"));
-        let (mut looks, mut moving) = (0, BTreeSet::new());
-        let passes = format!("--loop={passes}");
-        std::thread::scope(|scope| {
-            let sending = scope.spawn(|| lab.send(&capture(), &["--pps=4000", &passes]));
-            while !sending.is_finished() {
-                moving.insert(check_books(&lab) as u64);
-                looks += 1;
-            }
-        });
-        assert!(looks > 5, "{backend}: {looks} looks, {moving:?}");
+        // a machine that is busy elsewhere may need more than one turn to be seen moving
+        let (mut turns, mut moving) = (0_u32, BTreeSet::new());
+        while moving.len() < 3 && turns < 5 {
+            turns += 1;
+            std::thread::scope(|scope| {
+                let sending = scope.spawn(|| lab.send(&capture(), &["--pps=4000", &loops]));
+                while !sending.is_finished() {
+                    moving.insert(check_books(&lab) as u64);
+                }
+            });
+        }
+        assert!(moving.len() >= 3, "{backend}: {moving:?}");
+        let sent = f64::from(turns) * sent;
         sensor.wait("all in the books", |lab| lab.metric(DECODED) == sent);
         check_books(&lab);
         sensor.stop();
