@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tapsieve::control::cli::Command;
 use tapsieve::control::cli::Failure;
+use tapsieve::control::memory;
 
 #[derive(Parser)]
 #[command(name = "tapsieve", version, about, max_term_width = 100)]
@@ -14,6 +15,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    memory::give_back_at_once();
     // clap prints its own errors, and exits 2 for wrong usage
     match Arguments::parse().command.run() {
         Ok(code) => code,

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod replay;
 pub mod sensor;
 pub mod log;
+pub mod memory;
 pub mod signals;
 pub mod observe;
 pub mod bench;

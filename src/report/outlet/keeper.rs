@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crossbeam_channel::Receiver;
+use crossbeam_channel::RecvTimeoutError;
 use crossbeam_channel::Sender;
 use crossbeam_channel::TryRecvError;
 use crossbeam_channel::never;
@@ -448,17 +449,20 @@ impl<T: Fn(&[u64])> Keeper<T> {
         let deadline = Instant::now() + GRACE;
         (self.failed, self.spool_failed) = (None, None);
         self.offer();
+        // what it does not take at once is made safe first: a disk may need what is left of the time
+        let mut soon = Some(Instant::now() + TURN);
         while self.flight.is_some() && self.failed.is_none() {
-            let Ok(report) = self.reports.recv_deadline(deadline) else { break };
-            self.take(report);
+            match self.reports.recv_deadline(soon.unwrap_or(deadline)) {
+                Ok(report) => self.take(report),
+                Err(RecvTimeoutError::Timeout) if soon.take().is_some() => self.spill(),
+                Err(_) => break,
+            }
             if self.failed.is_none() {
                 self.offer();
             }
         }
         self.spool_failed = None;
-        if self.spool.is_some() {
-            self.spill();
-        }
+        self.spill();
         self.lose_rest();
         self.finish();
     }

@@ -14,7 +14,6 @@ mod feed;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod layout;
-mod map;
 mod open;
 mod store;
 #[cfg(test)]

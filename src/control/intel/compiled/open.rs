@@ -17,8 +17,8 @@ use crate::control::intel::compiled::layout::FORMAT_VERSION;
 use crate::control::intel::compiled::layout::Header;
 use crate::control::intel::compiled::layout::MAGIC;
 use crate::control::intel::compiled::layout::Section;
-use crate::control::intel::compiled::map::map;
 use crate::control::intel::set::IndicatorSet;
+use crate::control::memory;
 use crate::model::policy::Policy;
 use crate::pipeline::matcher::Index;
 use crate::pipeline::matcher::table::Item;
@@ -45,7 +45,7 @@ pub struct Opened {
 /// # Errors
 /// Why it cannot be used.
 pub fn open(path: &Path) -> Result<Opened, CompiledError> {
-    open_mapped(path, map(path)?)
+    open_mapped(path, memory::map(path)?)
 }
 
 /// Opens a compiled set in memory.
