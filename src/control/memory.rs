@@ -21,8 +21,7 @@ pub fn give_back_at_once() {
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt(3) takes two numbers, locks the heap while it changes its own settings, and
     // may be called at any time; what it refuses is left as it was.
-    let _as_before_where_refused =
-        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_MAP_BYTES) };
+    let _as_before_where_refused = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_MAP_BYTES) };
 }
 
 /// Maps a file, to be read only.

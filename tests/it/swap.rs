@@ -33,6 +33,8 @@ use tapsieve::pipeline::worker::WorkerSettings;
 
 use crate::golden::Case;
 use crate::golden::cases;
+use crate::golden::strs;
+use crate::run::run;
 
 /// Moments of one capture at which the set is swapped, at most.
 const CUTS_MAX: usize = 24;
@@ -194,4 +196,32 @@ fn live_flows_are_matched_with_a_new_set_in_all_they_have_shown() {
     }
     let wanted = ["flow", "dns.question", "tls.sni", "tls.client_hello", "http.host", "http.url"];
     assert!(wanted.iter().all(|place| late_places.contains(place)), "{late_places:?}");
+}
+
+#[test]
+fn swaps_of_the_same_indicators_change_no_alert() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut arguments = vec!["bench".to_owned(), "replay".to_owned()];
+    let mut inputs = Vec::new();
+    for case in cases() {
+        for intel in case.intel() {
+            arguments.extend(["--intel".to_owned(), intel.display().to_string()]);
+        }
+        inputs.push(case.folder.join(&case.input).display().to_string());
+    }
+    // long enough for some hundred blocks, each of which may see another set
+    (0..40).for_each(|_| arguments.extend(inputs.iter().cloned()));
+    let alerts = |swaps: &[&str], name: &str| {
+        let more = [swaps, &["--alerts", name]].concat();
+        let all = [strs(&arguments), more].concat();
+        let run = run(folder.path(), &all);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        (fs::read(folder.path().join(name)).expect("alerts"), run.stderr)
+    };
+    let (still, _) = alerts(&[], "still.jsonl");
+    let (swapped, said) = alerts(&["--swap-millis", "1"], "swapped.jsonl");
+    let swaps = said.split_once(" swaps").expect("said").0.rsplit(' ').next();
+    assert!(swaps.and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n >= 10), "{said}");
+    assert!(still.len() > 100_000, "{} bytes of alerts", still.len());
+    assert!(still == swapped, "{} and {} bytes", still.len(), swapped.len());
 }

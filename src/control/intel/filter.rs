@@ -1,6 +1,8 @@
 //! The filter: which attributes match by what is said around them, as tags, markings, whether their
 //! event is published, and their age.
 
+use std::fmt;
+
 use crate::control::intel::gate::LeftOut;
 use crate::model::marking::Tlp;
 use crate::model::validity::AsOf;
@@ -70,6 +72,12 @@ impl Filter {
         let is_aged = self.validity.counts_as_of(AsOf::Now)
             && self.validity.is_over(around.last_secs, around.now_secs);
         if is_aged { Err(LeftOut::Expired) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for TagRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.is_refusing { "!" } else { "" }, self.pattern)
     }
 }
 

@@ -6,6 +6,7 @@
 //! builds index and catalog.
 
 pub mod args;
+pub mod asked;
 pub mod catalog;
 pub mod compile;
 pub mod compiled;

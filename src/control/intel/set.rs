@@ -25,6 +25,8 @@ pub struct IndicatorSet {
     pub version: String,
     /// What was taken and looked for when it was compiled.
     pub policy: Policy,
+    /// What else was asked then (`asked.rs`).
+    pub asked: String,
 }
 
 impl IndicatorSet {

@@ -31,6 +31,7 @@ use crate::control::cli::Failure;
 use crate::control::config::Config;
 use crate::control::config::sink::Destination;
 use crate::control::cpu_list;
+use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::sensor::confine;
 use crate::control::sensor::confine::ConfineError;
@@ -202,7 +203,7 @@ impl Wrong<'_> {
         if start::odd_feed(&config.intel).is_some() {
             return;
         }
-        match compile(&config.intel, &config.intel_options()) {
+        match compile(&config.intel, &config.intel_options()).and_then(Compiled::verified) {
             Ok(compiled) => compiled.damages.iter().for_each(|damage| warn!("{damage}")),
             Err(_) if self.lines.len() > before => {}
             Err(error) => self.lines.push(format!("{}: [[intel]]: {error}", self.file.display())),

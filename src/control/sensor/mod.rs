@@ -280,7 +280,7 @@ fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let started = Instant::now();
     // where a disk does not answer, this is the last word
     info!("reading the indicators");
-    let first = compile(&config.intel, &config.intel_options())?;
+    let first = compile(&config.intel, &config.intel_options())?.verified()?;
     first.damages.iter().for_each(|damage| warn!("{damage}"));
     first.notes.iter().for_each(|note| warn!("{note}"));
     Ok((first, started.elapsed().as_secs_f64()))

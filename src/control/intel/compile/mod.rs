@@ -20,11 +20,11 @@ use rayon::iter::ParallelIterator;
 use crate::control::intel::Attribute;
 use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
+use crate::control::intel::asked::asked;
 use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::merge::Merge;
 use crate::control::intel::compiled;
 use crate::control::intel::compiled::Opened;
-use crate::control::intel::filter::Filter;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
@@ -86,14 +86,14 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         return Err(IntelError::NoInput);
     }
     let plan = Plan::new(inputs);
+    let mut notes = Vec::new();
     if let ([only], []) = (plan.files.as_slice(), plan.damage.as_slice())
-        && options.filter == Filter::default()
-        && options.warninglists.inputs.is_empty()
-        && options.policy.own_networks.is_empty()
         && compiled::is_compiled(&only.path)
-        && let Some(compiled) = compiled::alone(&only.path, options)?
     {
-        return Ok(compiled);
+        match compiled::alone(&only.path, options)? {
+            Ok(compiled) => return Ok(compiled),
+            Err(why) => notes.push(why),
+        }
     }
     let (lists, lists_damage) = Warninglists::load(&options.warninglists);
     let merge = Mutex::new(Merge::default());
@@ -116,7 +116,8 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
     if catalog.len() > INDICATORS_MAX {
         return Err(IntelError::TooMany { what: "over 500 million" });
     }
-    let version = version::of(&catalog, &options.policy);
+    let asked = asked(options);
+    let version = version::of(&catalog, &options.policy, &asked);
     let index = index(&catalog, &options.policy, seed(&version))?;
     if index.len() <= usize::from(options.canary) {
         return Err(nothing_usable(inputs, &mut ledger));
@@ -127,8 +128,9 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         catalog,
         version,
         policy: options.policy.clone(),
+        asked,
     });
-    Ok(Compiled { set, ledger, damages, notes: Vec::new(), opened: None })
+    Ok(Compiled { set, ledger, damages, notes, opened: None })
 }
 
 /// Returns the seed of a set's hashes, from its version: the same contents have the same tables,

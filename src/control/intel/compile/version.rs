@@ -14,8 +14,8 @@ use crate::model::policy::Policy;
 const BATCH: u32 = 16_384;
 
 /// Returns 32 hex digits: the first half of SHA-256 over types, values and stories in order of id,
-/// and over what a policy takes beyond the strict one.
-pub(in crate::control::intel) fn of(catalog: &Catalog, policy: &Policy) -> String {
+/// and over what a policy takes beyond the strict one and what else was asked.
+pub(in crate::control::intel) fn of(catalog: &Catalog, policy: &Policy, asked: &str) -> String {
     let events = (0..catalog.events.len()).into_par_iter();
     let events = events.map(|number| event(catalog, number)).collect::<Vec<_>>();
     let indicators = u32::try_from(catalog.len()).unwrap_or(u32::MAX);
@@ -39,6 +39,7 @@ pub(in crate::control::intel) fn of(catalog: &Catalog, policy: &Policy) -> Strin
             whole.update(name);
         }
     }
+    whole.update(asked);
     whole.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 

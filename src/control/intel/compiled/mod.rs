@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
+use crate::control::intel::asked::asked;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
@@ -37,6 +38,7 @@ use crate::model::canary::CANARY_DOMAIN;
 use crate::model::indicator::IndicatorType;
 use crate::pipeline::matcher::IndexError;
 use crate::pipeline::matcher::table::Shelf;
+use crate::pipeline::matcher::table::Table;
 
 pub use crate::control::intel::compiled::feed::FORMAT;
 pub use crate::control::intel::compiled::open::Opened;
@@ -101,17 +103,26 @@ pub fn is_compiled(path: &Path) -> bool {
     read.is_ok() && head == layout::MAGIC
 }
 
-/// Uses a compiled set as it is; `None` where that is not what the options ask, so that it has to
-/// be merged.
+/// Uses a compiled set as it is; the inner error says why that is not what the options ask, so that
+/// it has to be read as a feed.
 ///
 /// # Errors
 /// The file is damaged.
-pub fn alone(path: &Path, options: &IntelOptions) -> Result<Option<Compiled>, IntelError> {
+pub fn alone(path: &Path, options: &IntelOptions) -> Result<Result<Compiled, String>, IntelError> {
     let opened = open(path).map_err(|error| unreadable(path, &error))?;
     let set = Arc::clone(&opened.set);
     let has_canary = || set.catalog.find(IndicatorType::Domain, CANARY_DOMAIN).is_some();
-    if options.canary && !has_canary() {
-        return Ok(None);
+    let lacks = match asked(options) {
+        text if !text.is_empty() && text != set.asked => "own networks, filters or warninglists",
+        _ if options.canary && !has_canary() => "--canary",
+        _ => "",
+    };
+    if !lacks.is_empty() {
+        return Ok(Err(format!(
+            "{}: a compiled set, but not with the {lacks} asked here: it is read as a feed, which \
+             takes longer and more memory: give `intel compile` the same",
+            path.display()
+        )));
     }
     let notes = note(path, &set, options).into_iter().collect();
     let accepted =
@@ -119,7 +130,7 @@ pub fn alone(path: &Path, options: &IntelOptions) -> Result<Option<Compiled>, In
     let accepted = accepted.collect::<BTreeMap<_, _>>();
     let seen = accepted.values().sum();
     let ledger = Ledger { files: 1, seen, accepted, ..Ledger::default() };
-    Ok(Some(Compiled { set, ledger, damages: Vec::new(), notes, opened: Some(opened) }))
+    Ok(Ok(Compiled { set, ledger, damages: Vec::new(), notes, opened: Some(opened) }))
 }
 
 /// Names the file that is no good.
@@ -134,7 +145,6 @@ fn note(path: &Path, set: &IndicatorSet, options: &IntelOptions) -> Option<Strin
     for (is_late, name) in [
         (asked.allow_special && !had.allow_special, "allow-special"),
         (asked.tls_url_hosts && !had.tls_url_hosts, "tls-url-hosts"),
-        (options.include_non_ids, "include-non-ids"),
     ] {
         late.extend(is_late.then(|| name.to_owned()));
     }
@@ -152,8 +162,12 @@ fn shelve(set: &IndicatorSet, shelf: &mut impl Shelf) {
     set.index.store(shelf);
     let mut taken = [set.policy.allow_special, set.policy.tls_url_hosts].map(u32::from);
     shelf.value(TAKEN, &mut taken);
+    shelf.table(ASKED, &mut Table::from(set.asked.clone().into_bytes()));
     set.catalog.store(shelf);
 }
 
 /// The section of what a policy took beyond the strict one.
 const TAKEN: [&str; 2] = ["policy", "taken"];
+
+/// The section of what else was asked when it was compiled.
+const ASKED: [&str; 2] = ["policy", "asked"];

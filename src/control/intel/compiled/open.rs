@@ -9,6 +9,7 @@ use zerocopy::FromBytes;
 
 use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::seed;
+use crate::control::intel::compiled::ASKED;
 use crate::control::intel::compiled::CompiledError;
 use crate::control::intel::compiled::TAKEN;
 use crate::control::intel::compiled::layout::ALIGN;
@@ -72,6 +73,8 @@ fn open_mapped(path: &Path, file: Arc<Mmap>) -> Result<Opened, CompiledError> {
     let index = Index::open(&mut reader).map_err(CompiledError::Index)?;
     let mut taken = [0_u32; 2];
     reader.value(TAKEN, &mut taken);
+    let mut asked = Table::<u8>::default();
+    reader.table(ASKED, &mut asked);
     let catalog = Catalog::open(&mut reader);
     let (known, wrong) = (reader.known, reader.wrong);
     if let Some(wrong) = wrong {
@@ -92,7 +95,8 @@ fn open_mapped(path: &Path, file: Arc<Mmap>) -> Result<Opened, CompiledError> {
     let [allow_special, tls_url_hosts] = taken.map(|taken| taken != 0);
     // what the others refuse was left out when it was compiled
     let policy = Policy { allow_special, tls_url_hosts, opt_in, ..Policy::wide() };
-    let set = Arc::new(IndicatorSet { index: Arc::new(index), catalog, version, policy });
+    let asked = String::from_utf8_lossy(&asked).into_owned();
+    let set = Arc::new(IndicatorSet { index: Arc::new(index), catalog, version, policy, asked });
     let bytes = header.file_bytes;
     Ok(Opened { set, path: path.to_owned(), bytes, unknown, file })
 }

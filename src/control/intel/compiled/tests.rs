@@ -1,6 +1,7 @@
 //! Sets as files: the same bytes whatever the order, the same answers as before, damage that is
 //! told, and merging with everything kept.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use crate::control::intel::compiled::fuzz::answers;
 use crate::control::intel::compiled::layout::Section;
 use crate::control::intel::compiled::store::Gathered;
 use crate::control::intel::compiled::store::write;
+use crate::control::intel::filter::Filter;
+use crate::control::intel::filter::TagRule;
 use crate::model::policy::Policy;
 use crate::pipeline::matcher::table::Table;
 
@@ -287,6 +290,34 @@ fn alone_it_is_taken_as_it_is() {
     let taken = compile(std::slice::from_ref(&path), &canary).expect("a set");
     assert_eq!(taken.set.version, merged.set.version);
     assert!(taken.opened.is_some());
+}
+
+#[test]
+fn it_is_taken_as_it_is_where_the_same_is_asked_as_when_it_was_compiled() {
+    let folder = Folder::new();
+    let path = folder.file("set", bytes_of(&compiled(&folder.feeds()).set));
+    let own = |net: &str| {
+        let own_networks = vec![net.parse().expect("a network")];
+        IntelOptions { policy: Policy { own_networks, ..options().policy }, ..options() }
+    };
+    let tags = vec![TagRule::from_text("!tlp:red").expect("a rule")];
+    let tagged =
+        IntelOptions { filter: Filter { tags, ..Filter::default() }, ..own("192.0.2.0/24") };
+    let take = |options| compile(std::slice::from_ref(&path), &options).expect("a set");
+    let mut versions = BTreeSet::new();
+    for asked in [own("192.0.2.0/24"), own("198.51.100.0/24"), tagged] {
+        let merged = take(asked.clone());
+        assert!(merged.opened.is_none());
+        assert!(merged.notes[0].contains("is read as a feed"), "{:?}", merged.notes);
+        store(&merged.set, &path).expect("stored");
+        let taken = take(asked);
+        assert!(taken.opened.is_some() && taken.notes.is_empty(), "{:?}", taken.notes);
+        assert_eq!(taken.set.version, merged.set.version);
+        versions.insert(taken.verified().expect("whole").set.version.clone());
+    }
+    assert_eq!(versions.len(), 3);
+    // who asks nothing takes what others asked for
+    assert!(take(options()).opened.is_some());
 }
 
 #[test]

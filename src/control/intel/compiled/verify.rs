@@ -38,7 +38,8 @@ impl Opened {
         catalog.verify().map_err(|what| damaged("catalog".to_owned(), what))?;
         // the version speaks of types, too, and a later build may know more of them
         let all_known = catalog.types.iter().all(|(ty, _)| ty.is_some());
-        if all_known && version::of(catalog, &self.set.policy) != self.set.version {
+        let version = || version::of(catalog, &self.set.policy, &self.set.asked);
+        if all_known && version() != self.set.version {
             return Err(CompiledError::Version);
         }
         Ok(())
