@@ -50,8 +50,8 @@ use crate::pipeline::flow::table::FlowTable;
 use crate::pipeline::flow::table::Hint;
 use crate::pipeline::flow::table::Hints;
 use crate::pipeline::flow::told::Told;
-use crate::pipeline::matcher::Index;
 use crate::pipeline::matcher::current::Current;
+use crate::pipeline::matcher::current::InForce;
 use crate::pipeline::matcher::sift::Context;
 use crate::pipeline::matcher::sift::Sift;
 
@@ -164,7 +164,7 @@ impl Worker {
                 shown: (settings.sets_change && settings.depth >= Depth::Match).then(shown),
                 recalled: Recalled::default(),
                 notes: Notes::new(),
-                sift: Sift::default(),
+                sift: Sift::new(settings.sets_change),
                 hasher: FixedState::with_seed(TOLD_SEED),
                 counters: Counters::default(),
             },
@@ -180,23 +180,18 @@ impl Worker {
         if self.desk.settings.depth < Depth::Flow {
             return;
         }
-        let set = self.current.load();
+        let set = Arc::clone(&self.current.load());
         batch.catalog = Some(Arc::clone(&set.catalog));
         batch.captured = Some((block.source, block.captured.clone()));
-        let index = Arc::clone(&set.index);
         let [low, high, ..] = set.generation.to_le_bytes();
-        let generation = u16::from_le_bytes([low, high]);
-        drop(set);
-        if generation != std::mem::replace(&mut self.generation, generation) {
-            self.desk.sift.forget_all();
-        }
+        self.generation = u16::from_le_bytes([low, high]);
         let memory = block.memory();
         let packets_before = self.desk.counters.packets;
         for gathered in packets.chunks(self.batch) {
             let mut hints = std::mem::take(&mut self.hints);
             self.table.gather(gathered, &mut hints);
             for (packet, hint) in gathered.iter().zip(hints.iter()) {
-                self.packet(packet, hint, (memory, &index), batch);
+                self.packet(packet, hint, (memory, &set), batch);
             }
             self.hints = hints;
             // not the block's clock: a flow that is over by that may have packets in between
@@ -268,7 +263,7 @@ impl Worker {
         &mut self,
         packet: &Packet,
         hint: Hint,
-        (bytes, index): (&[u8], &Index),
+        (bytes, set): (&[u8], &InForce),
         batch: &mut Batch,
     ) {
         let ended = &mut self.ended;
@@ -282,7 +277,7 @@ impl Worker {
         let is_late = event == Event::Known;
         if !is_late || slot.generation != self.generation {
             slot.generation = self.generation;
-            let context = Context { packet, flow: slot.view(), side, index, is_late };
+            let context = Context { packet, flow: slot.view(), side, set, is_late };
             self.desk.match_ends(&context, batch);
             if is_late {
                 self.desk.match_again(&context, slot, batch);
@@ -290,7 +285,7 @@ impl Worker {
         }
         if slot.reading() != Reading::Finished {
             self.desk.read(packet, slot, side, bytes);
-            self.desk.tell((packet, index), slot, side, batch);
+            self.desk.tell((packet, set), slot, side, batch);
         }
         if !self.ended.is_empty() {
             self.desk.forget(&mut self.ended, batch);
@@ -422,7 +417,7 @@ impl Desk {
     /// indicators.
     fn tell(
         &mut self,
-        (packet, index): (&Packet, &Index),
+        (packet, set): (&Packet, &InForce),
         slot: &mut FlowSlot,
         side: Side,
         batch: &mut Batch,
@@ -430,7 +425,7 @@ impl Desk {
         if self.notes.is_empty() {
             return;
         }
-        let context = Context { packet, flow: slot.view(), side, index, is_late: false };
+        let context = Context { packet, flow: slot.view(), side, set, is_late: false };
         self.sift.begin();
         let mut is_first = true;
         for observation in self.notes.iter() {

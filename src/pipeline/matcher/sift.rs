@@ -1,7 +1,9 @@
 //! From observations to hits: each indicator once for each flow and place, halves of a pair put
-//! together.
+//! together; also where another set of indicators comes, whose numbers are others.
 //!
 //! Memory is kept only for flows that had a hit which a later one may repeat or complete.
+
+use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -27,7 +29,7 @@ use crate::model::observation::Place;
 use crate::model::packet::Packet;
 use crate::model::time::Timestamp;
 use crate::model::url::UrlBuffer;
-use crate::pipeline::matcher::Index;
+use crate::pipeline::matcher::current::InForce;
 
 /// Seed of the memory's hash; its keys come from flows that an indicator names.
 const SEED: u64 = 0x6869_7473_6f66_666c;
@@ -42,7 +44,7 @@ pub struct Context<'p> {
     /// Who sent the packet.
     pub side: Side,
     /// The indicators in force.
-    pub index: &'p Index,
+    pub set: &'p InForce,
     /// The flow was open before this set was in force.
     pub is_late: bool,
 }
@@ -50,6 +52,8 @@ pub struct Context<'p> {
 /// Matches observations and remembers what a flow has alerted on.
 #[derive(Debug)]
 pub struct Sift {
+    /// Another set may come, and the ends of a flow be matched again.
+    sets_change: bool,
     buffer: Box<UrlBuffer>,
     found: Vec<Found>,
     ends: Vec<(Side, Found)>,
@@ -66,7 +70,8 @@ type FlowName = (FlowKey, Timestamp);
 /// A hit that a flow had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Past {
-    indicator: IndicatorId,
+    /// What names the indicator in all sets: a hash of type and value.
+    indicator: u64,
     place: Place,
     half: Option<Half>,
 }
@@ -96,9 +101,11 @@ impl Half {
     }
 }
 
-impl Default for Sift {
-    fn default() -> Self {
+impl Sift {
+    /// Returns one that remembers nothing yet; `sets_change` where another set may come.
+    pub fn new(sets_change: bool) -> Self {
         Self {
+            sets_change,
             buffer: Box::new(UrlBuffer::new()),
             found: Vec::with_capacity(64),
             ends: Vec::with_capacity(64),
@@ -108,9 +115,7 @@ impl Default for Sift {
             counters: Counters::default(),
         }
     }
-}
 
-impl Sift {
     /// Begins the observations of another packet.
     pub fn begin(&mut self) {
         self.related = None;
@@ -119,7 +124,7 @@ impl Sift {
     /// Matches the ends of a flow that opened.
     pub fn flow(&mut self, context: &Context<'_>, batch: &mut Batch) {
         let mut ends = std::mem::take(&mut self.ends);
-        context.index.flow(&context.flow, &mut ends);
+        context.set.index.flow(&context.flow, &mut ends);
         let kind = ObservationKind::Flow;
         for (side, found) in ends.iter().copied() {
             let what = (kind, Place::Flow);
@@ -139,7 +144,7 @@ impl Sift {
         batch: &mut Batch,
     ) {
         let mut list = std::mem::take(&mut self.found);
-        context.index.observe(observation, &context.flow, &mut self.buffer, &mut list);
+        context.set.index.observe(observation, &context.flow, &mut self.buffer, &mut list);
         let what = (observation.kind, observation.place);
         let mut value = None;
         for found in list.iter().copied() {
@@ -150,11 +155,6 @@ impl Sift {
             self.push(hit, batch);
         }
         self.found = list;
-    }
-
-    /// Forgets all flows: another set is in force, whose indicators have other numbers.
-    pub fn forget_all(&mut self) {
-        self.memory.clear();
     }
 
     /// Forgets a flow that is over.
@@ -187,8 +187,8 @@ impl Sift {
         context: &Context<'_>,
     ) -> Option<Found> {
         let half = Half::of(found, kind);
-        // the ends of a flow are matched once; only halves need be remembered of them
-        if place == Place::Flow && half.is_none() {
+        // with one set the ends of a flow are matched once; only halves need be remembered of them
+        if place == Place::Flow && half.is_none() && !self.sets_change {
             return Some(found);
         }
         let name = (context.flow.key, context.flow.first);
@@ -197,14 +197,15 @@ impl Sift {
             return Some(found);
         }
         let past = self.memory.entry(name).or_insert_with(|| self.spare.pop().unwrap_or_default());
-        let of_indicator = || past.iter().filter(|past| past.indicator == found.indicator);
+        let indicator = identity(found.indicator, context.set);
+        let of_indicator = || past.iter().filter(|past| past.indicator == indicator);
         let other = half.map(Half::other);
         let both = other.is_some() && of_indicator().any(|past| past.half == other);
         let is_news = !of_indicator().any(|past| past.place == place);
         let is_known = of_indicator().any(|past| past.place == place && past.half == half);
         let has_room = past.len() < FLOW_HITS_MAX;
         if !is_known && has_room {
-            past.push(Past { indicator: found.indicator, place, half });
+            past.push(Past { indicator, place, half });
         } else if !is_known {
             self.forgot();
         }
@@ -219,6 +220,12 @@ impl Sift {
     fn forgot(&mut self) {
         self.counters.values_forgotten = self.counters.values_forgotten.saturating_add(1);
     }
+}
+
+/// Returns what names an indicator in all sets.
+fn identity(id: IndicatorId, set: &InForce) -> u64 {
+    let named = set.catalog.indicator(id).map(|(ty, value)| (ty.name(), value));
+    FixedState::with_seed(SEED).hash_one(named)
 }
 
 fn hit(
