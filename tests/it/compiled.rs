@@ -7,9 +7,12 @@ use serde_json::Value;
 
 use crate::golden::cases;
 use crate::golden::strs;
+use crate::lab::Lab;
+use crate::lab::TAP;
 use crate::run::Run;
 use crate::run::root;
 use crate::run::run;
+use crate::sensor::capture;
 
 #[test]
 fn a_compiled_set_gives_the_same_alerts() {
@@ -105,4 +108,58 @@ fn damage_is_found_by_verifying() {
     let again = run(folder.path(), &["intel", "compile", "--intel", "bad", "-o", "again"]);
     assert_eq!(again.code, 1, "{}", again.stderr);
     assert!(!at("again").exists());
+}
+
+/// Compiles a list, and has it take the place of another set by a rename.
+fn put(lab: &Lab, list: &str) {
+    fs::write(lab.path("list"), list).expect("written");
+    let list = lab.path("list").display().to_string();
+    let new = lab.path("new").display().to_string();
+    let made = run(lab.folder.path(), &["intel", "compile", "--intel", &list, "-o", &new]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    fs::rename(&new, lab.path("set")).expect("renamed");
+}
+
+/// Has a set with a damaged body, under a head that is whole, take its place.
+fn damage(lab: &Lab) {
+    let mut bytes = fs::read(lab.path("set")).expect("the set");
+    let last = bytes.iter().rposition(|byte| *byte != 0).expect("contents");
+    bytes[last] ^= 1;
+    fs::write(lab.path("new"), &bytes).expect("written");
+    fs::rename(lab.path("new"), lab.path("set")).expect("renamed");
+}
+
+#[test]
+fn a_confined_sensor_maps_a_set_and_takes_the_next_one_unless_it_is_damaged() {
+    let Some(lab) = Lab::new() else { return };
+    put(&lab, "30.44.10.10\n203.0.114.7\n");
+    let set = lab.path("set");
+    let more = format!("{TAP}[indicators]\nwatch_secs = 1\n");
+    let sensor = lab.sensor(&set, &more);
+    let maps = || fs::read_to_string(format!("/proc/{}/maps", sensor.pid())).expect("runs");
+    let is_mapped = |maps: &str| maps.contains(&set.display().to_string());
+    assert!(is_mapped(&maps()), "{}", sensor.said());
+
+    damage(&lab);
+    sensor.wait("refusal", |lab| lab.get("/readyz").contains("its checksum is another"));
+    assert_eq!(lab.metric("tapsieve_ready"), 1.0);
+    lab.send(&capture(), &["--topspeed"]);
+    sensor.wait("alert", |lab| !lab.alerts().is_empty());
+
+    put(&lab, "203.0.114.7\n203.0.114.8\n30.44.20.0/24\n");
+    sensor.wait("new set", |lab| lab.metric("tapsieve_indicators{kind=\"ip-dst\"}") == 3.0);
+    sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
+    let mapped = maps();
+    assert!(is_mapped(&mapped) && !mapped.contains("(deleted)\n"), "{mapped}");
+    assert_eq!(sensor.stop().code, 0);
+}
+
+#[test]
+fn a_sensor_does_not_start_with_a_damaged_set() {
+    let Some(lab) = Lab::new() else { return };
+    put(&lab, "30.44.10.10\n");
+    damage(&lab);
+    let ended = lab.sensor_that_ends(&[], &lab.path("set"), TAP);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("its checksum is another"), "{}", ended.stderr);
 }

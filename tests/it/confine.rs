@@ -9,11 +9,10 @@ use std::path::PathBuf;
 
 use crate::lab::Lab;
 use crate::lab::Sensor;
+use crate::lab::TAP;
 use crate::run::has_program;
 use crate::run::root;
 use crate::run::run;
-
-const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
 
 /// Words of a status file, and what they are in a sensor that is confined.
 const CONFINED: [(&str, &str); 10] = [

@@ -11,11 +11,10 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::lab::Lab;
+use crate::lab::TAP;
 use crate::run::has_program;
 use crate::run::root;
 use crate::run::skip;
-
-const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
 
 /// Queries that give nothing on a host where all is well.
 const EMPTY_WHERE_WELL: &[&str] = &["changes(tapsieve_indicator_set_generation"];

@@ -20,6 +20,9 @@ use crate::run::skip;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tapsieve");
 
+/// The lab's interface in a sensor's configuration.
+pub(crate) const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
+
 /// How long anything may take to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 

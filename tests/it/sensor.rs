@@ -9,13 +9,12 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::lab::Lab;
+use crate::lab::TAP;
 use crate::run::has_program;
 use crate::run::root;
 use crate::run::run;
 use crate::same::FrameOf;
 use crate::same::frames;
-
-const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
 
 pub(crate) fn feed() -> PathBuf {
     root().join("fixtures/demo/feed")

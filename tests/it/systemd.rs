@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use crate::lab::Lab;
 use crate::lab::Sensor;
+use crate::lab::TAP;
 use crate::run::has_program;
 use crate::run::root;
-
-const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
 
 /// Stops one thread as a debugger does, until it is killed; sees to the thread's end, too.
 const FREEZE: &str = "import ctypes, os, sys
