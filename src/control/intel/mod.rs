@@ -22,6 +22,7 @@ pub mod json;
 pub mod ledger;
 pub mod lines;
 pub mod list;
+pub mod misp;
 pub mod remote;
 pub mod set;
 pub mod stored;

@@ -8,5 +8,6 @@ pub mod http;
 pub mod key;
 pub mod mirror;
 pub mod retry;
+pub mod source;
 
 pub use crate::control::intel::remote::error::RemoteError;
