@@ -360,6 +360,10 @@ impl Pull<'_> {
         };
         let filters = deleted(with(settings.attribute_filters(), "attribute_timestamp"));
         search.all(What::Attributes, &filters, page, &mut found)?;
+        // a server may make comments of what it deletes: whatever their type
+        let mut filters = with(settings.filters(), "attribute_timestamp");
+        filters.insert("deleted".to_owned(), json!(1));
+        search.all(What::Attributes, &filters, page, &mut found)?;
         if !settings.objects.is_empty() {
             let mut filters = deleted(with(settings.filters(), "timestamp"));
             filters.insert("object_name".to_owned(), json!(settings.objects));
@@ -499,3 +503,6 @@ fn is_deleted(line: &[u8]) -> bool {
 fn now_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
+
+#[cfg(test)]
+mod tests;
