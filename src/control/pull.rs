@@ -1,4 +1,5 @@
-//! `tapsieve intel pull`: servers are pulled into local copies once, for cron and for the first time.
+//! `tapsieve intel pull`: servers are pulled into local copies once, for cron and for the first
+//! time.
 
 use std::io;
 use std::io::Write;

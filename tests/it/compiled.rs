@@ -149,8 +149,10 @@ fn a_confined_sensor_maps_a_set_and_takes_the_next_one_unless_it_is_damaged() {
     put(&lab, "203.0.114.7\n203.0.114.8\n30.44.20.0/24\n");
     sensor.wait("new set", |lab| lab.metric("tapsieve_indicators{kind=\"ip-dst\"}") == 3.0);
     sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
-    let mapped = maps();
-    assert!(is_mapped(&mapped) && !mapped.contains("(deleted)\n"), "{mapped}");
+    sensor.wait("the old set let go", |_| {
+        let mapped = maps();
+        is_mapped(&mapped) && !mapped.contains("(deleted)\n")
+    });
     assert_eq!(sensor.stop().code, 0);
 }
 

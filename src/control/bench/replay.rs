@@ -1,5 +1,5 @@
-//! `bench replay`: the pipeline on a capture, cut off after a stage; the set swapped meanwhile, where
-//! that is asked for.
+//! `bench replay`: the pipeline on a capture, cut off after a stage; the set swapped meanwhile,
+//! where that is asked for.
 
 use std::path::PathBuf;
 use std::sync::Arc;

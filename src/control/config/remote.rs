@@ -1,5 +1,5 @@
-//! `[[intel]]`: where indicators come from, be it a path or a server; `[mirror]`: where the copies of
-//! servers are.
+//! `[[intel]]`: where indicators come from, be it a path or a server; `[mirror]`: where the copies
+//! of servers are.
 
 use std::path::PathBuf;
 

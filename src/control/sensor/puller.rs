@@ -1,5 +1,5 @@
-//! Servers are pulled on threads of their own, each on its schedule, or when its publisher says that
-//! something has changed; what differs is asked to be compiled at once.
+//! Servers are pulled on threads of their own, each on its schedule, or when its publisher says
+//! that something has changed; what differs is asked to be compiled at once.
 
 use std::convert::Infallible;
 use std::io;

@@ -30,8 +30,8 @@ const TEXT_BYTES_MAX: usize = 1_024;
 /// Bytes of any other text of an attribute: type names and dates are short.
 const WORD_BYTES_MAX: usize = 256;
 
-/// Bytes of the tags of one event or attribute that are kept, a thousand of the longest: a line must
-/// stay under `lines`' bound.
+/// Bytes of the tags of one event or attribute that are kept, a thousand of the longest: a line
+/// must stay under `lines`' bound.
 const TAGS_BYTES_MAX: usize = 256 * 1024;
 
 /// Begins the lines of events and of attributes; the UUID follows.

@@ -1,5 +1,5 @@
-//! The mirror of a MISP server on disk: a base file that a full pull writes, and a small delta beside
-//! it with what has changed since. Where both have something, the delta's counts.
+//! The mirror of a MISP server on disk: a base file that a full pull writes, and a small delta
+//! beside it with what has changed since. Where both have something, the delta's counts.
 //!
 //! Both are replaced by a rename, the base first: a delta of an older base is passed over, as the
 //! newer base has all of it.
