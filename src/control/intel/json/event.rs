@@ -51,7 +51,6 @@ pub(super) struct Reading<'g, 'a> {
     attributes: u64,
     events_open: u32,
     is_misp: bool,
-    is_stix: bool,
 }
 
 /// One attribute's kept fields.
@@ -114,7 +113,6 @@ impl<'g, 'a> Reading<'g, 'a> {
             attributes: 0,
             events_open: 0,
             is_misp: false,
-            is_stix: false,
         }
     }
 
@@ -127,9 +125,6 @@ impl<'g, 'a> Reading<'g, 'a> {
         let fault = |what: &str| Err(Fault { spot: Spot::File, what: what.to_owned() });
         match outcome {
             Ok(()) if self.is_misp => Ok(()),
-            Ok(()) if self.is_stix => {
-                fault("a STIX bundle, which is not read yet: export it as MISP JSON or CSV")
-            }
             Ok(()) => fault("JSON, but no MISP event, attribute or answer"),
             broken => broken,
         }
@@ -164,6 +159,7 @@ impl<'g, 'a> Reading<'g, 'a> {
             comment: &parts.comment,
             tags,
             spot: Spot::Number(parts.number),
+            ..Attribute::default()
         };
         self.harvest.take(&attribute, event);
         if self.events_open == 0 {
@@ -326,7 +322,6 @@ impl<'r, 'g, 'a> Node<'r, 'g, 'a> {
         owner: &mut Owner,
     ) -> Result<(), A::Error> {
         let depth = self.depth + 1;
-        let mut kind = String::new();
         while let Some(key) = map.next_key::<Key>()? {
             let reading = &mut *self.reading;
             let known = matches!(key, Key::Response | Key::Event | Key::Attribute | Key::Object);
@@ -338,10 +333,6 @@ impl<'r, 'g, 'a> Node<'r, 'g, 'a> {
                 }
                 Key::Attribute => map.next_value_seed(Attributes::Tell(reading, owner))?,
                 Key::Object => map.next_value_seed(Objects { reading, owner })?,
-                Key::Type => {
-                    map.next_value_seed(Scalar(&mut kind))?;
-                    reading.is_stix |= kind == "bundle";
-                }
                 key if owner.story.read(key, map)? => {}
                 _ => skip(map)?,
             }

@@ -7,11 +7,11 @@
 //! Yields: attributes, of objects too, with their events and tags
 //! Bounds: `limits::JSON_STRING_BYTES_MAX`, `limits::JSON_OBJECT_BYTES_MAX`,
 //!         `limits::JSON_TAGS_BYTES_MAX`; nesting, `DEPTH_MAX`; unknown fields are skipped unread
-//! Leaves: proposals, sightings, reports, attachments; STIX, which says so
+//! Leaves: proposals, sightings, reports, attachments; STIX, which `stix` reads
 
 mod bounded;
 mod event;
-mod parts;
+pub(in crate::control::intel) mod parts;
 
 use std::io::BufReader;
 use std::io::Read;
@@ -51,14 +51,25 @@ fn knows(head: &[u8]) -> bool {
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
     let mut reading = Reading::new(gather);
+    let outcome = parse(stream, Node::top(&mut reading));
+    reading.finish(outcome)
+}
+
+/// Reads one JSON value, whole or as a stream.
+///
+/// # Errors
+/// It is broken, too large in parts, or cannot be read.
+pub fn parse(
+    stream: Stream,
+    seed: impl for<'de> DeserializeSeed<'de, Value = ()>,
+) -> Result<(), Fault> {
     let mut read = stream.into_read();
     let mut whole = Vec::new();
     let ended = read.by_ref().take(WHOLE_BYTES_MAX as u64).read_to_end(&mut whole);
-    let node = Node::top(&mut reading);
     let outcome = if ended.is_ok() && whole.len() < WHOLE_BYTES_MAX {
         let bytes = whole.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&whole);
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        node.deserialize(&mut json).and_then(|()| json.end())
+        seed.deserialize(&mut json).and_then(|()| json.end())
     } else {
         if whole.starts_with(b"\xef\xbb\xbf") {
             whole.drain(..3);
@@ -67,9 +78,9 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
         let all = StringsBounded::new(whole.as_slice().chain(broken).chain(read));
         let all = BufReader::with_capacity(1 << 16, all);
         let mut json = serde_json::Deserializer::from_reader(all);
-        node.deserialize(&mut json).and_then(|()| json.end())
+        seed.deserialize(&mut json).and_then(|()| json.end())
     };
-    reading.finish(outcome.map_err(|error| fault(&error)))
+    outcome.map_err(|error| fault(&error))
 }
 
 /// Returns where and why JSON broke.
