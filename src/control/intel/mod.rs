@@ -23,6 +23,7 @@ pub mod json;
 pub mod ledger;
 pub mod lines;
 pub mod list;
+pub mod remote;
 pub mod set;
 pub mod stix;
 pub mod stored;

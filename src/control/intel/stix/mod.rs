@@ -47,8 +47,8 @@ fn knows(head: &[u8]) -> bool {
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
     let mut bundle = Bundle::new(gather);
-    let outcome = json::parse(stream, Top(&mut bundle));
-    bundle.finish(outcome)
+    let outcome = json::parse(stream.into_read(), Top(&mut bundle));
+    bundle.finish(outcome.map_err(|error| json::fault(&error)))
 }
 
 /// Looks at the first fields of an object for what only a bundle has.
