@@ -8,5 +8,7 @@ pub mod http;
 pub mod key;
 pub mod mirror;
 pub mod retry;
+pub mod source;
+mod state;
 
 pub use crate::control::intel::remote::error::RemoteError;
