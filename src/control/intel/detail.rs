@@ -27,9 +27,11 @@ pub(super) fn detail(
     match why {
         LeftOut::Tags => options.filter.refusal(around.tags).unwrap_or_default(),
         LeftOut::Tlp => {
-            let name = |tlp: Option<Tlp>| tlp.map_or("", Tlp::name);
-            let marked = name(Tlp::strictest(around.tags.iter().copied()));
-            format!("it is {marked}, taken is {} at most", name(options.filter.tlp_max))
+            let marked = Tlp::strictest(around.tags.iter().copied()).map_or("", Tlp::name);
+            match options.filter.tlp_max {
+                Some(tlp) => format!("it is {marked}, taken is {} at most", tlp.name()),
+                None => format!("it is {marked}"),
+            }
         }
         LeftOut::Expired => {
             let what = if attribute.last_seen.is_empty() { "changed" } else { "last seen" };

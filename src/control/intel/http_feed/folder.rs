@@ -74,7 +74,9 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
     pulled.gone = here.keys().filter(|name| !there.contains_key(*name)).count() as u64;
     pulled.differs = there != here;
     let trouble = fetching.failures.into_iter().next();
-    if there.is_empty() && let Some(error) = trouble {
+    if there.is_empty()
+        && let Some(error) = trouble
+    {
         return Err(error);
     }
     if pulled.differs {
@@ -82,7 +84,11 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
         tidy(mirror, &there)?;
     }
     // what is missing is asked for again, whatever the manifest's validators say
-    let kept = if trouble.is_none() { learnt } else { Validators { url: learnt.url, ..Validators::default() } };
+    let kept = if trouble.is_none() {
+        learnt
+    } else {
+        Validators { url: learnt.url, ..Validators::default() }
+    };
     kept.keep(mirror)?;
     Ok(Pulled { trouble, ..pulled })
 }
@@ -151,8 +157,10 @@ impl Fetching<'_> {
                         continue;
                     }
                     Err(error) => {
-                        is_up = matches!(error, RemoteError::Absent { .. } | RemoteError::Answer { .. })
-                            && self.failures.len() < FAILURES_MAX;
+                        is_up = matches!(
+                            error,
+                            RemoteError::Absent { .. } | RemoteError::Answer { .. }
+                        ) && self.failures.len() < FAILURES_MAX;
                         self.failures.push(error);
                     }
                 }
@@ -171,7 +179,12 @@ impl Fetching<'_> {
         let draft = Retry::default().run(|| {
             let mut answer = self.http.ask(&Question::get(url.clone()))?;
             let head = first_bytes(&mut answer)?;
-            let mut tee = Tee { head: Cursor::new(head), answer, draft: self.mirror.draft(&file)?, fault: None };
+            let mut tee = Tee {
+                head: Cursor::new(head),
+                answer,
+                draft: self.mirror.draft(&file)?,
+                fault: None,
+            };
             let whole = serde_json::from_reader::<_, IgnoredAny>(BufReader::new(&mut tee));
             let place = || tee.answer.place().to_owned();
             match whole {

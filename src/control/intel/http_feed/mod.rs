@@ -10,8 +10,6 @@
 
 mod folder;
 mod single;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::io::Read;

@@ -9,6 +9,6 @@ pub mod key;
 pub mod mirror;
 pub mod retry;
 pub mod source;
-mod state;
+pub(in crate::control::intel) mod state;
 
 pub use crate::control::intel::remote::error::RemoteError;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::control::intel::http_feed;
+use crate::control::intel::misp::MispSettings;
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::http::HttpSettings;
 use crate::control::intel::remote::http::place;
@@ -31,6 +32,8 @@ pub enum RemoteKind {
     Feed,
     /// A collection of a TAXII server.
     Taxii,
+    /// A MISP server.
+    Misp(MispSettings),
 }
 
 /// How much is asked for.
@@ -80,6 +83,7 @@ impl Remote {
         match &self.kind {
             RemoteKind::Feed => http_feed::pull(self, folder, bytes_max),
             RemoteKind::Taxii => taxii::pull(self, folder, bytes_max, scope),
+            RemoteKind::Misp(settings) => settings.pull(self, folder, bytes_max, scope),
         }
     }
 }

@@ -143,7 +143,9 @@ impl<'m> Merge<'m> {
             let before = self.old.get(key);
             match (version.is_revoked, before) {
                 (false, None) => pulled.new += 1,
-                (false, Some(modified)) => pulled.changed += u64::from(*modified != version.modified),
+                (false, Some(modified)) => {
+                    pulled.changed += u64::from(*modified != version.modified)
+                }
                 (true, before) => pulled.gone += u64::from(before.is_some()),
             }
         }
@@ -173,7 +175,8 @@ impl<'m> Merge<'m> {
         let mut each = |merge: &mut Self, line: &[u8]| {
             let Ok(about) = serde_json::from_slice::<About>(line) else { return Ok(()) };
             let newest = merge.versions.get(&about.key());
-            let is_newest = newest.is_some_and(|newest| newest.line == number && !newest.is_revoked);
+            let is_newest =
+                newest.is_some_and(|newest| newest.line == number && !newest.is_revoked);
             number += 1;
             let is_definition = DEFINITIONS.contains(&about.r#type.as_str());
             if is_newest && is_definition == wants_definitions { bundle.line(line) } else { Ok(()) }
@@ -182,7 +185,8 @@ impl<'m> Merge<'m> {
             self.each_old(&mut each)?;
         }
         let path = self.mirror.folder().to_owned();
-        let mut file = self.came.get_ref().try_clone().map_err(|error| disk(path.clone(), &error))?;
+        let mut file =
+            self.came.get_ref().try_clone().map_err(|error| disk(path.clone(), &error))?;
         file.rewind().map_err(|error| disk(path.clone(), &error))?;
         let mut read = BufReader::with_capacity(1 << 16, file);
         let mut line = Vec::new();

@@ -9,9 +9,8 @@
 
 mod envelope;
 mod merge;
-#[cfg(test)]
-mod tests;
 
+use std::io::Read;
 use std::path::Path;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -152,13 +151,14 @@ fn ask(http: &Http, url: Url) -> Result<Answer, RemoteError> {
 fn check(remote: &Remote, http: &Http) -> Result<(), RemoteError> {
     let url = remote.http.below("")?;
     let about = Retry::default().run(|| about(http, &url))?;
-    let wrong = |what: String| {
-        Err(RemoteError::Answer { place: remote.place(), what, may_mend: false })
-    };
+    let wrong =
+        |what: String| Err(RemoteError::Answer { place: remote.place(), what, may_mend: false });
     if about.get("can_read").is_some() || about.get("title").is_some() && about.get("id").is_some()
     {
         return match about.get("can_read") {
-            Some(Value::Bool(false)) => wrong("the collection may not be read with this key".into()),
+            Some(Value::Bool(false)) => {
+                wrong("the collection may not be read with this key".into())
+            }
             _ => Ok(()),
         };
     }
@@ -176,7 +176,10 @@ fn check(remote: &Remote, http: &Http) -> Result<(), RemoteError> {
     if about.get("collections").is_some() {
         return wrong(format!("a list of collections: {}", named(&about)));
     }
-    wrong("no collection of TAXII 2.1: an address as https://host/api1/collections/ID/ is wanted".into())
+    wrong(
+        "no collection of TAXII 2.1: an address as https://host/api1/collections/ID/ is wanted"
+            .into(),
+    )
 }
 
 /// Names collections for people.
@@ -192,7 +195,6 @@ fn named(list: &Value) -> String {
 }
 
 fn about(http: &Http, url: &Url) -> Result<Value, RemoteError> {
-    use std::io::Read;
     let mut answer = ask(http, url.clone())?;
     let place = answer.place().to_owned();
     let mut text = Vec::new();
