@@ -26,6 +26,8 @@ use crate::control::listing;
 use crate::control::listing::ListArguments;
 use crate::control::observe;
 use crate::control::output;
+use crate::control::pull;
+use crate::control::pull::PullArguments;
 use crate::control::replay;
 use crate::control::sensor;
 use crate::control::sensor::confine::ConfineError;
@@ -67,6 +69,8 @@ pub enum Intel {
     /// Compile indicators into one file, ready to be used by any number of sensors with no work at
     /// load
     Compile(CompileArguments),
+    /// Pull servers into local copies, once
+    Pull(PullArguments),
     /// Check compiled sets to the last byte
     Verify(VerifyArguments),
 }
@@ -97,6 +101,7 @@ impl Command {
             Self::Intel(Intel::List(arguments)) => listing::run(&arguments),
             Self::Intel(Intel::Diff(arguments)) => diff::run(&arguments),
             Self::Intel(Intel::Compile(arguments)) => compile::run(&arguments),
+            Self::Intel(Intel::Pull(arguments)) => pull::run(&arguments),
             Self::Intel(Intel::Verify(arguments)) => compile::verify(&arguments),
             Self::Sensor(arguments) => sensor::run(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments),
@@ -118,6 +123,9 @@ pub enum Failure {
     /// Indicators that cannot be explained.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// No server could be pulled; each was told of.
+    #[error("nothing could be pulled")]
+    NothingPulled,
     /// A file that cannot be written.
     #[error("cannot write {path}: {why}")]
     Write {

@@ -18,6 +18,7 @@ pub mod coverage;
 pub mod diff;
 pub mod listing;
 pub mod output;
+pub mod pull;
 pub mod post;
 pub mod supervisor;
 pub mod intel;

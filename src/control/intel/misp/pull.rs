@@ -47,11 +47,9 @@ use crate::control::intel::remote::http::Http;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
+use crate::control::intel::remote::source::STATE;
 use crate::control::intel::remote::source::Scope;
 use crate::control::intel::uuid::Uuid;
-
-/// The file that says how far we are; hidden, so that rewriting it makes no set anew.
-const STATE: &str = ".state.json";
 
 /// Events of one page: metadata with tags has some kilobytes.
 const PAGE_EVENTS: u32 = 1_000;
@@ -362,6 +360,10 @@ impl Pull<'_> {
         };
         let filters = deleted(with(settings.attribute_filters(), "attribute_timestamp"));
         search.all(What::Attributes, &filters, page, &mut found)?;
+        // a server may make comments of what it deletes: whatever their type
+        let mut filters = with(settings.filters(), "attribute_timestamp");
+        filters.insert("deleted".to_owned(), json!(1));
+        search.all(What::Attributes, &filters, page, &mut found)?;
         if !settings.objects.is_empty() {
             let mut filters = deleted(with(settings.filters(), "timestamp"));
             filters.insert("object_name".to_owned(), json!(settings.objects));
@@ -501,3 +503,6 @@ fn is_deleted(line: &[u8]) -> bool {
 fn now_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
+
+#[cfg(test)]
+mod tests;
