@@ -110,7 +110,8 @@ impl Web {
         let url = Url::parse(&self.url(path)).expect("a URL");
         let http =
             HttpSettings { proxy: ProxyRule::Direct, read_secs: 5, ..HttpSettings::new(url) };
-        Remote { name: "x".to_owned(), http, period_secs: 60, reconcile_hours: 24, kind }
+        let (name, label) = ("x".to_owned(), "x".to_owned());
+        Remote { name, label, http, period_secs: 60, reconcile_hours: 24, kind }
     }
 }
 

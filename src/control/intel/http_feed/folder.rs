@@ -57,7 +57,10 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
         true => Validators { url: manifest_url.to_string(), ..Validators::default() },
     };
     let full = Pulled { is_full: true, ..Pulled::default() };
-    let Some((wanted, learnt)) = manifest(http, &manifest_url, &known)? else { return Ok(full) };
+    let Some((wanted, learnt)) = manifest(http, &manifest_url, &known)? else {
+        known.keep(mirror)?;
+        return Ok(full);
+    };
     if wanted.is_empty() {
         let what = format!("the manifest names no event: the {} that are here stay", here.len());
         return Err(RemoteError::Answer { place: remote.place(), what, may_mend: true });

@@ -60,7 +60,10 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
         Ok(Some((learnt, copy.draft)))
     })?;
     let full = Pulled { is_full: true, ..Pulled::default() };
-    let Some((learnt, draft)) = fetched else { return Ok(full) };
+    let Some((learnt, draft)) = fetched else {
+        known.keep(mirror)?;
+        return Ok(full);
+    };
     if is_there && learnt.digest == known.digest {
         learnt.keep(mirror)?;
         return Ok(full);

@@ -91,7 +91,7 @@ impl Remote {
 
     /// Returns the folder of its warninglists, where they are wanted and there.
     pub fn warninglists(&self, mirrors: &Path) -> Option<PathBuf> {
-        let RemoteKind::Misp(settings) = &self.kind;
+        let RemoteKind::Misp(settings) = &self.kind else { return None };
         let folder = self.folder(mirrors).join(WARNINGLISTS);
         (settings.warninglists && folder.is_dir()).then_some(folder)
     }

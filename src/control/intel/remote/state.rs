@@ -8,9 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::mirror::Mirror;
-
-/// Hidden, so that rewriting it makes no set anew.
-const STATE: &str = ".state.json";
+use crate::control::intel::remote::source::STATE;
 
 /// Returns what was kept; the default where there is none, or none that can be read.
 pub(in crate::control::intel) fn load<S: DeserializeOwned + Default>(mirror: &Mirror) -> S {
