@@ -12,6 +12,7 @@ mod intel_commands;
 mod web;
 mod http_feed;
 mod taxii;
+mod stix;
 mod compiled;
 mod meaning;
 mod schema;

@@ -14,6 +14,7 @@ use crate::control::intel::Fault;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::catalog::EventRecord;
 use crate::control::intel::catalog::SourceRecord;
+use crate::control::intel::catalog::written;
 use crate::control::intel::detail::detail;
 use crate::control::intel::filter::Around;
 use crate::control::intel::filter::Filter;
@@ -455,8 +456,7 @@ impl<'a> Harvest<'a> {
         let counts =
             counts.into_iter().filter(|(_, n)| *n > 0).map(|(mark, n)| (mark, n.to_string()));
         let sure = attribute.confidence.map(|sure| (CONFIDENCE, sure.to_string()));
-        let until = Some(attribute.valid_until).filter(|until| !until.is_empty());
-        let until = until.map(|until| (VALID_UNTIL, until.to_owned()));
+        let until = written(time(attribute.valid_until)).map(|until| (VALID_UNTIL, until));
         let quoted = lists.chain(counts).chain(sure).chain(until);
         let quoted = quoted.map(|(mark, text)| format!("{mark}\"{text}\""));
         let decayed = attribute.decayed.then(|| DECAYED.to_owned());

@@ -156,7 +156,7 @@ fn what_is_said_of_an_indicator_is_carried() {
                 "malicious-activity",
                 "pap:red",
                 "tapsieve:confidence=\"85\"",
-                "tapsieve:valid-until=\"2024-01-01T00:00:00.000Z\"",
+                "tapsieve:valid-until=\"2024-01-01T00:00:00Z\"",
                 "tlp:amber",
             ]
             .map(str::to_owned)
