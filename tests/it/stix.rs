@@ -12,31 +12,43 @@ use crate::run::run;
 
 /// An identity and a marking after the indicators that name them; names and addresses of the
 /// capture of `fixtures/intel/domain-ip`, which was recorded on 23 November 2026.
-const BUNDLE: &str = r#"{"type":"bundle","id":"bundle--5d2a2f0a-6c3b-4c53-8a3d-2c3d5a1c0a01","objects":[
- {"type":"indicator","spec_version":"2.1","id":"indicator--2d72a64d-a1bc-5bf6-915e-215bdbf26eaf",
-  "created":"2026-11-01T00:00:00Z","modified":"2026-11-02T00:00:00Z","name":"Campaign X",
+const BUNDLE: &str = r#"{"type":"bundle","id":"bundle--5d2a2f0a-6c3b-4c53-8a3d-2c3d5a1c0a01",
+ "objects":[
+ {"type":"indicator","spec_version":"2.1",
+  "id":"indicator--2d72a64d-a1bc-5bf6-915e-215bdbf26eaf","name":"Campaign X",
+  "created":"2026-11-01T00:00:00Z","modified":"2026-11-02T00:00:00Z",
   "description":"names and a port","pattern_type":"stix","valid_from":"2026-11-01T00:00:00Z",
   "valid_until":"2026-12-01T00:00:00Z","confidence":85,"labels":["c2"],
   "created_by_ref":"identity--39a970c9-e4e2-5883-a2d3-09bc6ccf08a8",
   "object_marking_refs":["marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003",
    "marking-definition--0b2d7c16-c1ce-4b8e-9d5e-6a3c2a0b6f10"],
-  "pattern":"[domain-name:value = 'one.pair-drop.test'] OR [network-traffic:dst_ref.value = '30.44.40.4' AND network-traffic:dst_port = 80]"},
- {"type":"indicator","spec_version":"2.1","id":"indicator--38ddd18e-91ed-50b1-baa1-9d5d7919cf81",
-  "created":"2026-01-01T00:00:00Z","modified":"2026-01-01T00:00:00Z","name":"Over","pattern_type":"stix",
+  "pattern":"[domain-name:value = 'one.pair-drop.test'] OR PORT"},
+ {"type":"indicator","spec_version":"2.1",
+  "id":"indicator--38ddd18e-91ed-50b1-baa1-9d5d7919cf81","name":"Over",
+  "created":"2026-01-01T00:00:00Z","modified":"2026-01-01T00:00:00Z","pattern_type":"stix",
   "valid_from":"2026-01-01T00:00:00Z","valid_until":"2026-02-01T00:00:00Z",
   "pattern":"[ipv4-addr:value ISSUBSET '30.44.40.0/24']"},
- {"type":"indicator","spec_version":"2.1","id":"indicator--8da7ac7d-a5de-56d9-af23-69f51bd0c42e",
-  "created":"2026-01-01T00:00:00Z","modified":"2026-01-01T00:00:00Z","name":"More","pattern_type":"stix",
+ {"type":"indicator","spec_version":"2.1",
+  "id":"indicator--8da7ac7d-a5de-56d9-af23-69f51bd0c42e","name":"More",
+  "created":"2026-01-01T00:00:00Z","modified":"2026-01-01T00:00:00Z","pattern_type":"stix",
   "valid_from":"2026-01-01T00:00:00Z",
-  "pattern":"[domain-name:value = 'one.pair-drop.test' AND domain-name:resolves_to_refs[*].value = '30.44.40.9']"},
- {"type":"marking-definition","spec_version":"2.1","id":"marking-definition--0b2d7c16-c1ce-4b8e-9d5e-6a3c2a0b6f10",
-  "created":"2026-01-01T00:00:00Z","definition_type":"statement","definition":{"statement":"PAP:AMBER"}},
- {"type":"identity","spec_version":"2.1","id":"identity--39a970c9-e4e2-5883-a2d3-09bc6ccf08a8",
-  "created":"2026-01-01T00:00:00Z","modified":"2026-01-01T00:00:00Z","name":"CERN"}]}"#;
+  "pattern":"[domain-name:value = 'one.pair-drop.test' AND file:name = 'x']"},
+ {"type":"marking-definition","spec_version":"2.1",
+  "id":"marking-definition--0b2d7c16-c1ce-4b8e-9d5e-6a3c2a0b6f10",
+  "created":"2026-01-01T00:00:00Z","definition_type":"statement",
+  "definition":{"statement":"PAP:AMBER"}},
+ {"type":"identity","spec_version":"2.1",
+  "id":"identity--39a970c9-e4e2-5883-a2d3-09bc6ccf08a8","created":"2026-01-01T00:00:00Z",
+  "modified":"2026-01-01T00:00:00Z","name":"CERN"}]}"#;
+
+/// Stands for `PORT`: an address and a port of one end.
+const PORT: &str =
+    "[network-traffic:dst_ref.value = '30.44.40.4' AND network-traffic:dst_port = 80]";
 
 fn replay(more: &[&str]) -> (Run, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::write(folder.path().join("bundle.json"), BUNDLE).expect("a temporary file");
+    let bundle = BUNDLE.replace("PORT", PORT);
+    fs::write(folder.path().join("bundle.json"), bundle).expect("a temporary file");
     let capture = root().join("fixtures/intel/domain-ip/input.pcap").display().to_string();
     let mut arguments = vec!["replay", "--intel", "bundle.json", "--metrics", "metrics.txt"];
     arguments.extend(more);

@@ -1,6 +1,6 @@
 //! Feeds over HTTP: a file of any format, or a folder of MISP's feed format, kept in a mirror.
 //!
-//! Spec:   RFC 9110 §8.8, §13 (`ETag`, `Last-Modified` and their conditions); MISP core format, feed
+//! Spec:   RFC 9110 §8.8, §13 (`ETag`, `Last-Modified` and their conditions); MISP feed format
 //! Reads:  the file; or the manifest, and of its events those that changed
 //! Yields: the same files in the mirror, as `feed` and `input` read them
 //! Bounds: the mirror's; a manifest, `MANIFEST_BYTES_MAX`
