@@ -345,6 +345,18 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_servers_are_sound() {
+        let example = include_str!("../../../deploy/tapsieve.toml");
+        let (_, servers) = example.split_once("# A MISP server").expect("an example");
+        let (servers, _) = servers.split_once("[mirror]").expect("its end");
+        let is_key = |line: &&str| line.starts_with("[[") || line.contains(" = ");
+        let lines = servers.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_key);
+        let text = format!("{CAPTURE}{}", lines.collect::<Vec<_>>().join("\n"));
+        let config = Config::parse(&text).expect("sound");
+        assert_eq!(config.remotes.len(), 3, "{text}");
+    }
+
+    #[test]
     fn a_server_has_the_usual_unless_told() {
         let text = format!(
             "{CAPTURE}[[intel]]\nmisp = \"https://misp.example/x\"\nkey_env = \"K\"\n\

@@ -54,7 +54,7 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
     let here = here(mirror);
     let known = match here.is_empty() {
         false => Validators::load(mirror, manifest_url.as_str()),
-        true => Validators { url: manifest_url.to_string(), ..Validators::default() },
+        true => Validators::new(manifest_url.as_str()),
     };
     let full = Pulled { is_full: true, ..Pulled::default() };
     let Some((wanted, learnt)) = manifest(http, &manifest_url, &known)? else {
@@ -87,11 +87,8 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
         tidy(mirror, &there)?;
     }
     // what is missing is asked for again, whatever the manifest's validators say
-    let kept = if trouble.is_none() {
-        learnt
-    } else {
-        Validators { url: learnt.url, ..Validators::default() }
-    };
+    let missing = Validators { of: learnt.of, ..Validators::default() };
+    let kept = if trouble.is_none() { learnt } else { missing };
     kept.keep(mirror)?;
     Ok(Pulled { trouble, ..pulled })
 }

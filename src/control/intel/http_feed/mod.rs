@@ -31,8 +31,8 @@ use crate::control::intel::remote::state;
 /// What a server says of a file, to be shown when it is asked for again.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct Validators {
-    /// The address that they are of.
-    url: String,
+    /// The mark of the address that they are of.
+    of: u64,
     etag: Option<String>,
     last_modified: Option<String>,
     /// Hash of what was written, for servers that say nothing.
@@ -55,10 +55,15 @@ pub fn pull(remote: &Remote, folder: &Path, bytes_max: u64) -> Result<Pulled, Re
 }
 
 impl Validators {
+    /// Knows nothing of an address yet.
+    fn new(url: &str) -> Self {
+        Self { of: state::mark(url), ..Self::default() }
+    }
+
     /// Returns what was kept of an address.
     fn load(mirror: &Mirror, url: &str) -> Self {
-        let known = state::load::<Self>(mirror);
-        if known.url == url { known } else { Self { url: url.to_owned(), ..Self::default() } }
+        let (known, new) = (state::load::<Self>(mirror), Self::new(url));
+        if known.of == new.of { known } else { new }
     }
 
     fn keep(&self, mirror: &Mirror) -> Result<(), RemoteError> {

@@ -34,7 +34,7 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
     let url = remote.http.url.clone();
     let known = match is_there {
         true => Validators::load(mirror, url.as_str()),
-        false => Validators { url: url.to_string(), ..Validators::default() },
+        false => Validators::new(url.as_str()),
     };
     let question = Question { accept: "*/*", ..Question::get(url) };
     let fetched = Retry::default().run(|| {

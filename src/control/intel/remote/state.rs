@@ -5,10 +5,17 @@ use std::io::Write;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::source::STATE;
+
+/// Returns what stands for an address in a state, which anyone may read and the address may hold a
+/// secret.
+pub(in crate::control::intel) fn mark(url: &str) -> u64 {
+    xxh3_64(url.as_bytes())
+}
 
 /// Returns what was kept; the default where there is none, or none that can be read.
 pub(in crate::control::intel) fn load<S: DeserializeOwned + Default>(mirror: &Mirror) -> S {

@@ -55,8 +55,8 @@ const ADDED_LAST: &str = "x-taxii-date-added-last";
 /// How far we are.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct State {
-    /// The collection that this is of.
-    url: String,
+    /// The mark of the collection that this is of.
+    of: u64,
     /// When the last object that we have was added, as the server says; `None`: it does not say.
     added_after: Option<String>,
     /// Our time when everything was last fetched.
@@ -76,8 +76,8 @@ pub fn pull(
     let mirror = Mirror::open(folder, bytes_max)?;
     let http = remote.http.open()?;
     let known = state::load::<State>(&mirror);
-    let url = remote.http.url.to_string();
-    let is_known = known.url == url && mirror.folder().join(BUNDLE).is_file();
+    let of = state::mark(remote.http.url.as_str());
+    let is_known = known.of == of && mirror.folder().join(BUNDLE).is_file();
     let now_secs = now_secs();
     let age_secs = now_secs.saturating_sub(known.full_secs);
     let is_due = age_secs >= u64::from(remote.reconcile_hours) * 3_600;
@@ -93,7 +93,7 @@ pub fn pull(
     let mut pulled = merge.finish(&remote.place())?;
     pulled.is_full = is_full;
     let full_secs = if is_full { now_secs } else { known.full_secs };
-    state::keep(&mirror, &State { url, added_after: added_last.or(since), full_secs })?;
+    state::keep(&mirror, &State { of, added_after: added_last.or(since), full_secs })?;
     Ok(pulled)
 }
 
