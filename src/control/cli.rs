@@ -12,12 +12,18 @@ use crate::control::compile;
 use crate::control::compile::CompileArguments;
 use crate::control::compile::VerifyArguments;
 use crate::control::config::ConfigError;
+use crate::control::coverage;
+use crate::control::coverage::CoverageArguments;
+use crate::control::diff;
+use crate::control::diff::DiffArguments;
 use crate::control::doctor;
 use crate::control::doctor::DoctorError;
 use crate::control::explain;
 use crate::control::explain::ExplainArguments;
 use crate::control::explain::ExplainError;
 use crate::control::intel::IntelError;
+use crate::control::listing;
+use crate::control::listing::ListArguments;
 use crate::control::observe;
 use crate::control::output;
 use crate::control::pull;
@@ -54,6 +60,12 @@ pub enum Intel {
     /// Say what matches a value and from which events, or why nothing does; without VALUE, list all
     /// that is left out
     Explain(ExplainArguments),
+    /// Say of each event's attributes which can match here, and of the others why not
+    Coverage(CoverageArguments),
+    /// List indicators: type, value, events, UUIDs, tags
+    List(ListArguments),
+    /// Say which indicators came, went or changed between two sets or feeds
+    Diff(DiffArguments),
     /// Compile indicators into one file, ready to be used by any number of sensors with no work at
     /// load
     Compile(CompileArguments),
@@ -85,6 +97,9 @@ impl Command {
             Self::Replay(arguments) => replay::run(&arguments),
             Self::Observe(arguments) => observe::run(&arguments),
             Self::Intel(Intel::Explain(arguments)) => explain(&arguments),
+            Self::Intel(Intel::Coverage(arguments)) => coverage::run(&arguments),
+            Self::Intel(Intel::List(arguments)) => listing::run(&arguments),
+            Self::Intel(Intel::Diff(arguments)) => diff::run(&arguments),
             Self::Intel(Intel::Compile(arguments)) => compile::run(&arguments),
             Self::Intel(Intel::Pull(arguments)) => pull::run(&arguments),
             Self::Intel(Intel::Verify(arguments)) => compile::verify(&arguments),

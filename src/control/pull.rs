@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
+use clap::ArgGroup;
 use clap::Args;
 use serde::Serialize;
 
@@ -41,7 +42,8 @@ use crate::model::marking::Tlp;
 
 /// Pulls servers into local copies.
 #[derive(Args, Debug)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["config", "misp"]))]
+#[command(group = ArgGroup::new("what").required(true).args(["config", "misp", "feed", "taxii"]))]
+#[command(group = ArgGroup::new("server").args(["misp", "feed", "taxii"]))]
 pub struct PullArguments {
     /// Pull all servers of a sensor's configuration into its [mirror]
     #[arg(long, value_name = "FILE")]
@@ -49,26 +51,36 @@ pub struct PullArguments {
     /// Pull this MISP server
     #[arg(long, value_name = "URL", requires = "to")]
     misp: Option<String>,
+    /// Pull this feed: a file of any format, or, where the address ends in /, a MISP feed
+    #[arg(long, value_name = "URL", requires = "to")]
+    feed: Option<String>,
+    /// Pull this collection of a TAXII 2.1 server: https://HOST/API/collections/ID/
+    #[arg(long, value_name = "URL", requires = "to")]
+    taxii: Option<String>,
     /// Into this folder, which --intel takes
-    #[arg(long, value_name = "FOLDER", requires = "misp")]
+    #[arg(long, value_name = "FOLDER", requires = "server")]
     to: Option<PathBuf>,
     /// The file with the API key
-    #[arg(long, value_name = "FILE", requires = "misp")]
+    #[arg(long, value_name = "FILE", requires = "server")]
     key_file: Option<PathBuf>,
     /// The variable of the environment with the API key
-    #[arg(long, value_name = "NAME", requires = "misp", conflicts_with = "key_file")]
+    #[arg(long, value_name = "NAME", requires = "server", conflicts_with = "key_file")]
     key_env: Option<String>,
+    /// How the key of a feed or a TAXII server is shown: bearer, basic (user:password) or bare
+    #[arg(long, value_name = "SCHEME", conflicts_with = "misp", value_parser = scheme)]
+    #[arg(default_value = "bearer")]
+    auth: KeyScheme,
     /// Trust these authorities alone (PEM); by default the system's
-    #[arg(long, value_name = "FILE", requires = "misp")]
+    #[arg(long, value_name = "FILE", requires = "server")]
     ca_file: Option<PathBuf>,
     /// Go through this proxy; "": through none; by default as HTTPS_PROXY says
-    #[arg(long, value_name = "URL", requires = "misp")]
+    #[arg(long, value_name = "URL", requires = "server")]
     proxy: Option<String>,
     /// Allow http:// to another host
-    #[arg(long, requires = "misp")]
+    #[arg(long, requires = "server")]
     allow_plain_http: bool,
     /// Seconds of silence after which the server is left
-    #[arg(long, value_name = "SECS", requires = "misp", default_value_t = READ_SECS)]
+    #[arg(long, value_name = "SECS", requires = "server", default_value_t = READ_SECS)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=3_600))]
     timeout_secs: u32,
     /// Match only attributes with this tag; with ! before it, only those without; repeatable
@@ -167,7 +179,7 @@ pub fn run(arguments: &PullArguments) -> Result<u8, Failure> {
 fn of_config(path: &Path) -> Result<(Vec<Remote>, MirrorConfig), Failure> {
     let config = Config::read(path)?;
     if config.remotes.is_empty() {
-        let what = "no [[intel]] of it is a server: give one as `misp`";
+        let what = "no [[intel]] of it is a server: give one as `misp`, `feed` or `taxii`";
         return Err(Failure::Usage(format!("{}: {what}", path.display())));
     }
     Ok((config.remotes, config.mirror))
@@ -175,16 +187,24 @@ fn of_config(path: &Path) -> Result<(Vec<Remote>, MirrorConfig), Failure> {
 
 /// Returns the server that the command line names.
 fn one(arguments: &PullArguments) -> Result<Remote, Failure> {
-    let usage = |option: &str, what: String| Failure::Usage(format!("{option}: {what}"));
-    let text = arguments.misp.as_deref().unwrap_or_default();
-    let url = address(text, arguments.allow_plain_http).map_err(|what| usage("--misp", what))?;
+    let named =
+        [("--misp", &arguments.misp), ("--feed", &arguments.feed), ("--taxii", &arguments.taxii)];
+    let mut named = named.into_iter().filter_map(|(option, url)| Some((option, url.as_deref()?)));
+    let (option, text) = named.next().unwrap_or_default();
+    let url = address(text, arguments.allow_plain_http).map_err(|what| usage(option, what))?;
     let place_of_key = match (&arguments.key_file, &arguments.key_env) {
         (Some(path), _) => KeyPlace::File(path.clone()),
         (None, Some(name)) => KeyPlace::Environment(name.clone()),
-        (None, None) => {
+        (None, None) if option == "--misp" => {
             let what = "MISP wants a key: give --key-file or --key-env".to_owned();
             return Err(Failure::Usage(what));
         }
+        (None, None) => KeyPlace::None,
+    };
+    let (scheme, kind) = match option {
+        "--feed" => (arguments.auth, RemoteKind::Feed),
+        "--taxii" => (arguments.auth, RemoteKind::Taxii),
+        _ => (KeyScheme::Bare, RemoteKind::Misp(misp(arguments)?)),
     };
     let proxy = match arguments.proxy.as_deref() {
         None => ProxyRule::Environment,
@@ -193,6 +213,20 @@ fn one(arguments: &PullArguments) -> Result<Remote, Failure> {
             ProxyRule::Through(address(text, true).map_err(|what| usage("--proxy", what))?)
         }
     };
+    let label = place(&url);
+    let http = HttpSettings {
+        key: Key { place: place_of_key, scheme },
+        ca_file: arguments.ca_file.clone(),
+        proxy,
+        read_secs: arguments.timeout_secs,
+        ..HttpSettings::new(url)
+    };
+    let (name, period_secs, reconcile_hours) = (name_of(&label), 0, RECONCILE_HOURS);
+    Ok(Remote { name, label, http, period_secs, reconcile_hours, kind })
+}
+
+/// Returns what is asked of a MISP server.
+fn misp(arguments: &PullArguments) -> Result<MispSettings, Failure> {
     for tag in &arguments.tag {
         TagRule::from_text(tag).map_err(|what| usage("--tag", what))?;
     }
@@ -201,7 +235,7 @@ fn one(arguments: &PullArguments) -> Result<Remote, Failure> {
         return Err(usage("--max-tlp", what));
     }
     let default = MispSettings::default();
-    let settings = MispSettings {
+    Ok(MispSettings {
         types: if arguments.all_types { Vec::new() } else { default.types },
         tags: arguments.tag.clone(),
         max_tlp: arguments.max_tlp.clone(),
@@ -210,18 +244,15 @@ fn one(arguments: &PullArguments) -> Result<Remote, Failure> {
         page_attributes: arguments.page,
         warninglists: arguments.warninglists,
         ..MispSettings::default()
-    };
-    let label = place(&url);
-    let http = HttpSettings {
-        key: Key { place: place_of_key, scheme: KeyScheme::Bare },
-        ca_file: arguments.ca_file.clone(),
-        proxy,
-        read_secs: arguments.timeout_secs,
-        ..HttpSettings::new(url)
-    };
-    let (period_secs, reconcile_hours) = (0, RECONCILE_HOURS);
-    let (name, kind) = (name_of(&label), RemoteKind::Misp(settings));
-    Ok(Remote { name, label, http, period_secs, reconcile_hours, kind })
+    })
+}
+
+fn usage(option: &str, what: String) -> Failure {
+    Failure::Usage(format!("{option}: {what}"))
+}
+
+fn scheme(name: &str) -> Result<KeyScheme, String> {
+    KeyScheme::from_name(name).ok_or_else(|| "bearer, basic or bare is wanted".to_owned())
 }
 
 impl<'a> Line<'a> {

@@ -19,6 +19,10 @@ pub enum Mark<'t> {
     Sightings(u32),
     /// So many call it a false positive.
     FalsePositives(u32),
+    /// So sure is its source, from 0 to 100.
+    Confidence(u32),
+    /// Its source says that it counts until then: RFC 3339.
+    ValidUntil(&'t str),
 }
 
 /// The tag of an attribute whose time is over by MISP's models.
@@ -29,6 +33,12 @@ pub const SIGHTINGS: &str = "tapsieve:sightings=";
 
 /// The same, of sightings as a false positive.
 pub const FALSE_POSITIVES: &str = "tapsieve:false-positives=";
+
+/// The same, of how sure a source is.
+pub const CONFIDENCE: &str = "tapsieve:confidence=";
+
+/// The same, of when an indicator ends.
+pub const VALID_UNTIL: &str = "tapsieve:valid-until=";
 
 /// What the tags of warninglists begin with; the name follows in quotes.
 pub const DOWNGRADED: &str = "tapsieve:warninglist-downgrade=";
@@ -46,8 +56,11 @@ impl<'t> Mark<'t> {
         let number = |from: &str| quoted(from).and_then(|digits| digits.parse().ok());
         let lists = quoted(DOWNGRADED).map(Self::Downgraded);
         let lists = lists.or_else(|| quoted(INFORMED).map(Self::Informed));
-        let seen = || number(SIGHTINGS).map(Self::Sightings);
-        lists.or_else(seen).or_else(|| number(FALSE_POSITIVES).map(Self::FalsePositives))
+        let numbers = number(SIGHTINGS)
+            .map(Self::Sightings)
+            .or_else(|| number(FALSE_POSITIVES).map(Self::FalsePositives))
+            .or_else(|| number(CONFIDENCE).map(Self::Confidence));
+        lists.or(numbers).or_else(|| quoted(VALID_UNTIL).map(Self::ValidUntil))
     }
 }
 
@@ -68,6 +81,11 @@ mod tests {
             ("tapsieve:warninglist-inform=\"x\"", Some(Mark::Informed("x"))),
             ("tapsieve:sightings=\"7\"", Some(Mark::Sightings(7))),
             ("tapsieve:false-positives=\"1\"", Some(Mark::FalsePositives(1))),
+            ("tapsieve:confidence=\"85\"", Some(Mark::Confidence(85))),
+            (
+                "tapsieve:valid-until=\"2026-01-01T00:00:00Z\"",
+                Some(Mark::ValidUntil("2026-01-01T00:00:00Z")),
+            ),
             ("tlp:red", None),
         ] {
             assert_eq!(Mark::of(tag), mark);

@@ -68,6 +68,13 @@ pub fn covers_special(prefix: IpNet) -> bool {
     }
 }
 
+/// Returns the special network that a prefix lies in or covers.
+pub fn special_of(prefix: IpNet) -> Option<IpNet> {
+    let v4 = SPECIAL_V4.iter().copied().map(IpNet::V4);
+    let mut all = v4.chain(SPECIAL_V6.iter().copied().map(IpNet::V6));
+    all.find(|net| net.contains(&prefix) || prefix.contains(net))
+}
+
 const fn v4([a, b, c, d]: [u8; 4], bits: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), bits)
 }
@@ -81,13 +88,16 @@ mod tests {
     use super::covers_special;
     use super::is_special;
     use super::is_special_prefix;
+    use super::special_of;
 
     fn check(text: &str, expected: bool) {
         let special = match text.parse() {
             Ok(ip) => is_special(ip),
             Err(_) => {
                 let prefix = text.parse().expect("a prefix");
-                is_special_prefix(prefix) || covers_special(prefix)
+                let special = is_special_prefix(prefix) || covers_special(prefix);
+                assert_eq!(special_of(prefix).is_some(), special, "{text}");
+                special
             }
         };
         assert_eq!(special, expected, "{text}");

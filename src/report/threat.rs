@@ -46,6 +46,8 @@ struct Said {
     is_decayed: bool,
     sightings: Option<u32>,
     false_positives: Option<u32>,
+    confidence: Option<u8>,
+    valid_until: Option<Time>,
 }
 
 impl Said {
@@ -58,22 +60,27 @@ impl Said {
                 Mark::Decayed => said.is_decayed = true,
                 Mark::Sightings(n) => said.sightings = Some(n),
                 Mark::FalsePositives(n) => said.false_positives = Some(n),
+                Mark::Confidence(n) => said.confidence = u8::try_from(n).ok(),
+                Mark::ValidUntil(time) => said.valid_until = time.parse().ok(),
             }
         }
         said
     }
 }
 
-/// Leaves out the sources whose time is over at a packet's; returns whether none is left of some.
+/// Leaves out the sources whose time is over at a packet's, as they say or as the operator does;
+/// returns whether none is left of some.
 pub(super) fn age(sources: &mut Vec<Source>, at: Timestamp, validity: Validity) -> bool {
-    if !validity.counts_as_of(AsOf::Packet) || sources.is_empty() {
+    if validity.as_of != AsOf::Packet || sources.is_empty() {
         return false;
     }
     let secs = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<Time>().ok());
     sources.retain(|source| {
         let last = secs(&source.last_seen).or_else(|| secs(&source.modified));
         let last = last.and_then(|last| u32::try_from(last.as_second()).ok()).unwrap_or(0);
-        !validity.is_over(last, at.secs())
+        let end = Said::of(source).valid_until;
+        let has_ended = end.is_some_and(|end| end.as_nanosecond() < i128::from(at.0));
+        !has_ended && !validity.is_over(last, at.secs())
     });
     sources.is_empty()
 }
@@ -240,8 +247,10 @@ fn each_tag(sources: &[Source]) -> impl Iterator<Item = &str> {
 }
 
 fn confidence_of(source: &Source) -> Option<u8> {
-    let told = confidence::of(source.tags.iter().map(String::as_str));
-    match Said::of(source).is_downgraded {
+    let said = Said::of(source);
+    let of_tags = confidence::of(source.tags.iter().map(String::as_str));
+    let told = of_tags.into_iter().chain(said.confidence).min();
+    match said.is_downgraded {
         true => Some(told.unwrap_or(DOWNGRADED_MAX).min(DOWNGRADED_MAX)),
         false => told,
     }
@@ -350,5 +359,22 @@ mod tests {
             assert_eq!(age(&mut sources, packet, days), is_over);
             assert_eq!(sources.is_empty(), is_over);
         }
+        let until = |day: &str| told(&[&format!("tapsieve:valid-until=\"{day}T00:00:00Z\"")]);
+        for (day, as_of, is_over) in [
+            ("2019-12-31", AsOf::Packet, true),
+            ("2020-01-02", AsOf::Packet, false),
+            ("2019-12-31", AsOf::Off, false),
+        ] {
+            let validity = Validity { as_of, days_max: None };
+            assert_eq!(age(&mut vec![until(day)], packet, validity), is_over, "{day}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_as_sure_as_it_says_unless_its_tags_say_less() {
+        let sure = "tapsieve:confidence=\"85\"";
+        assert_eq!(confidence_of(&told(&[sure])), Some(85));
+        let less = told(&[sure, "misp:confidence-level=\"rarely-confident\""]);
+        assert_eq!(confidence_of(&less), Some(25));
     }
 }

@@ -57,7 +57,7 @@ fn adds_up(path: &Path, compiled: &Compiled) {
     assert_eq!(ledger.seen, sum, "{}", path.display());
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
         if path.is_dir() { files(&path, found) } else { found.push(path) }
@@ -67,7 +67,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// Counts the objects in a JSON value that have both a type and a value, proposals aside: the
 /// attributes.
-fn attributes(json: &serde_json::Value, name: &str) -> u64 {
+pub(crate) fn attributes(json: &serde_json::Value, name: &str) -> u64 {
     match json {
         serde_json::Value::Array(list) => list.iter().map(|one| attributes(one, name)).sum(),
         serde_json::Value::Object(map) => {

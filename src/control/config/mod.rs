@@ -245,8 +245,9 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     let mirror = all.table("mirror", mirror).unwrap_or_default();
     let (indicators, filter) = all.table("indicators", indicators).unwrap_or_default();
     for remote in &mut remotes {
-        let RemoteKind::Misp(settings) = &mut remote.kind;
-        settings.include_non_ids = indicators.include_non_ids;
+        if let RemoteKind::Misp(settings) = &mut remote.kind {
+            settings.include_non_ids = indicators.include_non_ids;
+        }
     }
     let warninglists = warninglists(&mut all);
     let captured = captures.first().map(|capture| capture.interface.clone());

@@ -74,25 +74,22 @@ pub(super) fn intel(all: &mut Section<'_, '_>) -> (Vec<PathBuf>, Vec<Remote>) {
     let mut places = Vec::new();
     all.tables("intel", |mut section| {
         let at = section.at();
-        let path = section.optional_text("path").map(PathBuf::from);
-        let misp = section.optional_text("misp");
-        match (path, misp) {
-            (Some(path), None) => {
-                if path.as_os_str().is_empty() {
+        match which(&mut section) {
+            Some(("path", path)) => {
+                if path.is_empty() {
                     section.note("path", "a file or folder is wanted");
                 }
-                paths.push(path);
+                paths.push(PathBuf::from(path));
             }
-            (None, Some(url)) => {
-                if let Some(remote) = misp_server(&mut section, &url) {
-                    places.push(at);
-                    remotes.push(remote);
-                }
+            Some((key, url)) => {
+                let remote = match key {
+                    "misp" => misp_server(&mut section, &url),
+                    key => published(&mut section, key, &url),
+                };
+                places.extend(remote.is_some().then_some(at));
+                remotes.extend(remote);
             }
-            (Some(_), Some(_)) => {
-                section.note("misp", "there is a path, too: give each its own [[intel]]")
-            }
-            (None, None) => section.note_at(at, "[intel] needs `path` or `misp`"),
+            None => {}
         }
         section.end();
     });
@@ -103,6 +100,37 @@ pub(super) fn intel(all: &mut Section<'_, '_>) -> (Vec<PathBuf>, Vec<Remote>) {
         }
     }
     (paths, remotes)
+}
+
+/// Returns the one of the keys that says where indicators are, and its text.
+fn which(section: &mut Section<'_, '_>) -> Option<(&'static str, String)> {
+    let at = section.at();
+    let mut given = ["path", "misp", "feed", "taxii"]
+        .into_iter()
+        .filter_map(|key| section.optional_text(key).map(|text| (key, text)))
+        .collect::<Vec<_>>();
+    if let [(first, _), (second, _), ..] = given.as_slice() {
+        let article = if *first == "misp" { "an" } else { "a" };
+        let what = format!("there is {article} {first}, too: give each its own [[intel]]");
+        section.note(second, what);
+        return None;
+    }
+    if given.is_empty() {
+        section.note_at(at, "[intel] needs `path`, `misp`, `feed` or `taxii`");
+    }
+    given.pop()
+}
+
+/// Reads a feed over HTTP, or a collection of a TAXII server.
+fn published(section: &mut Section<'_, '_>, key: &'static str, url: &str) -> Option<Remote> {
+    let auth = section.optional_text("auth");
+    let scheme = auth.as_deref().map_or(Some(KeyScheme::Bearer), KeyScheme::from_name);
+    if scheme.is_none() {
+        section.note("auth", "bearer, basic or bare is wanted");
+    }
+    let kind = if key == "feed" { RemoteKind::Feed } else { RemoteKind::Taxii };
+    let remote = remote(section, key, url, scheme.unwrap_or_default())?;
+    Some(Remote { kind, ..remote })
 }
 
 fn misp_server(section: &mut Section<'_, '_>, url: &str) -> Option<Remote> {
@@ -251,6 +279,7 @@ fn threat_levels(section: &mut Section<'_, '_>) -> Vec<u32> {
 mod tests {
     use crate::control::config::Config;
     use crate::control::intel::misp::MispSettings;
+    use crate::control::intel::remote::key::KeyScheme;
     use crate::control::intel::remote::source::RemoteKind;
 
     const CAPTURE: &str = "[[capture]]\ninterface = \"eth1\"\n";
@@ -275,7 +304,7 @@ mod tests {
         check("path = \"/f\"\nmisp = \"https://x\"\n", &["5:8: misp: there is a path, too"]);
         check(
             "name = \"x\"\n",
-            &["3:1: [intel] needs `path` or `misp`", "4:1: unknown key `name`"],
+            &["3:1: [intel] needs `path`, `misp`, `feed` or `taxii`", "4:1: unknown key `name`"],
         );
         check(
             "misp = \"https://x\"\nkey_file = \"/k\"\nkey_env = \"K\"\nzmq = \"x\"\nname = \"../x\"\n\
@@ -292,6 +321,39 @@ mod tests {
         );
         let two = "misp = \"https://x\"\nkey_env = \"K\"\n[[intel]]\nmisp = \"https://x/\"\nkey_env = \"K\"\n";
         check(two, &["6:1: two [[intel]] named `x`"]);
+    }
+
+    #[test]
+    fn feeds_and_collections_are_read() {
+        check("feed = \"https://feed.example/list.txt\"\n", &[]);
+        check("feed = \"http://feed.example/list.txt\"\n", &["4:8: feed: http:// shows"]);
+        check(
+            "feed = \"https://x/\"\ntaxii = \"https://x/\"\n",
+            &["5:9: taxii: there is a feed, too"],
+        );
+        check("taxii = \"https://x/\"\nauth = \"digest\"\n", &["5:8: auth: bearer, basic or bare"]);
+        check("taxii = \"https://x/\"\nzmq = \"x\"\n", &["5:1: unknown key `zmq`"]);
+        let text = format!(
+            "{CAPTURE}[[intel]]\ntaxii = \"https://t.example/api1/collections/x/\"\nauth = \"basic\"\n\
+             key_file = \"/k\"\n[[intel]]\nfeed = \"https://f.example/f/\"\nname = \"f\"\n"
+        );
+        let config = Config::parse(&text).expect("sound");
+        let [taxii, feed] = config.remotes.as_slice() else { panic!("two") };
+        assert_eq!((&taxii.kind, &feed.kind), (&RemoteKind::Taxii, &RemoteKind::Feed));
+        assert_eq!(taxii.http.key.scheme, KeyScheme::Basic);
+        assert_eq!((feed.name.as_str(), feed.http.key.scheme), ("f", KeyScheme::Bearer));
+    }
+
+    #[test]
+    fn the_examples_of_servers_are_sound() {
+        let example = include_str!("../../../deploy/tapsieve.toml");
+        let (_, servers) = example.split_once("# A MISP server").expect("an example");
+        let (servers, _) = servers.split_once("[mirror]").expect("its end");
+        let is_key = |line: &&str| line.starts_with("[[") || line.contains(" = ");
+        let lines = servers.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_key);
+        let text = format!("{CAPTURE}{}", lines.collect::<Vec<_>>().join("\n"));
+        let config = Config::parse(&text).expect("sound");
+        assert_eq!(config.remotes.len(), 3, "{text}");
     }
 
     #[test]

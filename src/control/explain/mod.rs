@@ -1,12 +1,11 @@
 //! `tapsieve intel explain`: which attributes do not match and why, or what a value would match.
 
 mod probe;
-mod row;
+pub(in crate::control) mod row;
+mod until;
 
 use std::io;
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use crate::control::explain::probe::COVERS;
 use crate::control::explain::probe::Probe;
@@ -15,14 +14,12 @@ use crate::control::intel::IntelArguments;
 use crate::control::intel::IntelError;
 use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::compile;
-use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
 use crate::control::intel::harvest::Purpose;
 use crate::control::intel::harvest::Row;
-use crate::control::intel::input::Plan;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
-use crate::control::intel::warninglist::Warninglists;
+use crate::control::intel::survey::survey;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
 use crate::model::pattern::Pattern;
@@ -67,7 +64,7 @@ pub fn run(
     if args.intel.intel.is_empty() {
         return Err(IntelError::NoInput.into());
     }
-    let mut lines = Lines::new(out, args.json);
+    let mut lines = Lines::new(out, args.json, args.intel.validity());
     let ledger = match &args.value {
         None => {
             let ledger = list(args, &mut lines, |_| true)?;
@@ -150,24 +147,10 @@ fn list<W: Write + Send>(
     lines: &mut Lines<'_, W>,
     wanted: impl FnMut(&Row) -> bool + Send,
 ) -> Result<Ledger, ExplainError> {
-    let options = args.intel.options();
-    let plan = Plan::new(&args.intel.intel);
-    let (lists, lists_damage) = Warninglists::load(&options.warninglists);
-    let listing = Mutex::new(Listing { lines, wanted, ledger: Ledger::default(), written: Ok(()) });
-    let lock = || listing.lock().unwrap_or_else(PoisonError::into_inner);
-    for file in &plan.files {
-        let give = |harvest: Harvest<'_>| lock().take(harvest);
-        let (options, lists, purpose) = (&options, &lists, Purpose::Explain);
-        let gather = Gather { options, lists, file, purpose, give: &give };
-        let damage = gather.read();
-        lock().ledger.add_damage(damage);
-    }
-    let Listing { mut ledger, written, .. } =
-        listing.into_inner().unwrap_or_else(PoisonError::into_inner);
-    written?;
-    ledger.files = plan.files.len() as u64;
-    ledger.add_damage(plan.damage.into_iter().chain(lists_damage));
-    ledger.damage = ledger.take_damage();
+    let mut listing = Listing { lines, wanted, written: Ok(()) };
+    let (inputs, options) = (&args.intel.intel, args.intel.options());
+    let ledger = survey(inputs, &options, Purpose::Explain, |harvest| listing.take(harvest));
+    listing.written?;
     Ok(ledger)
 }
 
@@ -175,18 +158,17 @@ fn list<W: Write + Send>(
 struct Listing<'l, 'o, W: Write, F> {
     lines: &'l mut Lines<'o, W>,
     wanted: F,
-    ledger: Ledger,
     written: io::Result<()>,
 }
 
 impl<W: Write, F: FnMut(&Row) -> bool> Listing<'_, '_, W, F> {
-    fn take(&mut self, harvest: Harvest<'_>) {
+    fn take(&mut self, harvest: Harvest<'_>) -> Ledger {
         for row in harvest.rows.iter().filter(|row| (self.wanted)(row)) {
             if self.written.is_ok() {
                 self.written = self.lines.row(row, &harvest);
             }
         }
-        self.ledger.add(harvest.ledger);
+        harvest.ledger
     }
 }
 
@@ -339,7 +321,7 @@ mod tests {
         ];
         for (value, json, want) in [
             (None, false, "warninglist\tdomain\tgoogle.com\t"),
-            (None, false, "keep it (Top sites)\n"),
+            (None, false, "keep it (Top sites: drop)\n"),
             (None, false, "downgrade\tip-dst\t9.9.9.9\t"),
             (None, false, "3 attributes in 1 file: 2 accepted, 1 left out"),
             (None, false, "  warninglist drop\tTop sites\t1\n"),
@@ -347,7 +329,7 @@ mod tests {
             (None, true, r#""warninglists":{"downgrade":{"Resolvers":1},"drop":{"Top sites":1}}"#),
             (Some("google.com"), true, r#""warninglists":["Top sites"]"#),
             (Some("9.9.9.9"), false, "match\tip-dst\t9.9.9.9\texact\t"),
-            (Some("9.9.9.9"), false, "have it (Resolvers)\n"),
+            (Some("9.9.9.9"), false, "have it (Resolvers: downgrade)\n"),
         ] {
             let intel = IntelArguments {
                 intel: vec![feed.clone()],

@@ -6,6 +6,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::control::explain::until::until;
 use crate::control::intel::catalog::Catalog;
 use crate::control::intel::catalog::EventRecord;
 use crate::control::intel::harvest::Harvest;
@@ -18,11 +19,14 @@ use crate::model::hit::Found;
 use crate::model::indicator::IndicatorId;
 use crate::model::policy::Usage;
 use crate::model::story::Source;
+use crate::model::validity::Validity;
 
 /// Writes the lines of a listing.
 pub(super) struct Lines<'o, W: Write> {
     out: &'o mut W,
     json: bool,
+    /// How old indicators may be.
+    validity: Validity,
 }
 
 /// An attribute that does not match.
@@ -39,8 +43,14 @@ struct RowLine<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<u64>,
     advice: &'r str,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    warninglists: &'r [String],
+    /// What of the attribute or the settings makes the reason true.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'r str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warninglists: Vec<&'r str>,
+    /// What each of these does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warninglist_actions: Vec<&'r str>,
 }
 
 /// An indicator that matches, or nearly does.
@@ -52,21 +62,25 @@ struct MatchLine<'r> {
     r#match: &'r str,
     #[serde(skip_serializing_if = "str::is_empty")]
     seen_as: &'r str,
+    /// Packets after it give no alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
     sources: Vec<EventLine<'r>>,
 }
 
+/// An event as listings name it.
 #[derive(Serialize)]
-struct EventLine<'r> {
+pub(in crate::control) struct EventLine<'r> {
     #[serde(skip_serializing_if = "String::is_empty")]
-    attribute: String,
+    pub(in crate::control) attribute: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    event: String,
+    pub(in crate::control) event: String,
     #[serde(skip_serializing_if = "is_zero")]
-    event_id: u64,
+    pub(in crate::control) event_id: u64,
     #[serde(skip_serializing_if = "str::is_empty")]
-    info: &'r str,
+    pub(in crate::control) info: &'r str,
     #[serde(skip_serializing_if = "str::is_empty")]
-    provider: &'r str,
+    pub(in crate::control) provider: &'r str,
 }
 
 /// The totals.
@@ -85,8 +99,8 @@ struct TotalLine<'r> {
 
 impl<'o, W: Write> Lines<'o, W> {
     /// Begins a listing.
-    pub(super) fn new(out: &'o mut W, json: bool) -> Self {
-        Self { out, json }
+    pub(super) fn new(out: &'o mut W, json: bool, validity: Validity) -> Self {
+        Self { out, json, validity }
     }
 
     /// Writes an attribute that does not match.
@@ -98,11 +112,12 @@ impl<'o, W: Write> Lines<'o, W> {
         if !self.json {
             let told = event.told();
             let place = format!("{file}:{}", row.spot);
-            let lists = match row.warninglists.is_empty() {
-                true => String::new(),
-                false => format!(" ({})", row.warninglists.join("; ")),
-            };
-            let advice = format!("{advice}{lists}");
+            let lists = row.warninglists.iter();
+            let lists = lists.map(|(list, action)| format!("{list}: {}", action.name()));
+            let detail = Some(row.detail.clone()).filter(|detail| !detail.is_empty());
+            let what = detail.into_iter().chain(lists).collect::<Vec<_>>().join("; ");
+            let what = if what.is_empty() { what } else { format!(" ({what})") };
+            let advice = format!("{advice}{what}");
             return self.tabs(&[reason, &row.kind, &row.value, &told, &place, &advice]);
         }
         let (line, number) = match row.spot {
@@ -111,7 +126,9 @@ impl<'o, W: Write> Lines<'o, W> {
             Spot::File => (None, None),
         };
         let (r#type, value) = (row.kind.as_str(), row.value.as_str());
-        let (advice, warninglists) = (advice.as_str(), row.warninglists.as_slice());
+        let lists = row.warninglists.iter();
+        let (warninglists, warninglist_actions) =
+            lists.map(|(list, action)| (list.as_str(), action.name())).unzip();
         self.json(&RowLine {
             reason,
             r#type,
@@ -120,8 +137,10 @@ impl<'o, W: Write> Lines<'o, W> {
             file,
             line,
             number,
-            advice,
+            advice: &advice,
+            detail: &row.detail,
             warninglists,
+            warninglist_actions,
         })
     }
 
@@ -154,14 +173,18 @@ impl<'o, W: Write> Lines<'o, W> {
         let r#type = catalog.indicator_type(id).map_or("", |ty| ty.name());
         let value = catalog.value(id);
         let told = catalog.sources(id);
+        let until = until(&told, self.validity);
         let sources = told.iter().map(source_line).collect::<Vec<_>>();
         if self.json {
-            return self.json(&MatchLine { reason, r#type, value, r#match, seen_as, sources });
+            let line = MatchLine { reason, r#type, value, r#match, seen_as, until, sources };
+            return self.json(&line);
         }
+        let until = until.map(|until| format!("until {until}: later packets give no alert"));
         let mut events = sources.iter().map(EventLine::told).collect::<Vec<_>>();
         events.dedup();
         for event in &events {
-            self.tabs(&[reason, r#type, value, r#match, seen_as, event])?;
+            let columns = [reason, r#type, value, r#match, seen_as, event.as_str()];
+            self.tabs(&columns.into_iter().chain(until.as_deref()).collect::<Vec<_>>())?;
         }
         Ok(())
     }
@@ -235,7 +258,8 @@ impl<'o, W: Write> Lines<'o, W> {
 }
 
 impl EventLine<'_> {
-    fn told(&self) -> String {
+    /// Names it for people: its number or UUID and what it is about, else who gave it.
+    pub(in crate::control) fn told(&self) -> String {
         let which = match (self.event_id, self.event.as_str()) {
             (0, "") => return self.provider.to_owned(),
             (0, uuid) => format!("event {uuid}"),
@@ -285,7 +309,8 @@ fn event_line<'r>(row: &Row, event: &EventRecord, harvest: &'r Harvest<'_>) -> E
     }
 }
 
-fn source_line(source: &Source) -> EventLine<'_> {
+/// Returns the event of a source.
+pub(in crate::control) fn source_line(source: &Source) -> EventLine<'_> {
     EventLine {
         attribute: source.attribute.clone().unwrap_or_default(),
         event: source.event.clone().unwrap_or_default(),
@@ -296,12 +321,13 @@ fn source_line(source: &Source) -> EventLine<'_> {
 }
 
 /// Returns the text on one line, without tabs or control characters.
-fn clean(text: &str) -> String {
+pub(in crate::control) fn clean(text: &str) -> String {
     let plain =
         |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(plain).collect()
 }
 
-fn is_zero(id: &u64) -> bool {
+/// Tells whether a number of an event is unknown.
+pub(in crate::control) fn is_zero(id: &u64) -> bool {
     *id == 0
 }

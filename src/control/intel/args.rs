@@ -23,8 +23,8 @@ use crate::model::validity::Validity;
 /// Which indicators, and which of them match.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct IntelArguments {
-    /// MISP feed directory, MISP JSON, CSV, plain list, Zeek intel.dat or compiled set, found by
-    /// content; repeatable
+    /// MISP feed directory, MISP JSON, STIX bundle, CSV, plain list, Zeek intel.dat or compiled
+    /// set, found by content; repeatable
     #[arg(long = "intel", value_name = "PATH")]
     pub intel: Vec<PathBuf>,
 

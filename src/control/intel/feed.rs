@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::io::Read;
 use std::path::Path;
 
 use serde::de::DeserializeSeed;
@@ -34,9 +35,7 @@ pub fn plan(folder: &Path, provider: &str, plan: &mut Plan) {
     match File::open(&path) {
         Err(error) => plan.damage.push(Damage::new(&path, Spot::File, error.to_string())),
         Ok(file) => {
-            let read = BufReader::new(StringsBounded::new(file));
-            let mut json = serde_json::Deserializer::from_reader(read);
-            if let Err(error) = Manifest(&mut events).deserialize(&mut json) {
+            if let Err(error) = read_manifest(file, &mut events) {
                 let fault = fault(&error);
                 plan.damage.push(Damage::new(&path, fault.spot, fault.what));
                 events.extend(event_files(folder));
@@ -57,6 +56,19 @@ pub fn plan(folder: &Path, provider: &str, plan: &mut Plan) {
             plan.damage.push(Damage::new(&file, Spot::File, what));
         }
     }
+}
+
+/// Reads the names and times of a manifest's events; what was read before damage is there.
+///
+/// # Errors
+/// It is no manifest, or not to its end.
+pub fn read_manifest(
+    manifest: impl Read,
+    events: &mut Vec<(String, u32)>,
+) -> Result<(), serde_json::Error> {
+    let read = BufReader::new(StringsBounded::new(manifest));
+    let mut json = serde_json::Deserializer::from_reader(read);
+    Manifest(events).deserialize(&mut json)
 }
 
 fn event_files(folder: &Path) -> Vec<(String, u32)> {

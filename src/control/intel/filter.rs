@@ -51,19 +51,28 @@ impl Filter {
         !self.tags.is_empty() || self.tlp_max.is_some() || self.published_only || ages
     }
 
+    /// Says which rule of tags leaves an attribute out, where one does.
+    pub fn refusal(&self, tags: &[&str]) -> Option<String> {
+        let (refusing, needed) = self.tags.iter().partition::<Vec<_>, _>(|rule| rule.is_refusing);
+        let has = |rule: &TagRule| tags.iter().any(|tag| rule.fits(tag));
+        if let Some(tag) = tags.iter().find(|tag| refusing.iter().any(|rule| rule.fits(tag))) {
+            return Some(format!("it has {tag}"));
+        }
+        let lacks = !needed.is_empty() && !needed.iter().any(|rule| has(rule));
+        let names = || needed.iter().map(|rule| rule.pattern.as_str()).collect::<Vec<_>>();
+        lacks.then(|| format!("it has none of {}", names().join(", ")))
+    }
+
     /// Says why an attribute is left out, where it is.
     ///
     /// # Errors
     /// The reason.
     pub fn check(&self, around: &Around<'_>) -> Result<(), LeftOut> {
-        let tags = || around.tags.iter().copied();
-        let has = |rule: &TagRule| tags().any(|tag| rule.fits(tag));
-        let (refusing, needed) = self.tags.iter().partition::<Vec<_>, _>(|rule| rule.is_refusing);
-        let lacks = !needed.is_empty() && !needed.into_iter().any(has);
-        if lacks || refusing.into_iter().any(has) {
+        if self.refusal(around.tags).is_some() {
             return Err(LeftOut::Tags);
         }
-        if self.tlp_max.is_some() && Tlp::strictest(tags()) > self.tlp_max {
+        let tags = around.tags.iter().copied();
+        if self.tlp_max.is_some() && Tlp::strictest(tags) > self.tlp_max {
             return Err(LeftOut::Tlp);
         }
         if self.published_only && around.published == Some(false) {

@@ -4,6 +4,7 @@
 use crate::control::intel::Attribute;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::Sibling;
+use crate::control::intel::stix::inexact::Inexact;
 use crate::model::indicator::IndicatorType;
 use crate::model::refusal::Refusal;
 
@@ -42,6 +43,12 @@ pub enum LeftOut {
     Expired,
     /// A warninglist names it that is to drop what it names.
     Warninglist,
+    /// Its source says that its time is over.
+    Ended,
+    /// Its source has taken it back.
+    Revoked,
+    /// It is a pattern that says more, or other, than an attribute can.
+    Pattern(Inexact),
     /// Its value is none of its type.
     Refused(Refusal),
 }
@@ -62,6 +69,9 @@ impl LeftOut {
             Self::Decayed => "decayed",
             Self::Expired => "expired",
             Self::Warninglist => "warninglist",
+            Self::Ended => "ended",
+            Self::Revoked => "revoked",
+            Self::Pattern(why) => why.reason(),
             Self::Refused(refusal) => refusal.reason(),
         }
     }
@@ -85,6 +95,11 @@ impl LeftOut {
             Self::Decayed => "by MISP's decaying models its time is over: see --exclude-decayed",
             Self::Expired => "last seen, or else changed, longer ago than --max-age-days",
             Self::Warninglist => "warninglists have it: use --warninglist-action to keep it",
+            Self::Ended => {
+                "its source says that its time is over (valid_until): --as-of off takes it anyhow"
+            }
+            Self::Revoked => "its source has taken it back: it never matches",
+            Self::Pattern(why) => return why.to_string(),
             Self::Refused(Refusal::SpecialPurpose) => {
                 "a special-purpose address or prefix (RFC 6890): use --allow-special"
             }
@@ -113,6 +128,9 @@ pub struct Meaning {
 /// # Errors
 /// Why it matches nothing.
 pub fn meaning(attribute: &Attribute<'_>, options: &IntelOptions) -> Result<Meaning, LeftOut> {
+    if let Some(why) = attribute.left_out {
+        return Err(why);
+    }
     if attribute.deleted {
         return Err(LeftOut::Deleted);
     }
@@ -187,9 +205,12 @@ mod tests {
         timestamp_secs: 0,
         first_seen: "",
         last_seen: "",
+        valid_until: "",
+        confidence: None,
         comment: "",
         tags: 0,
         spot: crate::control::intel::ledger::Spot::File,
+        left_out: None,
     };
 
     #[test]

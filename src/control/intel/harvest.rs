@@ -14,6 +14,8 @@ use crate::control::intel::Fault;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::catalog::EventRecord;
 use crate::control::intel::catalog::SourceRecord;
+use crate::control::intel::catalog::written;
+use crate::control::intel::detail::detail;
 use crate::control::intel::filter::Around;
 use crate::control::intel::filter::Filter;
 use crate::control::intel::gate::LeftOut;
@@ -32,11 +34,13 @@ use crate::control::intel::warninglist::Action;
 use crate::control::intel::warninglist::Warninglists;
 use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorType;
+use crate::model::mark::CONFIDENCE;
 use crate::model::mark::DECAYED;
 use crate::model::mark::DOWNGRADED;
 use crate::model::mark::FALSE_POSITIVES;
 use crate::model::mark::INFORMED;
 use crate::model::mark::SIGHTINGS;
+use crate::model::mark::VALID_UNTIL;
 use crate::model::mark::is_reserved;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Usage;
@@ -74,6 +78,8 @@ pub enum Purpose {
     Compile,
     /// A listing of what does not match: in the order of the file.
     Explain,
+    /// Totals of each event: order does not count, all cores work.
+    Count,
 }
 
 impl<'a> Gather<'a> {
@@ -111,7 +117,7 @@ impl<'a> Gather<'a> {
 
     /// Tells whether blocks may be read in any order.
     pub fn parallel(&self) -> bool {
-        self.purpose == Purpose::Compile
+        self.purpose != Purpose::Explain
     }
 }
 
@@ -119,6 +125,8 @@ impl<'a> Gather<'a> {
 pub struct Harvest<'a> {
     /// Totals.
     pub ledger: Ledger,
+    /// Totals of each event, where these are wanted.
+    pub by_event: HashMap<u32, Ledger>,
     /// Attributes that do not match, where a listing is wanted.
     pub rows: Vec<Row>,
     /// Values that match.
@@ -142,9 +150,9 @@ pub struct Harvest<'a> {
     /// The warninglists that name the attribute that is being taken.
     named: Vec<u32>,
     /// Events that are told by and by, as long as something of them may leave attributes out.
-    open: Vec<u32>,
+    open: HashSet<u32>,
     /// Their attributes.
-    held: Vec<Held>,
+    held: HashMap<u32, Vec<Held>>,
     /// Events that are not published.
     unpublished: HashSet<u32>,
     /// Seconds since 1970, where ages are judged as of now.
@@ -175,6 +183,8 @@ const _: () = assert!(size_of::<Entry>() == 24);
 pub struct Row {
     /// Why it does not match, or when it would.
     pub why: Remark,
+    /// What of it, its event or the settings makes it so; empty where the reason says all.
+    pub detail: String,
     /// MISP type as the file has it.
     pub kind: String,
     /// Value as the file has it, cut where long.
@@ -185,8 +195,8 @@ pub struct Row {
     pub uuid: Uuid,
     /// Where in the file.
     pub spot: Spot,
-    /// The warninglists that have it.
-    pub warninglists: Vec<String>,
+    /// The warninglists that have it, and what they do.
+    pub warninglists: Vec<(String, Action)>,
 }
 
 /// What a listing says of an attribute.
@@ -227,6 +237,7 @@ impl<'a> Harvest<'a> {
     fn new(gather: &Gather<'a>) -> Self {
         Self {
             ledger: Ledger::default(),
+            by_event: HashMap::new(),
             rows: Vec::new(),
             entries: Vec::new(),
             text: String::new(),
@@ -240,8 +251,8 @@ impl<'a> Harvest<'a> {
             file: gather.file,
             purpose: gather.purpose,
             named: Vec::new(),
-            open: Vec::new(),
-            held: Vec::new(),
+            open: HashSet::new(),
+            held: HashMap::new(),
             unpublished: HashSet::new(),
             now_secs: now_secs(&gather.options.filter),
             events_known: HashMap::default(),
@@ -274,7 +285,7 @@ impl<'a> Harvest<'a> {
         self.events.push(EventRecord::default());
         let number = narrow(self.events.len() - 1);
         if self.options.filter.asks_events() {
-            self.open.push(number);
+            self.open.insert(number);
         }
         number
     }
@@ -286,8 +297,8 @@ impl<'a> Harvest<'a> {
             *event = record;
         }
         self.note_published(number, parts.published);
-        self.open.retain(|open| *open != number);
-        for held in self.held.extract_if(.., |held| held.event == number).collect::<Vec<_>>() {
+        self.open.remove(&number);
+        for held in self.held.remove(&number).unwrap_or_default() {
             self.settle(&held.attribute(), number, Ok(held.meaning));
         }
     }
@@ -319,7 +330,7 @@ impl<'a> Harvest<'a> {
     pub fn take(&mut self, attribute: &Attribute<'_>, event: u32) {
         match meaning(attribute, self.options) {
             Ok(meaning) if self.open.contains(&event) => {
-                self.held.push(Held::of(attribute, event, meaning));
+                self.held.entry(event).or_default().push(Held::of(attribute, meaning));
             }
             meaning => self.settle(attribute, event, meaning),
         }
@@ -328,7 +339,7 @@ impl<'a> Harvest<'a> {
     /// Leaves out an attribute for what the settings of its source say.
     pub fn leave_out(&mut self, attribute: &Attribute<'_>, event: u32, why: LeftOut) {
         self.named.clear();
-        self.ledger.leave_out(why, attribute.kind);
+        self.count(event, |ledger| ledger.leave_out(why, attribute.kind));
         self.list(attribute, event, Remark::LeftOut(why));
     }
 
@@ -341,15 +352,22 @@ impl<'a> Harvest<'a> {
         });
         match kept {
             Ok((meaning, (usage, remark))) => {
-                self.ledger.accept(meaning.first, usage);
+                self.count(event, |ledger| ledger.accept(meaning.first, usage));
                 if let Some(remark) = remark {
                     self.list(attribute, event, remark);
                 }
             }
             Err(why) => {
-                self.ledger.leave_out(why, attribute.kind);
+                self.count(event, |ledger| ledger.leave_out(why, attribute.kind));
                 self.list(attribute, event, Remark::LeftOut(why));
             }
+        }
+    }
+
+    fn count(&mut self, event: u32, count: impl Fn(&mut Ledger)) {
+        count(&mut self.ledger);
+        if self.purpose == Purpose::Count {
+            count(self.by_event.entry(event).or_default());
         }
     }
 
@@ -388,21 +406,35 @@ impl<'a> Harvest<'a> {
 
     /// Asks the filter.
     fn filter(&self, attribute: &Attribute<'_>, event: u32) -> Result<(), LeftOut> {
-        let filter = &self.options.filter;
-        if !filter.asks_events() {
-            return Ok(());
+        let end_secs = time(attribute.valid_until).secs();
+        if self.now_secs != 0 && end_secs != 0 && end_secs < self.now_secs {
+            return Err(LeftOut::Ended);
         }
+        match self.options.filter.asks_events() {
+            true => self.around(attribute, event, |filter, around| filter.check(around)),
+            false => Ok(()),
+        }
+    }
+
+    /// Shows the filter what is said around an attribute.
+    fn around<R>(
+        &self,
+        attribute: &Attribute<'_>,
+        event: u32,
+        ask: impl Fn(&Filter, &Around<'_>) -> R,
+    ) -> R {
         let record = self.events.get(event as usize).copied().unwrap_or_default();
         let lists = [attribute.tags, record.tags].map(|list| self.tags.lists.get(list));
         let tags = lists.concat().into_iter().map(|tag| self.strings.texts.get(tag));
         let told = [time(attribute.last_seen).secs(), attribute.timestamp_secs];
         let last = told.into_iter().chain([record.timestamp_secs]).find(|secs| *secs != 0);
-        filter.check(&Around {
+        let around = Around {
             tags: &tags.collect::<Vec<_>>(),
             published: self.unpublished.contains(&event).then_some(false),
             last_secs: last.unwrap_or(0),
             now_secs: self.now_secs,
-        })
+        };
+        ask(&self.options.filter, &around)
     }
 
     /// Asks the warninglists, counts those that name a value, and returns the strongest action.
@@ -423,7 +455,10 @@ impl<'a> Harvest<'a> {
         let counts = [(SIGHTINGS, seen), (FALSE_POSITIVES, false_positives)];
         let counts =
             counts.into_iter().filter(|(_, n)| *n > 0).map(|(mark, n)| (mark, n.to_string()));
-        let quoted = lists.chain(counts).map(|(mark, text)| format!("{mark}\"{text}\""));
+        let sure = attribute.confidence.map(|sure| (CONFIDENCE, sure.to_string()));
+        let until = written(time(attribute.valid_until)).map(|until| (VALID_UNTIL, until));
+        let quoted = lists.chain(counts).chain(sure).chain(until);
+        let quoted = quoted.map(|(mark, text)| format!("{mark}\"{text}\""));
         let decayed = attribute.decayed.then(|| DECAYED.to_owned());
         let marks = quoted.chain(decayed).collect::<Vec<_>>();
         if marks.is_empty() {
@@ -499,8 +534,11 @@ impl<'a> Harvest<'a> {
         if self.purpose != Purpose::Explain {
             return;
         }
+        let detail =
+            self.around(attribute, event, |_, around| detail(why, attribute, around, self.options));
         self.rows.push(Row {
             why,
+            detail,
             kind: attribute.kind.to_owned(),
             value: cut(attribute.value, ROW_VALUE_BYTES_MAX).to_owned(),
             event,
@@ -510,9 +548,9 @@ impl<'a> Harvest<'a> {
         });
     }
 
-    fn lists_named(&self) -> Vec<String> {
+    fn lists_named(&self) -> Vec<(String, Action)> {
         let lists = self.named.iter().filter_map(|number| self.lists.list(*number));
-        lists.map(|list| list.name.clone()).collect()
+        lists.map(|list| (list.name.clone(), list.action)).collect()
     }
 }
 
@@ -523,7 +561,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 
 /// Returns the seconds since 1970 where ages are judged as of now; 0 where nothing asks.
 fn now_secs(filter: &Filter) -> u32 {
-    if !filter.validity.counts_as_of(AsOf::Now) {
+    if filter.validity.as_of != AsOf::Now {
         return 0;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

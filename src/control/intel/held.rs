@@ -10,14 +10,14 @@ use crate::control::intel::uuid::Uuid;
 /// already.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
-    /// Its event, in the harvest.
-    pub(super) event: u32,
     /// What it means.
     pub(super) meaning: Meaning,
     kind: Box<str>,
     value: Box<str>,
     first_seen: Box<str>,
     last_seen: Box<str>,
+    valid_until: Box<str>,
+    confidence: Option<u8>,
     comment: Box<str>,
     to_ids: bool,
     decayed: bool,
@@ -30,14 +30,15 @@ pub(super) struct Held {
 
 impl Held {
     /// Keeps an attribute.
-    pub(super) fn of(attribute: &Attribute<'_>, event: u32, meaning: Meaning) -> Self {
+    pub(super) fn of(attribute: &Attribute<'_>, meaning: Meaning) -> Self {
         Self {
-            event,
             meaning,
             kind: attribute.kind.into(),
             value: attribute.value.into(),
             first_seen: attribute.first_seen.into(),
             last_seen: attribute.last_seen.into(),
+            valid_until: attribute.valid_until.into(),
+            confidence: attribute.confidence,
             comment: attribute.comment.into(),
             to_ids: attribute.to_ids,
             decayed: attribute.decayed,
@@ -56,6 +57,8 @@ impl Held {
             value: &self.value,
             first_seen: &self.first_seen,
             last_seen: &self.last_seen,
+            valid_until: &self.valid_until,
+            confidence: self.confidence,
             comment: &self.comment,
             to_ids: self.to_ids,
             decayed: self.decayed,

@@ -243,6 +243,7 @@ mod tests {
             (b"{\"Event\":{}}", "MISP JSON"),
             (b"\xef\xbb\xbf \n[{\"Event\":{}}]", "MISP JSON"),
             (b"[]", "MISP JSON"),
+            (b"{\"type\":\"bundle\",\"objects\":[]}", "STIX"),
             (b"[2001:db8::1]:443\n", "list"),
             (b"#fields\tindicator\tindicator_type\tmeta.source\n", "Zeek intel"),
             (b"uuid,event_id,category,type,value\n", "CSV"),

@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod compile;
 pub mod compiled;
 pub mod csv;
+mod detail;
 pub mod feed;
 pub mod filter;
 #[cfg(any(test, fuzzing))]
@@ -18,6 +19,7 @@ pub mod fuzz;
 pub mod gate;
 pub mod harvest;
 mod held;
+pub mod http_feed;
 pub mod input;
 pub mod json;
 pub mod ledger;
@@ -26,8 +28,11 @@ pub mod list;
 pub mod misp;
 pub mod remote;
 pub mod set;
+pub mod stix;
 pub mod stored;
 pub mod strings;
+pub mod survey;
+pub mod taxii;
 pub mod uuid;
 pub mod warninglist;
 pub mod zeek;
@@ -37,6 +42,7 @@ pub use crate::control::intel::args::IntelArguments;
 use std::io;
 
 use crate::control::intel::filter::Filter;
+use crate::control::intel::gate::LeftOut;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Spot;
@@ -48,6 +54,7 @@ use crate::pipeline::matcher::IndexError;
 /// The formats in the order they are asked; the first that knows the content reads it.
 pub const ALL: &[Format] = &[
     compiled::FORMAT,
+    stix::FORMAT,
     misp::format::FORMAT,
     json::FORMAT,
     zeek::FORMAT,
@@ -110,12 +117,18 @@ pub struct Attribute<'a> {
     pub first_seen: &'a str,
     /// Last seen, as MISP writes it; empty where unknown.
     pub last_seen: &'a str,
+    /// Until when it counts, as its source says, in RFC 3339; empty where nothing says.
+    pub valid_until: &'a str,
+    /// How sure its source is, from 0 to 100, where the format has a number for it.
+    pub confidence: Option<u8>,
     /// What the analyst wrote beside it; empty where nothing.
     pub comment: &'a str,
     /// Tags, in the harvest's tag lists.
     pub tags: u32,
     /// Where in the file: a line, or the number of the attribute.
     pub spot: Spot,
+    /// Why the format itself leaves it out.
+    pub left_out: Option<LeftOut>,
 }
 
 impl Default for Attribute<'_> {
@@ -135,8 +148,11 @@ impl Default for Attribute<'_> {
             comment: "",
             first_seen: "",
             last_seen: "",
+            valid_until: "",
+            confidence: None,
             tags: 0,
             spot: Spot::Number(0),
+            left_out: None,
         }
     }
 }

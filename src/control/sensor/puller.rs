@@ -155,7 +155,7 @@ impl Puller {
 
     /// Starts what hears the server's publisher, where it has one.
     fn hear(&self, wake: Sender<()>) -> io::Result<()> {
-        let RemoteKind::Misp(settings) = &self.remote.kind;
+        let RemoteKind::Misp(settings) = &self.remote.kind else { return Ok(()) };
         let Some(address) = settings.zmq.clone() else { return Ok(()) };
         let (health, label) = (Arc::clone(&self.health), self.remote.label.clone());
         let name = std::thread::current().name().unwrap_or("pull").replace("pull", "hear");

@@ -293,10 +293,7 @@ fn nothing_usable_is_an_error() {
          see `tapsieve intel explain`"
     );
     assert_eq!(error(""), "/feed: empty file");
-    assert_eq!(
-        error(r#"{"type":"bundle","objects":[]}"#),
-        "/feed: a STIX bundle, which is not read yet: export it as MISP JSON or CSV"
-    );
+    assert_eq!(error(r#"{"type":"bundle","objects":[]}"#), "/feed: an empty STIX bundle");
     assert!(error(r#"{"a":[1,2"#).starts_with("/feed: line 1, column 9: broken JSON: EOF"));
     assert!(error("{}").contains("JSON, but no MISP event"));
     assert!(error("hassh-md5\n").contains("left out"));

@@ -27,6 +27,7 @@ use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
+use crate::model::mark::Mark;
 use crate::model::time::Timestamp;
 
 /// Compiled sets.
@@ -68,6 +69,7 @@ fn tell(catalog: &Catalog, id: IndicatorId, harvest: &mut Harvest<'_>) {
     for record in catalog.records(id) {
         let event = event(catalog, record, harvest);
         let tags = tags(catalog, record.tags, harvest);
+        let said = Said::of(catalog, record.tags);
         let seen = catalog.seen.get(index(record.seen)).copied().unwrap_or_default();
         let [first_seen, last_seen] = seen.map(|nanos| written(Timestamp(nanos)));
         harvest.take(
@@ -81,12 +83,43 @@ fn tell(catalog: &Catalog, id: IndicatorId, harvest: &mut Harvest<'_>) {
                 first_seen: first_seen.as_deref().unwrap_or_default(),
                 last_seen: last_seen.as_deref().unwrap_or_default(),
                 comment: catalog.texts.get(record.comment),
+                decayed: said.decayed,
+                sightings: said.sightings,
+                confidence: said.confidence,
+                valid_until: said.valid_until,
                 tags,
                 spot: Spot::Number(u64::from(id.0) + 1),
                 ..Attribute::default()
             },
             event,
         );
+    }
+}
+
+/// What was said of an attribute when its set was compiled; warninglists are asked again.
+#[derive(Default)]
+struct Said<'c> {
+    decayed: bool,
+    sightings: [u32; 2],
+    confidence: Option<u8>,
+    valid_until: &'c str,
+}
+
+impl<'c> Said<'c> {
+    fn of(catalog: &'c Catalog, list: u32) -> Self {
+        let mut said = Self::default();
+        let texts = catalog.tags.get(list).iter().map(|tag| catalog.texts.get(*tag));
+        for mark in texts.filter_map(Mark::of) {
+            match mark {
+                Mark::Decayed => said.decayed = true,
+                Mark::Sightings(n) => said.sightings[0] = n,
+                Mark::FalsePositives(n) => said.sightings[1] = n,
+                Mark::Confidence(n) => said.confidence = u8::try_from(n).ok(),
+                Mark::ValidUntil(time) => said.valid_until = time,
+                Mark::Downgraded(_) | Mark::Informed(_) => {}
+            }
+        }
+        said
     }
 }
 

@@ -69,15 +69,13 @@ pub struct Reading<T> {
     pub attributes: u64,
     /// Something in it was MISP's.
     pub is_misp: bool,
-    /// It is a STIX bundle.
-    pub(super) is_stix: bool,
 }
 
 impl<T: Teller> Reading<T> {
     /// Begins.
     pub fn new(teller: T) -> Self {
         let spare = AttributeParts::default();
-        Self { teller, spare, attributes: 0, is_misp: false, is_stix: false }
+        Self { teller, spare, attributes: 0, is_misp: false }
     }
 }
 
@@ -112,7 +110,6 @@ impl<'r, T: Teller> Node<'r, T> {
         owner: &mut Owner,
     ) -> Result<(), A::Error> {
         let depth = self.depth + 1;
-        let mut kind = String::new();
         while let Some(key) = map.next_key::<Key>()? {
             let reading = &mut *self.reading;
             let known = matches!(key, Key::Response | Key::Event | Key::Attribute | Key::Object);
@@ -124,10 +121,6 @@ impl<'r, T: Teller> Node<'r, T> {
                 }
                 Key::Attribute => map.next_value_seed(Attributes::Tell(reading, owner))?,
                 Key::Object => map.next_value_seed(Objects { reading, owner })?,
-                Key::Type => {
-                    map.next_value_seed(Scalar(&mut kind))?;
-                    reading.is_stix |= kind == "bundle";
-                }
                 key if owner.story.read(key, map)? => {}
                 _ => skip(map)?,
             }

@@ -67,6 +67,7 @@ impl Teller for Harvester<'_, '_> {
             comment: &parts.comment,
             tags,
             spot: Spot::Number(parts.number),
+            ..Attribute::default()
         };
         self.harvest.take(&attribute, event);
         if self.events_open == 0 {
@@ -93,9 +94,6 @@ impl Reading<Harvester<'_, '_>> {
         let fault = |what: &str| Err(Fault { spot: Spot::File, what: what.to_owned() });
         match outcome {
             Ok(()) if self.is_misp => Ok(()),
-            Ok(()) if self.is_stix => {
-                fault("a STIX bundle, which is not read yet: export it as MISP JSON or CSV")
-            }
             Ok(()) => fault("JSON, but no MISP event, attribute or answer"),
             broken => broken,
         }

@@ -7,12 +7,12 @@
 //! Yields: attributes, of objects too, with their events and tags
 //! Bounds: `limits::JSON_STRING_BYTES_MAX`, `limits::JSON_OBJECT_BYTES_MAX`,
 //!         `limits::JSON_TAGS_BYTES_MAX`; nesting, `DEPTH_MAX`; unknown fields are skipped unread
-//! Leaves: proposals, sightings, reports, attachments; STIX, which says so
+//! Leaves: proposals, sightings, reports, attachments; STIX, which `stix` reads
 
 mod bounded;
 mod event;
 mod harvester;
-mod parts;
+pub(in crate::control::intel) mod parts;
 mod record;
 
 use std::io::BufReader;
@@ -67,17 +67,24 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
 ///
 /// # Errors
 /// It is no JSON, or cannot be read to its end; what was found before was told.
-pub fn walk<T: Teller>(
+pub fn walk<T: Teller>(read: impl Read, reading: &mut Reading<T>) -> Result<(), serde_json::Error> {
+    parse(read, Node::top(reading))
+}
+
+/// Reads one value: a small one whole, a large one as a stream.
+///
+/// # Errors
+/// It is no JSON, or cannot be read to its end.
+pub fn parse(
     mut read: impl Read,
-    reading: &mut Reading<T>,
+    seed: impl for<'de> DeserializeSeed<'de, Value = ()>,
 ) -> Result<(), serde_json::Error> {
     let mut whole = Vec::new();
     let ended = read.by_ref().take(WHOLE_BYTES_MAX as u64).read_to_end(&mut whole);
-    let node = Node::top(reading);
     if ended.is_ok() && whole.len() < WHOLE_BYTES_MAX {
         let bytes = whole.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&whole);
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        return node.deserialize(&mut json).and_then(|()| json.end());
+        return seed.deserialize(&mut json).and_then(|()| json.end());
     }
     if whole.starts_with(b"\xef\xbb\xbf") {
         whole.drain(..3);
@@ -86,7 +93,7 @@ pub fn walk<T: Teller>(
     let all = StringsBounded::new(whole.as_slice().chain(broken).chain(read));
     let all = BufReader::with_capacity(1 << 16, all);
     let mut json = serde_json::Deserializer::from_reader(all);
-    node.deserialize(&mut json).and_then(|()| json.end())
+    seed.deserialize(&mut json).and_then(|()| json.end())
 }
 
 /// Returns where and why JSON broke.

@@ -60,7 +60,7 @@ macro_rules! lenient {
         }
     };
 }
-pub(super) use lenient;
+pub(in crate::control::intel) use lenient;
 
 /// A number, written as one or as text; 0 for anything else.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 /// Puts a text, number or flag into memory that is used again; empty for anything else.
-pub(super) struct Scalar<'s>(pub &'s mut String);
+pub(in crate::control::intel) struct Scalar<'s>(pub &'s mut String);
 
 impl<'de> DeserializeSeed<'de> for Scalar<'_> {
     type Value = ();
@@ -175,7 +175,7 @@ impl<'de> Visitor<'de> for Named<'_> {
 
 /// Adds the names of tags to a text, each with [`TAG_END`]: of `Tag` and `EventTag` lists, and of
 /// galaxies' clusters.
-pub(super) struct Tags<'s>(pub &'s mut String);
+pub(in crate::control::intel) struct Tags<'s>(pub &'s mut String);
 
 impl Tags<'_> {
     fn add<E: Error>(&mut self, tag: &str) -> Result<(), E> {
@@ -313,8 +313,25 @@ macro_rules! keys {
                 match name { $($($name)|+ => Self::$variant,)* _ => Self::Other }
             }
         }
+
+        impl<'de> Deserialize<'de> for Key {
+            fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+                struct Name;
+                impl Visitor<'_> for Name {
+                    type Value = Key;
+                    fn expecting(&self, f: &mut Formatter<'_>) -> Written {
+                        f.write_str("a field name")
+                    }
+                    fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
+                        Ok(Key::from_name(name))
+                    }
+                }
+                json.deserialize_str(Name)
+            }
+        }
     };
 }
+pub(in crate::control::intel) use keys;
 
 keys! {
     Response = "response",
@@ -348,27 +365,11 @@ keys! {
     Sighting = "Sighting",
 }
 
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct Name;
-        impl Visitor<'_> for Name {
-            type Value = Key;
-            fn expecting(&self, f: &mut Formatter<'_>) -> Written {
-                f.write_str("a field name")
-            }
-            fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
-                Ok(Key::from_name(name))
-            }
-        }
-        json.deserialize_str(Name)
-    }
-}
-
 /// Skips a field's value, however deep, without keeping it.
 ///
 /// # Errors
 /// It is no JSON.
-pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+pub(in crate::control::intel) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(|_| ())
 }
 
@@ -376,7 +377,9 @@ pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> 
 ///
 /// # Errors
 /// It is no JSON.
-pub(super) fn skip_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
+pub(in crate::control::intel) fn skip_map<'de, A: MapAccess<'de>>(
+    mut map: A,
+) -> Result<(), A::Error> {
     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
     Ok(())
 }
@@ -385,7 +388,9 @@ pub(super) fn skip_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Erro
 ///
 /// # Errors
 /// It is no JSON.
-pub(super) fn skip_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
+pub(in crate::control::intel) fn skip_seq<'de, A: SeqAccess<'de>>(
+    mut seq: A,
+) -> Result<(), A::Error> {
     while seq.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
 }

@@ -184,6 +184,7 @@ impl Telling<'_> {
             comment: &line.comment,
             tags,
             spot,
+            ..Attribute::default()
         };
         match self.check(&line, event) {
             Err(why) if !attribute.deleted => basket.harvest.leave_out(&attribute, number, why),

@@ -46,6 +46,18 @@ pub enum KeyScheme {
     Basic,
 }
 
+impl KeyScheme {
+    /// Returns the one of a name in settings.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "bare" => Some(Self::Bare),
+            "bearer" => Some(Self::Bearer),
+            "basic" => Some(Self::Basic),
+            _ => None,
+        }
+    }
+}
+
 /// A key that was read, as it is shown.
 pub(super) enum Shown {
     Bare(HeaderValue),

@@ -9,5 +9,6 @@ pub mod key;
 pub mod mirror;
 pub mod retry;
 pub mod source;
+pub(in crate::control::intel) mod state;
 
 pub use crate::control::intel::remote::error::RemoteError;

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::control::intel::http_feed;
 use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::WARNINGLISTS;
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::http::HttpSettings;
 use crate::control::intel::remote::http::place;
+use crate::control::intel::taxii;
 
 /// A source that is pulled into a folder of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +34,10 @@ pub const STATE: &str = ".state.json";
 /// What a remote source is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RemoteKind {
+    /// A feed: a file, or a folder of MISP's feed format.
+    Feed,
+    /// A collection of a TAXII server.
+    Taxii,
     /// A MISP server.
     Misp(MispSettings),
 }
@@ -85,7 +91,7 @@ impl Remote {
 
     /// Returns the folder of its warninglists, where they are wanted and there.
     pub fn warninglists(&self, mirrors: &Path) -> Option<PathBuf> {
-        let RemoteKind::Misp(settings) = &self.kind;
+        let RemoteKind::Misp(settings) = &self.kind else { return None };
         let folder = self.folder(mirrors).join(WARNINGLISTS);
         (settings.warninglists && folder.is_dir()).then_some(folder)
     }
@@ -96,6 +102,8 @@ impl Remote {
     /// Why nothing could be had; what is in the folder stays.
     pub fn pull(&self, folder: &Path, bytes_max: u64, scope: Scope) -> Result<Pulled, RemoteError> {
         match &self.kind {
+            RemoteKind::Feed => http_feed::pull(self, folder, bytes_max),
+            RemoteKind::Taxii => taxii::pull(self, folder, bytes_max, scope),
             RemoteKind::Misp(settings) => settings.pull(self, folder, bytes_max, scope),
         }
     }

@@ -102,7 +102,7 @@ impl Places {
         let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os);
         self.read.extend(named.map(PathBuf::from));
         self.connect.extend(ports(&remote.http));
-        let RemoteKind::Misp(settings) = &remote.kind;
+        let RemoteKind::Misp(settings) = &remote.kind else { return };
         let zmq = settings.zmq.as_ref().and_then(|address| address.rsplit_once(':'));
         self.connect.extend(zmq.and_then(|(_, port)| port.parse::<u16>().ok()));
     }

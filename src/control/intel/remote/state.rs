@@ -1,0 +1,38 @@
+//! How far a pull is, in a hidden file of its mirror: losing it costs a full pull, nothing else.
+
+use std::fs;
+use std::io::Write;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::control::intel::remote::RemoteError;
+use crate::control::intel::remote::mirror::Mirror;
+use crate::control::intel::remote::source::STATE;
+
+/// Returns what stands for an address in a state, which anyone may read and the address may hold a
+/// secret.
+pub(in crate::control::intel) fn mark(url: &str) -> u64 {
+    xxh3_64(url.as_bytes())
+}
+
+/// Returns what was kept; the default where there is none, or none that can be read.
+pub(in crate::control::intel) fn load<S: DeserializeOwned + Default>(mirror: &Mirror) -> S {
+    let text = fs::read(mirror.folder().join(STATE)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// Keeps it.
+///
+/// # Errors
+/// It cannot be written.
+pub(in crate::control::intel) fn keep(
+    mirror: &Mirror,
+    state: &impl Serialize,
+) -> Result<(), RemoteError> {
+    let mut draft = mirror.draft(STATE)?;
+    let text = serde_json::to_vec(state).unwrap_or_default();
+    draft.write_all(&text).map_err(|error| draft.fault(&error))?;
+    draft.keep().map(|_| ())
+}

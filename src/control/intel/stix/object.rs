@@ -1,0 +1,218 @@
+//! One object of a bundle: what we keep of its fields, of whatever type it is.
+//!
+//! Spec:   STIX 2.1 §3.2 (common properties), §4.7 (indicator), §7.2 (markings); misp-stix
+//!         (`x-misp-attribute`)
+//! Reads:  one JSON object, its fields in any order
+//! Yields: texts, empty where a field is absent or of another shape
+//! Bounds: the texts themselves; lists, `limits::JSON_TAGS_BYTES_MAX`
+//! Leaves: what `Key` does not name
+
+use std::fmt::Formatter;
+use std::fmt::Result as Written;
+
+use serde::de::Deserialize;
+use serde::de::DeserializeSeed;
+use serde::de::Deserializer;
+use serde::de::Error;
+use serde::de::MapAccess;
+use serde::de::SeqAccess;
+use serde::de::Visitor;
+
+use crate::control::intel::json::Flag;
+use crate::control::intel::json::parts::Scalar;
+use crate::control::intel::json::parts::TAG_END;
+use crate::control::intel::json::parts::Tags;
+use crate::control::intel::json::parts::keys;
+use crate::control::intel::json::parts::lenient;
+use crate::control::intel::json::parts::skip;
+use crate::control::intel::json::parts::skip_seq;
+
+keys! {
+    Kind = "type",
+    Id = "id",
+    Name = "name",
+    Description = "description",
+    Pattern = "pattern",
+    PatternType = "pattern_type",
+    Created = "created",
+    Modified = "modified",
+    Revoked = "revoked",
+    ValidFrom = "valid_from",
+    ValidUntil = "valid_until",
+    Confidence = "confidence",
+    CreatedBy = "created_by_ref",
+    Markings = "object_marking_refs",
+    Labels = "labels" | "indicator_types",
+    Definition = "definition" | "extensions" | "x_opencti_definition",
+    MispType = "x_misp_type",
+    MispValue = "x_misp_value",
+    MispComment = "x_misp_comment",
+    Objects = "objects",
+}
+
+/// One object's kept fields.
+#[derive(Debug, Default)]
+pub(super) struct Object {
+    pub(super) kind: String,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) pattern: String,
+    pub(super) pattern_type: String,
+    pub(super) created: String,
+    pub(super) modified: String,
+    pub(super) revoked: Flag,
+    pub(super) valid_from: String,
+    pub(super) valid_until: String,
+    pub(super) confidence: String,
+    pub(super) created_by: String,
+    /// Ids of markings, each with `TAG_END`.
+    pub(super) markings: String,
+    /// Labels and indicator types, each with `TAG_END`.
+    pub(super) labels: String,
+    /// What a marking says of itself.
+    pub(super) light: String,
+    pub(super) misp_type: String,
+    pub(super) misp_value: String,
+}
+
+impl Object {
+    /// Forgets everything but its memory.
+    pub(super) fn clear(&mut self) {
+        let texts = [&mut self.kind, &mut self.id, &mut self.name, &mut self.description];
+        texts.into_iter().for_each(String::clear);
+        let texts = [&mut self.pattern, &mut self.pattern_type, &mut self.created];
+        texts.into_iter().for_each(String::clear);
+        let texts = [&mut self.modified, &mut self.valid_from, &mut self.valid_until];
+        texts.into_iter().for_each(String::clear);
+        let texts = [&mut self.confidence, &mut self.created_by, &mut self.markings];
+        texts.into_iter().for_each(String::clear);
+        let texts = [&mut self.labels, &mut self.light, &mut self.misp_type, &mut self.misp_value];
+        texts.into_iter().for_each(String::clear);
+        self.revoked = Flag(None);
+    }
+
+    /// Reads the fields of an object.
+    pub(super) fn read<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Key>()? {
+            let text = match key {
+                Key::Kind => &mut self.kind,
+                Key::Id => &mut self.id,
+                Key::Name => &mut self.name,
+                Key::Description | Key::MispComment => &mut self.description,
+                Key::Pattern => &mut self.pattern,
+                Key::PatternType => &mut self.pattern_type,
+                Key::Created => &mut self.created,
+                Key::Modified => &mut self.modified,
+                Key::ValidFrom => &mut self.valid_from,
+                Key::ValidUntil => &mut self.valid_until,
+                Key::Confidence => &mut self.confidence,
+                Key::CreatedBy => &mut self.created_by,
+                Key::MispType => &mut self.misp_type,
+                Key::MispValue => &mut self.misp_value,
+                Key::Revoked => {
+                    self.revoked = map.next_value()?;
+                    continue;
+                }
+                Key::Markings => {
+                    map.next_value_seed(Tags(&mut self.markings))?;
+                    continue;
+                }
+                Key::Labels => {
+                    map.next_value_seed(Tags(&mut self.labels))?;
+                    continue;
+                }
+                Key::Definition => {
+                    map.next_value_seed(Light(&mut self.light))?;
+                    continue;
+                }
+                Key::Objects | Key::Other => {
+                    skip(&mut map)?;
+                    continue;
+                }
+            };
+            map.next_value_seed(Scalar(text))?;
+        }
+        Ok(())
+    }
+
+    /// Returns what MISP says of an attribute in a label, as the `domain` of `misp:type="domain"`.
+    pub(super) fn misp(&self, what: &str) -> Option<&str> {
+        self.labels().find_map(|label| misp_label(label, what))
+    }
+
+    /// Returns the labels.
+    pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
+        self.labels.split_terminator(TAG_END)
+    }
+
+    /// Returns the labels that are tags: MISP's notes of its own fields are none.
+    pub(super) fn tags(&self) -> impl Iterator<Item = &str> {
+        const FIELDS: &[&str] = &["type", "category", "to_ids", "name", "meta-category"];
+        let is_field = |label: &&str| FIELDS.iter().any(|field| misp_label(label, field).is_some());
+        self.labels().filter(move |label| !is_field(label))
+    }
+}
+
+fn misp_label<'l>(label: &'l str, what: &str) -> Option<&'l str> {
+    let value = label.strip_prefix("misp:")?.strip_prefix(what)?.strip_prefix('=')?;
+    Some(value.trim_matches('"'))
+}
+
+/// Finds what a marking says of itself, in its definition or in an extension.
+struct Light<'s>(&'s mut String);
+
+impl<'de> DeserializeSeed<'de> for Light<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Light<'_> {
+    type Value = ();
+    lenient!("a marking", list);
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.0.clear();
+        self.0.push_str(text);
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            let space = match key.as_str() {
+                "tlp" | "tlp_2_0" => "tlp:",
+                "pap" => "pap:",
+                "statement" => "",
+                _ => {
+                    map.next_value_seed(Inner(&mut *self.0))?;
+                    continue;
+                }
+            };
+            let mut light = String::new();
+            map.next_value_seed(Scalar(&mut light))?;
+            *self.0 = format!("{space}{light}");
+        }
+        Ok(())
+    }
+}
+
+/// Something within a definition: only objects may hold more.
+struct Inner<'s>(&'s mut String);
+
+impl<'de> DeserializeSeed<'de> for Inner<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Inner<'_> {
+    type Value = ();
+    lenient!("a part of a marking", text, list);
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        Light(self.0).visit_map(map)
+    }
+}

@@ -1,0 +1,294 @@
+//! Bundles, and what set and ledger come of them.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json::json;
+
+use super::*;
+use crate::control::intel::IntelError;
+use crate::control::intel::IntelOptions;
+use crate::control::intel::compile::Compiled;
+use crate::control::intel::compile::compile;
+use crate::control::intel::filter::Filter;
+use crate::control::intel::filter::TagRule;
+use crate::model::marking::Tlp;
+use crate::model::story::Source;
+use crate::model::validity::AsOf;
+use crate::model::validity::Validity;
+
+const UUID: &str = "2d72a64d-a1bc-5bf6-915e-215bdbf26eaf";
+const IDENTITY: &str = "identity--39a970c9-e4e2-5883-a2d3-09bc6ccf08a8";
+const MARKING: &str = "marking-definition--0b2d7c16-c1ce-4b8e-9d5e-6a3c2a0b6f10";
+const AMBER: &str = "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82";
+
+fn bundle(objects: &[Value]) -> String {
+    json!({"type": "bundle", "id": format!("bundle--{UUID}"), "objects": objects}).to_string()
+}
+
+/// Returns an indicator with a pattern, and with other fields instead of or beside its own.
+fn indicator(pattern: &str, more: &Value) -> Value {
+    let mut object = json!({
+        "type": "indicator", "spec_version": "2.1", "id": format!("indicator--{UUID}"),
+        "created": "2023-11-14T22:13:20.000Z", "modified": "2023-11-14T22:13:29.000Z",
+        "name": "Campaign X", "description": "seen at a site", "pattern": pattern,
+        "pattern_type": "stix", "valid_from": "2023-11-01T00:00:00Z",
+    });
+    let fields = object.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    object
+}
+
+fn compiled(text: &str, options: &IntelOptions) -> Result<Compiled, IntelError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path: PathBuf = folder.path().join("bundle");
+    std::fs::write(&path, text).expect("a temporary file");
+    let compiled = compile(&[path], options)?;
+    let ledger = &compiled.ledger;
+    assert_eq!(ledger.seen, ledger.accepted_total() + ledger.left_out_total(), "{text}");
+    Ok(compiled)
+}
+
+fn values(compiled: &Compiled) -> Vec<(&str, &str)> {
+    let catalog = &compiled.set.catalog;
+    let ty = |id| catalog.indicator_type(id).expect("a type").name();
+    catalog.ids().map(|id| (ty(id), catalog.value(id))).collect()
+}
+
+fn left_out(compiled: &Compiled) -> Vec<(&'static str, &str, u64)> {
+    let all = compiled.ledger.left_out.iter();
+    all.flat_map(|(why, kinds)| kinds.iter().map(|(kind, n)| (why.name(), kind.as_str(), *n)))
+        .collect()
+}
+
+fn only_source(compiled: &Compiled) -> Source {
+    let catalog = &compiled.set.catalog;
+    let mut sources = catalog.ids().flat_map(|id| catalog.sources(id)).collect::<Vec<_>>();
+    assert_eq!(sources.len(), 1, "{sources:?}");
+    sources.remove(0)
+}
+
+#[test]
+fn bundles_are_known_whatever_the_order_of_their_fields() {
+    for (text, is_stix) in [
+        (r#"{"type":"bundle","id":"bundle--x","objects":[]}"#, true),
+        (r#" {"id": "bundle--x", "objects": [{"type": "indi"#, true),
+        (r#"{"spec_version":"2.0","objects":[{}]}"#, true),
+        (r#"{"more":false,"objects":[]}"#, true),
+        (r#"{"id":"bundle--x""#, true),
+        (r#"{"id":"7","Event":{"objects":[]}}"#, false),
+        (r#"{"Event":{"type":"bundle"}}"#, false),
+        (r#"{"type":{"a":1},"objects":[]}"#, false),
+        (r#"[{"type":"bundle"}]"#, false),
+        ("type,value\n", false),
+        ("", false),
+    ] {
+        assert_eq!(knows(text.as_bytes()), is_stix, "{text}");
+    }
+}
+
+#[test]
+fn every_alternative_is_accepted_or_told() {
+    let text = bundle(&[
+        indicator("[ipv4-addr:value IN ('9.9.9.9','9.9.9.10') OR file:name = 'x']", &json!({})),
+        indicator("[domain-name:value = 'evil.example'] OR [url:value LIKE '%x']", &json!({})),
+        indicator(
+            "[domain-name:value = 'a.example'] AND [url:value = 'http://b.example/']",
+            &json!({}),
+        ),
+        indicator("[ipv4-addr:value = '10.1.2.3']", &json!({})),
+        indicator("[ipv4-addr:value = '9.9.9.11']", &json!({"revoked": true})),
+        indicator("alert tcp any any -> any any", &json!({"pattern_type": "snort"})),
+        indicator("", &json!({})),
+        json!({"type": "indicator"}),
+        json!({"type": "ipv4-addr", "value": "9.9.9.12"}),
+        json!({"type": "relationship"}),
+        json!("nonsense"),
+    ]);
+    let compiled = compiled(&text, &IntelOptions::default()).expect("usable");
+    let want = [("ip-dst", "9.9.9.10"), ("ip-dst", "9.9.9.9"), ("hostname", "evil.example")];
+    assert_eq!(values(&compiled), want);
+    assert_eq!(
+        left_out(&compiled),
+        [
+            ("unsupported", "file:name", 1),
+            ("unsupported", "snort", 1),
+            ("revoked", "ip-dst", 1),
+            ("pattern_operator", "stix-pattern", 1),
+            ("pattern_sequence", "stix-pattern", 1),
+            ("pattern_syntax", "stix-pattern", 2),
+            ("special_purpose", "ip-dst", 1),
+        ]
+    );
+    assert!(compiled.damages.is_empty());
+}
+
+#[test]
+fn what_is_said_of_an_indicator_is_carried() {
+    let about = [
+        json!({"type": "identity", "id": IDENTITY, "name": "CERN"}),
+        json!({"type": "marking-definition", "id": MARKING, "definition_type": "statement",
+            "definition": {"statement": "PAP:RED"}}),
+    ];
+    let one = indicator(
+        "[ipv4-addr:value = '9.9.9.9']",
+        &json!({"created_by_ref": IDENTITY, "object_marking_refs": [AMBER, MARKING],
+            "labels": ["botnet", "misp:category=\"Network activity\""], "confidence": 85,
+            "indicator_types": ["malicious-activity"], "valid_until": "2024-01-01T00:00:00.000Z"}),
+    );
+    let [identity, marking] = about;
+    for order in
+        [[&identity, &marking, &one], [&one, &identity, &marking], [&marking, &one, &identity]]
+    {
+        let text = bundle(&order.map(Clone::clone));
+        let compiled = compiled(&text, &IntelOptions::default()).expect("usable");
+        let source = only_source(&compiled);
+        let text = |text: &str| Some(text.to_owned());
+        let want = Source {
+            attribute: text(UUID),
+            event: None,
+            event_id: None,
+            info: text("Campaign X"),
+            org: text("CERN"),
+            provider: text("CERN"),
+            tags: [
+                "botnet",
+                "malicious-activity",
+                "pap:red",
+                "tapsieve:confidence=\"85\"",
+                "tapsieve:valid-until=\"2024-01-01T00:00:00Z\"",
+                "tlp:amber",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            comment: text("seen at a site"),
+            first_seen: text("2023-11-01T00:00:00Z"),
+            last_seen: None,
+            modified: text("2023-11-14T22:13:29Z"),
+        };
+        assert_eq!(source, want);
+    }
+}
+
+#[test]
+fn a_marking_that_comes_later_is_judged_and_one_that_never_comes_is_named() {
+    let definition = json!({"type": "marking-definition", "id": MARKING, "name": "TLP:RED",
+        "extensions": {"extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d":
+            {"extension_type": "property-extension", "tlp_2_0": "red"}}});
+    let marked = json!({"object_marking_refs": [MARKING]});
+    let red = indicator("[ipv4-addr:value = '9.9.9.9']", &marked);
+    let free = indicator("[ipv4-addr:value = '9.9.9.10']", &json!({}));
+    let filter = Filter { tlp_max: Some(Tlp::Amber), ..Filter::default() };
+    let amber = IntelOptions { filter, ..IntelOptions::default() };
+    let later = bundle(&[red.clone(), free.clone(), definition]);
+    let judged = compiled(&later, &amber).expect("usable");
+    assert_eq!(values(&judged), [("ip-dst", "9.9.9.10")]);
+    assert_eq!(left_out(&judged), [("tlp", "ip-dst", 1)]);
+    let never = compiled(&bundle(&[red.clone()]), &IntelOptions::default()).expect("usable");
+    assert_eq!(only_source(&never).tags, [MARKING]);
+    let rule = TagRule::from_text("!marking-definition--*").expect("a rule");
+    let filter = Filter { tags: vec![rule], ..Filter::default() };
+    let known = IntelOptions { filter, ..IntelOptions::default() };
+    let known = compiled(&bundle(&[red, free]), &known).expect("usable");
+    assert_eq!(left_out(&known), [("tags", "ip-dst", 1)]);
+}
+
+#[test]
+fn what_ends_is_left_out_as_of_now_and_told_else() {
+    let until = |time: &str| json!({"valid_until": time});
+    let text = bundle(&[
+        indicator("[ipv4-addr:value = '9.9.9.9']", &until("2024-01-01T00:00:00Z")),
+        indicator("[ipv4-addr:value = '9.9.9.10']", &until("2199-01-01T00:00:00Z")),
+    ]);
+    for (as_of, want) in [
+        (AsOf::Packet, &[("ip-dst", "9.9.9.10"), ("ip-dst", "9.9.9.9")][..]),
+        (AsOf::Now, &[("ip-dst", "9.9.9.10")]),
+        (AsOf::Off, &[("ip-dst", "9.9.9.10"), ("ip-dst", "9.9.9.9")]),
+    ] {
+        let validity = Validity { as_of, days_max: None };
+        let filter = Filter { validity, ..Filter::default() };
+        let options = IntelOptions { filter, ..IntelOptions::default() };
+        let compiled = compiled(&text, &options).expect("usable");
+        assert_eq!(values(&compiled), want);
+        let ended = if as_of == AsOf::Now { vec![("ended", "ip-dst", 1)] } else { Vec::new() };
+        assert_eq!(left_out(&compiled), ended);
+    }
+}
+
+#[test]
+fn misp_own_exports_keep_their_types() {
+    let labels = |ty: &str, more: &[&str]| {
+        let mut labels = vec![format!("misp:type=\"{ty}\""), "misp:category=\"x\"".to_owned()];
+        labels.extend(more.iter().map(|label| (*label).to_owned()));
+        json!({"labels": labels, "valid_until": "2024-01-01T00:00:00Z"})
+    };
+    let text = bundle(&[
+        indicator("[domain-name:value = 'evil.example']", &labels("domain", &["tlp:green"])),
+        indicator(
+            "[domain-name:value = 'quiet.example']",
+            &labels("domain", &["misp:to_ids=\"False\""]),
+        ),
+        json!({"type": "x-misp-attribute", "id": format!("x-misp-attribute--{UUID}"),
+            "labels": ["misp:type=\"ja3-fingerprint-md5\""], "x_misp_type": "ja3-fingerprint-md5",
+            "x_misp_value": "e7d705a3286e19ea42f587b344ee6865", "x_misp_comment": "c"}),
+    ]);
+    let compiled = compiled(&text, &IntelOptions::default()).expect("usable");
+    let ja3 = ("ja3-fingerprint-md5", "e7d705a3286e19ea42f587b344ee6865");
+    assert_eq!(values(&compiled), [("domain", "evil.example"), ja3]);
+    assert_eq!(left_out(&compiled), [("not_for_ids", "domain", 1)]);
+    let catalog = &compiled.set.catalog;
+    let first = catalog.ids().next().map(|id| catalog.sources(id).remove(0)).expect("a source");
+    assert_eq!(first.tags, ["tlp:green"]);
+    assert_eq!(first.last_seen.as_deref(), Some("2024-01-01T00:00:00Z"));
+}
+
+#[test]
+fn what_is_no_bundle_of_indicators_says_so() {
+    let error = |text: &str| compiled(text, &IntelOptions::default()).expect_err(text).to_string();
+    let observed = bundle(&[json!({"type": "ipv4-addr", "value": "9.9.9.9"})]);
+    assert!(
+        error(&observed).ends_with("a STIX bundle without indicators: what was observed is none")
+    );
+    assert!(error(&bundle(&[])).ends_with("an empty STIX bundle"));
+    assert!(error(r#"{"type":"bundle","objects":[{"type":"indic"#).contains("broken JSON"));
+    let odd = r#"{"type":"bundle","objects":{"type":["indicator"],"pattern":7,"labels":{"a":1}}}"#;
+    assert!(error(odd).ends_with("a STIX bundle without indicators: what was observed is none"));
+}
+
+#[test]
+fn a_large_bundle_whose_identities_come_last_is_read_with_bounded_memory() {
+    let name = "x".repeat(1024 * 1024);
+    let mut objects = (0..80)
+        .map(|n| {
+            let pattern = format!("[ipv4-addr:value = '9.9.9.{n}']");
+            let name = format!("{n}{name}");
+            indicator(&pattern, &json!({"created_by_ref": IDENTITY, "name": name}))
+        })
+        .collect::<Vec<_>>();
+    objects.push(json!({"type": "identity", "id": IDENTITY, "name": "CERN"}));
+    let compiled = compiled(&bundle(&objects), &IntelOptions::default()).expect("usable");
+    assert_eq!(values(&compiled).len(), 80);
+    let told = compiled.damages.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let [late] = told.as_slice() else { panic!("{told:?}") };
+    assert!(late.contains("put them first"), "{late}");
+}
+
+#[test]
+fn a_compiled_set_tells_what_the_bundle_said() {
+    let one = indicator(
+        "[ipv4-addr:value = '9.9.9.9']",
+        &json!({"confidence": 20, "valid_until": "2024-01-01T00:00:00Z"}),
+    );
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [bundle_path, list, set] = ["bundle", "list", "set"].map(|name| folder.path().join(name));
+    std::fs::write(&bundle_path, bundle(&[one])).expect("a temporary file");
+    std::fs::write(&list, "evil.example\n").expect("a temporary file");
+    let options = IntelOptions::default();
+    let first = compile(&[bundle_path], &options).expect("usable");
+    crate::control::intel::compiled::store(&first.set, &set).expect("a file");
+    let merged = compile(&[set, list], &options).expect("usable");
+    let catalog = &merged.set.catalog;
+    let tags = catalog.ids().flat_map(|id| catalog.sources(id)).flat_map(|source| source.tags);
+    let want = ["tapsieve:confidence=\"20\"", "tapsieve:valid-until=\"2024-01-01T00:00:00Z\""];
+    assert_eq!(tags.collect::<Vec<_>>(), want);
+}

@@ -1,0 +1,207 @@
+//! Feeds over HTTP, as a server gives them and as they are in the mirror.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use serde_json::Value;
+use serde_json::json;
+use tapsieve::control::intel::IntelOptions;
+use tapsieve::control::intel::compile::compile;
+use tapsieve::control::intel::remote::RemoteError;
+use tapsieve::control::intel::remote::source::Pulled;
+use tapsieve::control::intel::remote::source::Remote;
+use tapsieve::control::intel::remote::source::RemoteKind;
+use tapsieve::control::intel::remote::source::Scope;
+
+use crate::run::corpus;
+use crate::web::Answered;
+use crate::web::Web;
+
+const A: &str = "2d72a64d-a1bc-5bf6-915e-215bdbf26eaf";
+const B: &str = "a026bf22-4e30-5550-9e1b-2bcd36288d04";
+
+const BYTES_MAX: u64 = 1 << 30;
+
+/// Files that a server has; a test changes them.
+type Files = Arc<Mutex<BTreeMap<String, Answered>>>;
+
+fn serve(files: &[(&str, Answered)]) -> (Web, Files) {
+    let all = files.iter().map(|(path, answer)| ((*path).to_owned(), answer.clone())).collect();
+    let files: Files = Arc::new(Mutex::new(all));
+    let shown = Arc::clone(&files);
+    let web = Web::new(move |asked| {
+        let files = shown.lock().expect("whole");
+        let Some(answer) = files.get(&asked.path) else { return Answered::status(404) };
+        let tag = answer.headers.iter().find(|(name, _)| name == "etag").map(|(_, tag)| tag);
+        if tag.is_some() && asked.header("if-none-match") == tag.map(String::as_str) {
+            return Answered::status(304);
+        }
+        answer.clone()
+    });
+    (web, files)
+}
+
+fn put(files: &Files, path: &str, answer: Answered) {
+    files.lock().expect("whole").insert(path.to_owned(), answer);
+}
+
+fn pull(remote: &Remote, folder: &Path) -> Result<Pulled, RemoteError> {
+    remote.pull(folder, BYTES_MAX, Scope::Due)
+}
+
+fn counts(pulled: &Pulled) -> (u64, u64, u64, bool) {
+    (pulled.new, pulled.changed, pulled.gone, pulled.differs)
+}
+
+/// Returns the values that the mirror gives.
+fn values(folder: &Path) -> Vec<String> {
+    let compiled = compile(&[folder.to_owned()], &IntelOptions::default()).expect("usable");
+    assert!(compiled.damages.is_empty(), "{:?}", compiled.damages);
+    let catalog = &compiled.set.catalog;
+    catalog.ids().map(|id| catalog.value(id).to_owned()).collect()
+}
+
+fn event(value: &str) -> Answered {
+    let event = json!({"Event": {"info": "X", "Attribute": [{"type": "domain", "value": value}]}});
+    Answered::ok(event.to_string())
+}
+
+fn manifest(events: &[(&str, u64)]) -> Answered {
+    let entry = |(name, secs): &(&str, u64)| ((*name).to_owned(), json!({"timestamp": secs}));
+    let map = events.iter().map(entry).collect::<serde_json::Map<_, _>>();
+    Answered::ok(Value::Object(map).to_string())
+}
+
+#[test]
+fn a_file_is_fetched_when_it_changed() {
+    let list = |text: &str, tag: &str| Answered::ok(text).with("etag", tag);
+    let (web, files) = serve(&[("/list.txt", list("evil.example\n", "\"1\""))]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = web.remote("/list.txt", RemoteKind::Feed);
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (1, 0, 0, true));
+    assert_eq!(values(folder.path()), ["evil.example"]);
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 0, 0, false));
+    let asked = web.asked();
+    assert_eq!(asked[0].header("if-none-match"), None);
+    assert_eq!(asked[1].header("if-none-match"), Some("\"1\""));
+    put(&files, "/list.txt", list("worse.example\n", "\"2\""));
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 1, 0, true));
+    assert_eq!(values(folder.path()), ["worse.example"]);
+    // a server that says nothing of changes: the bytes do
+    put(&files, "/list.txt", Answered::ok("worse.example\n"));
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 0, 0, false));
+    // the file is lost: it is fetched whatever the server knows
+    put(&files, "/list.txt", list("worse.example\n", "\"2\""));
+    pull(&remote, folder.path()).expect("had");
+    fs::remove_file(folder.path().join("feed")).expect("there");
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (1, 0, 0, true));
+}
+
+#[test]
+fn what_is_no_feed_leaves_the_old_one() {
+    let (web, files) = serve(&[("/list.txt", Answered::ok("evil.example\n"))]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = web.remote("/list.txt", RemoteKind::Feed);
+    pull(&remote, folder.path()).expect("had");
+    for (answer, reason) in [
+        (Answered::ok("<!DOCTYPE html><title>Login</title>"), "answer"),
+        (Answered::ok(""), "answer"),
+        (Answered { cut: 5, ..Answered::ok("worse.example\n") }, "cut"),
+        (Answered::status(404), "not_found"),
+        (Answered::status(403), "refused"),
+        (Answered::status(301).with("location", "http://127.0.0.2:1/list.txt"), "redirect"),
+    ] {
+        put(&files, "/list.txt", answer);
+        let error = pull(&remote, folder.path()).expect_err(reason);
+        assert_eq!(error.reason(), reason, "{error}");
+        assert!(!error.to_string().contains('\n'), "{error}");
+        assert_eq!(values(folder.path()), ["evil.example"]);
+    }
+    let small = remote.pull(folder.path(), 4, Scope::Due);
+    put(&files, "/list.txt", Answered::ok("worse.example\n"));
+    assert!(small.is_err());
+    let error = remote.pull(folder.path(), 4, Scope::Due).expect_err("too large");
+    assert_eq!(error.reason(), "local", "{error}");
+    assert_eq!(values(folder.path()), ["evil.example"]);
+}
+
+#[test]
+fn of_a_folder_only_what_changed_is_fetched() {
+    let (a, b) = (format!("/feed/{A}.json"), format!("/feed/{B}.json"));
+    let (web, files) = serve(&[
+        ("/feed/manifest.json", manifest(&[(A, 1), (B, 1), ("../../../../etc/passwd", 1)])),
+        (&a, event("a.example")),
+        (&b, event("b.example")),
+    ]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = web.remote("/feed/", RemoteKind::Feed);
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (2, 0, 0, true));
+    assert_eq!(values(folder.path()), ["a.example", "b.example"]);
+    assert_eq!(web.paths(), ["/feed/manifest.json", &a, &b]);
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 0, 0, false));
+    assert_eq!(web.paths(), ["/feed/manifest.json"]);
+    put(&files, &b, event("c.example"));
+    put(&files, "/feed/manifest.json", manifest(&[(A, 1), (B, 2)]));
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 1, 0, true));
+    assert_eq!(web.paths(), ["/feed/manifest.json", &b]);
+    assert_eq!(values(folder.path()), ["a.example", "c.example"]);
+    put(&files, "/feed/manifest.json", manifest(&[(B, 2)]));
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 0, 1, true));
+    assert_eq!(values(folder.path()), ["c.example"]);
+    assert!(!folder.path().join(format!("{A}.json")).exists());
+}
+
+#[test]
+fn an_event_that_cannot_be_had_stays_as_it_was_and_is_asked_for_again() {
+    let (a, b) = (format!("/{A}.json"), format!("/{B}.json"));
+    let (web, files) = serve(&[
+        ("/manifest.json", manifest(&[(A, 1)]).with("etag", "\"1\"")),
+        (&a, event("a.example")),
+    ]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = web.remote("/manifest.json", RemoteKind::Feed);
+    pull(&remote, folder.path()).expect("had");
+    put(&files, "/manifest.json", manifest(&[(A, 2), (B, 2)]).with("etag", "\"2\""));
+    put(&files, &a, Answered::status(404));
+    put(&files, &b, event("b.example"));
+    let pulled = pull(&remote, folder.path()).expect("had in part");
+    assert_eq!(counts(&pulled), (1, 0, 0, true));
+    assert_eq!(pulled.trouble.map(|error| error.reason()), Some("not_found"));
+    assert_eq!(values(folder.path()), ["a.example", "b.example"]);
+    put(&files, &a, event("c.example"));
+    let pulled = pull(&remote, folder.path()).expect("had");
+    assert_eq!((counts(&pulled), pulled.trouble.is_none()), ((0, 1, 0, true), true));
+    assert_eq!(values(folder.path()), ["b.example", "c.example"]);
+    for (answer, what) in [
+        (Answered::ok("{}"), "names no event"),
+        (Answered::ok("not JSON"), "no manifest of a MISP feed"),
+    ] {
+        put(&files, "/manifest.json", answer);
+        let error = pull(&remote, folder.path()).expect_err(what).to_string();
+        assert!(error.contains(what), "{error}");
+        assert_eq!(values(folder.path()), ["b.example", "c.example"]);
+    }
+}
+
+/// The corpus's real feed, over the wire and from disk.
+#[test]
+fn a_real_feed_is_the_same_over_the_wire() {
+    let Some(corpus) = corpus() else { return };
+    let root: PathBuf = corpus.join("misp/feed-public");
+    let from = root.clone();
+    let web = Web::new(move |asked| {
+        let name = asked.path.trim_start_matches('/');
+        fs::read(from.join(name)).map_or_else(|_| Answered::status(404), Answered::ok)
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    pull(&web.remote("/", RemoteKind::Feed), folder.path()).expect("had");
+    let set = |path: &Path| {
+        let set = compile(&[path.to_owned()], &IntelOptions::default()).expect("usable").set;
+        set.catalog.ids().map(|id| set.catalog.value(id).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(set(folder.path()), set(&root));
+}

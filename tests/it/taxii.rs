@@ -1,0 +1,313 @@
+//! A collection of TAXII 2.1 as a stand-in gives it, as `taxii2-client` reads it, and as it is in
+//! the mirror.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use serde_json::Value;
+use serde_json::json;
+use tapsieve::control::intel::IntelOptions;
+use tapsieve::control::intel::compile::compile;
+use tapsieve::control::intel::remote::RemoteError;
+use tapsieve::control::intel::remote::key::Key;
+use tapsieve::control::intel::remote::key::KeyPlace;
+use tapsieve::control::intel::remote::key::KeyScheme;
+use tapsieve::control::intel::remote::source::Pulled;
+use tapsieve::control::intel::remote::source::Remote;
+use tapsieve::control::intel::remote::source::RemoteKind;
+use tapsieve::control::intel::remote::source::Scope;
+
+use crate::run::root;
+use crate::run::skip;
+use crate::web::Answered;
+use crate::web::Asked;
+use crate::web::Web;
+
+const ID: &str = "91a7b528-80eb-42ed-a74d-c6fbd5a26116";
+const MEDIA: &str = "application/taxii+json;version=2.1";
+const BYTES_MAX: u64 = 1 << 30;
+
+/// What the stand-in has, and how it behaves.
+#[derive(Default)]
+struct Shelf {
+    /// Objects with the time at which each was added, in order.
+    objects: Vec<(String, Value)>,
+    /// Objects of a page.
+    page: usize,
+    /// It gives no `next`, so that clients go on by time.
+    is_terse: bool,
+    /// It says nothing of times.
+    is_mute: bool,
+    may_not_read: bool,
+    /// Answers to come before the right ones.
+    faults: Vec<Answered>,
+    /// `user:password` in base64, where one is wanted.
+    basic: Option<&'static str>,
+}
+
+type Shared = Arc<Mutex<Shelf>>;
+
+fn collection() -> String {
+    format!("/api1/collections/{ID}/")
+}
+
+fn serve(shelf: Shelf) -> (Web, Shared) {
+    let shelf: Shared = Arc::new(Mutex::new(shelf));
+    let shown = Arc::clone(&shelf);
+    let web = Web::new(move |asked| answer(&mut shown.lock().expect("whole"), asked));
+    (web, shelf)
+}
+
+fn answer(shelf: &mut Shelf, asked: &Asked) -> Answered {
+    let json = |value: Value| Answered::ok(value.to_string()).with("content-type", MEDIA);
+    if asked.header("accept") != Some(MEDIA) {
+        return Answered::status(406);
+    }
+    if let Some(basic) = shelf.basic
+        && asked.header("authorization") != Some(&format!("Basic {basic}"))
+    {
+        return Answered { body: br#"{"title":"no such user"}"#.to_vec(), ..Answered::status(401) };
+    }
+    let about = json!({"id": ID, "title": "Known bad", "can_read": !shelf.may_not_read,
+        "can_write": false, "media_types": ["application/stix+json;version=2.1"]});
+    match asked.path.strip_prefix("/").unwrap_or_default() {
+        "taxii2/" => json(json!({"title": "X", "api_roots": ["http://x/api1/"]})),
+        "api1/" => {
+            json(json!({"title": "X", "versions": [MEDIA], "max_content_length": 1_000_000}))
+        }
+        "api1/collections/" => json(json!({"collections": [about]})),
+        path if format!("/{path}") == collection() => json(about),
+        path if format!("/{path}") == format!("{}objects/", collection()) => objects(shelf, asked),
+        _ => Answered { body: br#"{"title":"nothing here"}"#.to_vec(), ..Answered::status(404) },
+    }
+}
+
+fn objects(shelf: &mut Shelf, asked: &Asked) -> Answered {
+    if !shelf.faults.is_empty() {
+        return shelf.faults.remove(0);
+    }
+    let after = asked.parameter("added_after").unwrap_or_default();
+    let from = asked.parameter("next").and_then(|at| at.parse().ok()).unwrap_or(0);
+    let limit = asked.parameter("limit").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
+    let all = shelf.objects.iter().filter(|(added, _)| added.as_str() > after).collect::<Vec<_>>();
+    let page = all.iter().skip(from).take(limit.min(shelf.page)).collect::<Vec<_>>();
+    let end = from + page.len();
+    let mut body = json!({"objects": page.iter().map(|(_, object)| object).collect::<Vec<_>>()});
+    if end < all.len() {
+        body["more"] = json!(true);
+        if !shelf.is_terse {
+            body["next"] = json!(end.to_string());
+        }
+    }
+    let answer = Answered::ok(body.to_string()).with("content-type", MEDIA);
+    match (page.first(), page.last(), shelf.is_mute) {
+        (Some((first, _)), Some((last, _)), false) => {
+            answer.with("X-TAXII-Date-Added-First", first).with("X-TAXII-Date-Added-Last", last)
+        }
+        _ => answer,
+    }
+}
+
+fn time(n: usize) -> String {
+    format!("2026-01-01T00:{:02}:{:02}.000000Z", n / 60, n % 60)
+}
+
+/// Returns an indicator of an address, in a version.
+fn indicator(n: usize, address: &str, version: usize) -> Value {
+    json!({"type": "indicator", "spec_version": "2.1",
+        "id": format!("indicator--00000000-0000-4000-8000-{n:012}"),
+        "created": time(0), "modified": time(version), "name": "X", "pattern_type": "stix",
+        "pattern": format!("[ipv4-addr:value = '{address}']"), "valid_from": time(0),
+        "created_by_ref": "identity--00000000-0000-4000-8000-000000000000"})
+}
+
+fn shelf(n: usize, page: usize) -> Shelf {
+    let mut objects =
+        (0..n).map(|n| (time(n), indicator(n, &format!("9.9.9.{n}"), 0))).collect::<Vec<_>>();
+    objects.push((
+        time(n),
+        json!({"type": "identity", "name": "CERN", "created": time(0),
+        "modified": time(0), "id": "identity--00000000-0000-4000-8000-000000000000"}),
+    ));
+    objects.push((time(n + 1), json!({"type": "malware", "id": "malware--x", "name": "M"})));
+    Shelf { objects, page, ..Shelf::default() }
+}
+
+fn remote(web: &Web) -> Remote {
+    web.remote(&collection(), RemoteKind::Taxii)
+}
+
+fn pull(remote: &Remote, folder: &Path) -> Result<Pulled, RemoteError> {
+    remote.pull(folder, BYTES_MAX, Scope::Due)
+}
+
+fn counts(pulled: &Pulled) -> (u64, u64, u64, bool) {
+    (pulled.new, pulled.changed, pulled.gone, pulled.differs)
+}
+
+/// Returns the values that the mirror gives, and checks that all have their maker.
+fn values(folder: &Path) -> Vec<String> {
+    let compiled = compile(&[folder.to_owned()], &IntelOptions::default()).expect("usable");
+    assert!(compiled.damages.is_empty(), "{:?}", compiled.damages);
+    let catalog = &compiled.set.catalog;
+    let value = |id| {
+        assert!(catalog.sources(id).iter().all(|source| source.org.as_deref() == Some("CERN")));
+        catalog.value(id).to_owned()
+    };
+    let mut all = catalog.ids().map(value).collect::<Vec<_>>();
+    all.sort();
+    all
+}
+
+fn addresses(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
+    let mut all = numbers.into_iter().map(|n| format!("9.9.9.{n}")).collect::<Vec<_>>();
+    all.sort();
+    all
+}
+
+#[test]
+fn all_pages_are_read_whatever_way_they_are_joined() {
+    for (page, is_terse, is_mute, asked) in
+        [(3, false, false, 4), (100, false, false, 1), (3, true, false, 4), (3, false, true, 4)]
+    {
+        let (web, _) = serve(Shelf { is_terse, is_mute, ..shelf(10, page) });
+        let folder = tempfile::tempdir().expect("a folder");
+        let pulled = pull(&remote(&web), folder.path()).expect("had");
+        assert_eq!(counts(&pulled), (11, 0, 0, true), "{page} {is_terse} {is_mute}");
+        assert_eq!(values(folder.path()), addresses(0..10));
+        assert_eq!(web.paths().len(), 1 + asked, "{page} {is_terse} {is_mute}");
+    }
+}
+
+#[test]
+fn changes_are_merged_and_a_full_pull_sees_what_is_gone() {
+    let (web, shared) = serve(shelf(4, 3));
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = remote(&web);
+    assert!(pull(&remote, folder.path()).expect("had").is_full);
+    web.asked();
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 0, 0, false));
+    let asked = web.asked();
+    let last = asked.last().and_then(|asked| asked.parameter("added_after"));
+    assert_eq!(last, Some(time(5).as_str()));
+    {
+        let mut shelf = shared.lock().expect("whole");
+        shelf.objects.push((time(20), indicator(7, "9.9.9.7", 0)));
+        shelf.objects.push((time(21), indicator(0, "9.9.9.100", 9)));
+        let mut revoked = indicator(1, "9.9.9.1", 9);
+        revoked["revoked"] = json!(true);
+        shelf.objects.push((time(22), revoked));
+        // an old version that comes late changes nothing
+        shelf.objects.push((time(23), indicator(0, "9.9.9.101", 3)));
+    }
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (1, 1, 1, true));
+    assert_eq!(values(folder.path()), addresses([2, 3, 7, 100]));
+    shared.lock().expect("whole").objects.remove(2);
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 0, 0, false));
+    let full = remote.pull(folder.path(), BYTES_MAX, Scope::Everything).expect("had");
+    assert_eq!((counts(&full), full.is_full), ((0, 0, 1, true), true));
+    assert_eq!(values(folder.path()), addresses([3, 7, 100]));
+    let again = remote.pull(folder.path(), BYTES_MAX, Scope::Everything).expect("had");
+    assert_eq!(counts(&again), (0, 0, 0, false));
+    let changes = Remote { reconcile_hours: 0, ..remote };
+    assert!(pull(&changes, folder.path()).expect("had").is_full);
+}
+
+#[test]
+fn faults_on_the_way_are_tried_again_or_leave_the_old_bundle() {
+    let (web, shared) = serve(shelf(4, 3));
+    let folder = tempfile::tempdir().expect("a folder");
+    let body = json!({"objects": [indicator(0, "9.9.9.0", 0)], "more": false}).to_string();
+    shared.lock().expect("whole").faults = vec![
+        Answered::status(504),
+        Answered { cut: 20, ..Answered::ok(body) },
+        Answered::ok("{\"objects\":[{"),
+    ];
+    assert_eq!(counts(&pull(&remote(&web), folder.path()).expect("had")), (5, 0, 0, true));
+    let old = fs::read(folder.path().join("bundle.json")).expect("a bundle");
+    for (fault, reason) in [
+        (Answered::status(403), "refused"),
+        (Answered::ok(r#"{"more":true,"objects":[]}"#), "answer"),
+        (Answered::status(406), "rejected"),
+    ] {
+        shared.lock().expect("whole").faults = vec![fault];
+        let error = remote(&web).pull(folder.path(), BYTES_MAX, Scope::Everything);
+        let error = error.expect_err(reason);
+        assert_eq!(error.reason(), reason, "{error}");
+        assert_eq!(fs::read(folder.path().join("bundle.json")).expect("a bundle"), old);
+    }
+}
+
+#[test]
+fn an_address_that_is_no_collection_is_told_what_it_is() {
+    let (web, shared) = serve(shelf(1, 3));
+    let folder = tempfile::tempdir().expect("a folder");
+    for (path, want) in [
+        ("/taxii2/", "its API roots are http://x/api1/"),
+        (
+            "/api1/",
+            &format!(
+                "an API root, not a collection: give one of collections/ID/: {ID} (Known bad)"
+            )[..],
+        ),
+        ("/api1/collections/", "a list of collections: give one of"),
+        ("/api1/collections/none/", "not found (404): nothing here"),
+    ] {
+        let error = pull(&web.remote(path, RemoteKind::Taxii), folder.path()).expect_err(path);
+        assert!(error.to_string().contains(want), "{path}: {error}");
+    }
+    shared.lock().expect("whole").may_not_read = true;
+    let error = pull(&remote(&web), folder.path()).expect_err("unreadable").to_string();
+    assert!(error.contains("may not be read with this key"), "{error}");
+}
+
+#[test]
+fn user_and_password_come_from_a_file() {
+    let (web, _) = serve(Shelf { basic: Some("bWU6aXQ="), ..shelf(1, 3) });
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("key");
+    fs::write(&file, "me:it\n").expect("written");
+    let mut known = remote(&web);
+    let mirror = folder.path().join("mirror");
+    let error = pull(&known, &mirror).expect_err("no key");
+    assert!(error.to_string().contains("refused (401): no such user"), "{error}");
+    known.http.key = Key { place: KeyPlace::File(file), scheme: KeyScheme::Basic };
+    assert_eq!(counts(&pull(&known, &mirror).expect("had")), (2, 0, 0, true));
+}
+
+/// The stand-in is no invention of ours: a client of others reads the same of it.
+#[test]
+fn taxii2_client_reads_the_same() {
+    let python = root().join("target/peers/python/bin/python3");
+    let has = Command::new(&python).args(["-c", "import taxii2client"]).output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        return skip("taxii2-client is not in target/peers: make test-deps");
+    }
+    let (web, _) = serve(shelf(10, 3));
+    let script = "import sys, json\n\
+        from taxii2client.v21 import Collection, as_pages\n\
+        c = Collection(sys.argv[1])\n\
+        assert c.can_read and c.title == 'Known bad'\n\
+        for page in as_pages(c.get_objects, per_request=4):\n    \
+            for o in page.get('objects', []):\n        \
+                print(o['id'])\n";
+    let output = Command::new(&python)
+        .args(["-c", script, &web.url(&collection())])
+        .output()
+        .expect("python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut theirs = text.lines().filter(|id| !id.starts_with("malware")).collect::<Vec<_>>();
+    theirs.sort_unstable();
+    let folder = tempfile::tempdir().expect("a folder");
+    pull(&remote(&web), folder.path()).expect("had");
+    let bundle = fs::read(folder.path().join("bundle.json")).expect("a bundle");
+    let bundle: Value = serde_json::from_slice(&bundle).expect("JSON");
+    let objects = bundle["objects"].as_array().expect("objects");
+    let mut ours = objects.iter().filter_map(|one| one["id"].as_str()).collect::<Vec<_>>();
+    ours.sort_unstable();
+    assert_eq!(ours, theirs);
+}
