@@ -35,11 +35,12 @@ pub fn map(path: &Path) -> io::Result<Arc<Mmap>> {
     }
     // SAFETY: the bytes must not change while they are mapped. Sets are written to a new file that
     // is renamed over the old one and never changed again (`intel/compiled/store.rs`), and the map
-    // keeps the old file alive. The map is private to the kernel's page cache and ourselves, read-only, and its
-    // bytes are only ever read as plain numbers, for which any value is good, with every look-up
-    // bounded by its table: should someone else write into the file all the same, answers are
-    // wrong; should he cut it, the kernel ends the program (SIGBUS). Both are his doing, as writing
-    // into the program's own file would be, and documented at the head of `intel/compiled/mod.rs`.
+    // keeps the old file alive. The map is private to the kernel's page cache and ourselves, read-
+    // only, and its bytes are only ever read as plain numbers, for which any value is good, with
+    // every look-up bounded by its table: should someone else write into the file all the same,
+    // answers are wrong; should he cut it, the kernel ends the program (SIGBUS). Both are his
+    // doing, as writing into the program's own file would be, and documented at the head of
+    // `intel/compiled/mod.rs`.
     let map = unsafe { Mmap::map(&file) }?;
     Ok(Arc::new(map))
 }
