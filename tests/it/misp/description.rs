@@ -124,7 +124,7 @@ fn what_the_client_asks_and_the_stand_in_answers_is_what_misp_describes() {
     let direct = Puller::new(&stand);
     direct.pull_well(&stand, &[]);
     for _full_then_delta in 0..2 {
-        let pulled = puller.pull(&prism.url(), &["--page-attributes", "10"], 60);
+        let pulled = puller.pull(&prism.url(), &["--page", "10"], 60);
         assert_eq!(pulled.code, 0, "{}\n{}", pulled.stderr, prism.said());
     }
     assert_eq!(puller.attributes(), direct.attributes());

@@ -45,7 +45,7 @@ fn an_answer_without_end_and_one_that_stops_are_left() {
         let puller = Puller::new(&stand);
         puller.pull_well(&stand, &[]);
         stand.fail(Rule::on(ATTRIBUTES, fault));
-        let pulled = puller.pull(&stand.url(), &["--read-secs", "5", "--tries", "2"], 60);
+        let pulled = puller.pull(&stand.url(), &["--timeout-secs", "5", "--page", "500"], 60);
         assert_eq!(pulled.code, 1, "{fault:?}: {}", pulled.stderr);
         assert!(pulled.stderr.contains(says), "{fault:?}: {}", pulled.stderr);
     }

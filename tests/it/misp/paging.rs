@@ -9,7 +9,7 @@ use super::stand::Stand;
 use super::stand::State;
 
 /// Attributes on a page.
-const SMALL: &[&str] = &["--page-attributes", "10"];
+const SMALL: &[&str] = &["--page", "10"];
 
 /// The values that were pulled.
 fn values(puller: &Puller) -> BTreeSet<String> {
@@ -124,7 +124,7 @@ fn hard_deletion_and_unpublishing_go_with_reconciliation() {
         state.publish(1);
         state.unpublish(other);
     });
-    puller.pull_well(&stand, &["--reconcile"]);
+    puller.pull_well(&stand, &["--full"]);
     let values = values(&puller);
     assert!(!values.contains("30.44.5.3") && !values.contains("other.example"), "{values:?}");
     assert_eq!(values.len(), 19);
@@ -143,11 +143,11 @@ fn a_reconciliation_that_saw_an_error_takes_nothing_away() {
         state.publish(1);
     });
     stand.fail(Rule::on("/attributes/restSearch", Fault::ServerError).page(4));
-    let pulled = puller.pull(&stand.url(), &[SMALL, &["--reconcile"]].concat(), 100);
+    let pulled = puller.pull(&stand.url(), &[SMALL, &["--full"]].concat(), 100);
     assert_ne!(pulled.code, 0, "{}", pulled.stderr);
     assert_eq!(puller.attributes().len(), 50);
     stand.mend();
-    puller.pull_well(&stand, &[SMALL, &["--reconcile"]].concat());
+    puller.pull_well(&stand, &[SMALL, &["--full"]].concat());
     assert_eq!(puller.attributes().len(), 49);
 }
 

@@ -99,7 +99,7 @@ impl<'a> Filter<'a> {
             && self.number(name) != Some(0)
     }
 
-    /// Whether an attribute is asked for, but for what paging and filters after it do.
+    /// Whether an attribute is asked for, but for `timestamp`, which is of what is searched.
     pub(crate) fn takes(&self, one: &Attribute, event: &Event) -> bool {
         let own = one.tags.iter().chain(&event.tags).map(String::as_str).collect::<Vec<_>>();
         let relation = one.relation.as_deref().unwrap_or_default();
@@ -115,7 +115,6 @@ impl<'a> Filter<'a> {
             && self.flag("to_ids").is_none_or(|wanted| wanted.contains(&one.to_ids))
             && self.takes_deleted(one.deleted)
             && self.takes_time("attribute_timestamp", one.timestamp)
-            && self.takes_time("timestamp", one.timestamp)
     }
 
     /// Whether what its event is suits.
@@ -144,7 +143,8 @@ impl<'a> Filter<'a> {
         }
     }
 
-    fn takes_time(&self, name: &str, time: u64) -> bool {
+    /// Whether a time is asked for.
+    pub(crate) fn takes_time(&self, name: &str, time: u64) -> bool {
         match &self.body[name] {
             Value::Null => true,
             Value::Array(range) if range.len() == 2 => {

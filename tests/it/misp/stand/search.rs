@@ -44,7 +44,10 @@ fn page<T>(rows: impl Iterator<Item = T>, filter: &Filter<'_>, repeats_rows: boo
 
 /// `POST /attributes/restSearch`.
 pub(crate) fn attributes(state: &State, filter: &Filter<'_>) -> Page {
-    let is_asked = |one: &Attribute| filter.takes(one, state.event_of(one.event));
+    let is_asked = |one: &Attribute| {
+        filter.takes(one, state.event_of(one.event))
+            && filter.takes_time("timestamp", one.timestamp)
+    };
     let kept = state.attributes.iter().filter(|one| is_asked(one));
     let rows = page(kept, filter, state.repeats_rows);
     let read = rows.len();
@@ -77,7 +80,7 @@ pub(crate) fn objects(state: &State, filter: &Filter<'_>) -> Page {
     let is_asked = |object: &&Object| {
         let event = state.event_of(object.event);
         let has = parts(object).iter().any(|one| filter.takes(one, event));
-        filter.takes_object(&object.name) && has
+        filter.takes_object(&object.name) && filter.takes_time("timestamp", object.timestamp) && has
     };
     let rows = page(state.objects.iter().filter(is_asked), filter, state.repeats_rows);
     let list = rows.iter().map(|object| {
@@ -109,7 +112,8 @@ pub(crate) fn events(state: &State, filter: &Filter<'_>) -> Page {
         .any(|name| filter.is_set(name));
     let is_asked = |event: &&Event| {
         let has = of(event).any(|one| filter.takes(one, event));
-        filter.takes_event(event) && (has || !narrows)
+        let is_in_time = filter.takes_time("timestamp", event.timestamp);
+        is_in_time && filter.takes_event(event) && (has || !narrows)
     };
     let rows = page(state.events.iter().filter(is_asked), filter, state.repeats_rows);
     let list = rows.iter().map(|event| {

@@ -1,8 +1,9 @@
 //! What a stand-in MISP holds: events, attributes, objects, warninglists, and what analysts do to
 //! them.
 //!
-//! Spec:   MISP 2.5 `MispAttribute::deleteAttribute`, `MispAttribute::touch`: any change of an
-//!         attribute takes its event's published flag away
+//! Spec:   MISP 2.5 `MispAttribute::deleteAttribute`, `MispAttribute::touch` (any change of an
+//!         attribute takes its event's published flag away), `EventsController::unpublish` (which
+//!         changes no time)
 
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -175,8 +176,11 @@ impl State {
     pub(crate) fn change(&mut self, uuid: &str, value: &str) {
         let changed = self.named(uuid);
         (changed.value, changed.timestamp) = (value.to_owned(), now());
-        let event = changed.event;
-        self.unpublish(event);
+        let (event, object) = (changed.event, changed.object);
+        if let Some(object) = self.objects.iter_mut().find(|one| one.id == object) {
+            object.timestamp = now();
+        }
+        self.touch(event);
     }
 
     /// Deletes it so that a delta tells of it.
@@ -191,19 +195,25 @@ impl State {
             gone.to_ids = false;
         }
         let event = gone.event;
-        self.unpublish(event);
+        self.touch(event);
     }
 
     /// Deletes it so that nothing tells of it.
     pub(crate) fn hard_delete(&mut self, uuid: &str) {
         let event = self.named(uuid).event;
         self.attributes.retain(|one| one.uuid != uuid);
-        self.unpublish(event);
+        self.touch(event);
     }
 
-    pub(crate) fn unpublish(&mut self, event: u64) {
+    /// An event of which something was changed is a draft again, and says when.
+    fn touch(&mut self, event: u64) {
         let event = self.event_to_change(event);
         (event.published, event.timestamp) = (false, now());
+    }
+
+    /// Withdraws an event, which no time tells.
+    pub(crate) fn unpublish(&mut self, event: u64) {
+        self.event_to_change(event).published = false;
     }
 
     pub(crate) fn publish(&mut self, event: u64) {
