@@ -325,6 +325,13 @@ impl<'a> Harvest<'a> {
         }
     }
 
+    /// Leaves out an attribute for what the settings of its source say.
+    pub fn leave_out(&mut self, attribute: &Attribute<'_>, event: u32, why: LeftOut) {
+        self.named.clear();
+        self.ledger.leave_out(why, attribute.kind);
+        self.list(attribute, event, Remark::LeftOut(why));
+    }
+
     /// Keeps or leaves out an attribute whose event is told.
     fn settle(&mut self, attribute: &Attribute<'_>, event: u32, meaning: Result<Meaning, LeftOut>) {
         self.named.clear();

@@ -22,6 +22,8 @@ pub mod json;
 pub mod ledger;
 pub mod lines;
 pub mod list;
+pub mod misp;
+pub mod remote;
 pub mod set;
 pub mod stored;
 pub mod strings;
@@ -43,8 +45,14 @@ use crate::model::policy::Policy;
 use crate::pipeline::matcher::IndexError;
 
 /// The formats in the order they are asked; the first that knows the content reads it.
-pub const ALL: &[Format] =
-    &[compiled::FORMAT, json::FORMAT, zeek::FORMAT, csv::FORMAT, list::FORMAT];
+pub const ALL: &[Format] = &[
+    compiled::FORMAT,
+    misp::format::FORMAT,
+    json::FORMAT,
+    zeek::FORMAT,
+    csv::FORMAT,
+    list::FORMAT,
+];
 
 /// A feed format.
 #[derive(Clone, Copy)]

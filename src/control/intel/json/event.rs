@@ -4,7 +4,7 @@
 //! Spec:   MISP core format §2 (Event, Attribute, Object, Orgc, Tag)
 //! Reads:  one JSON value, keys in any order (PyMISP sorts them, so an event's title may follow its
 //!         attributes)
-//! Yields: attributes to the harvest, each with its event
+//! Yields: attributes, each with its object and event, and events that are over
 //! Bounds: kept fields of one object's attributes, `limits::JSON_OBJECT_BYTES_MAX`; `DEPTH_MAX`
 //! Leaves: what `Key` does not name
 
@@ -19,304 +19,90 @@ use serde::de::MapAccess;
 use serde::de::SeqAccess;
 use serde::de::Visitor;
 
-use crate::control::intel::Attribute;
-use crate::control::intel::Fault;
 use crate::control::intel::Sibling;
-use crate::control::intel::harvest::EventParts;
-use crate::control::intel::harvest::Gather;
-use crate::control::intel::harvest::Harvest;
 use crate::control::intel::json::DEPTH_MAX;
-use crate::control::intel::json::parts::Decay;
-use crate::control::intel::json::parts::Flag;
 use crate::control::intel::json::parts::Key;
-use crate::control::intel::json::parts::Named;
-use crate::control::intel::json::parts::Number;
 use crate::control::intel::json::parts::Scalar;
-use crate::control::intel::json::parts::Sightings;
-use crate::control::intel::json::parts::TAG_END;
-use crate::control::intel::json::parts::Tags;
 use crate::control::intel::json::parts::lenient;
 use crate::control::intel::json::parts::skip;
 use crate::control::intel::json::parts::skip_seq;
-use crate::control::intel::ledger::Spot;
-use crate::control::intel::uuid::Uuid;
-use crate::model::limits::JSON_OBJECT_BYTES_MAX;
+use crate::control::intel::json::record::AttributeParts;
+use crate::control::intel::json::record::Kept;
+use crate::control::intel::json::record::ObjectParts;
+use crate::control::intel::json::record::Story;
 
-/// One file being read.
-pub(super) struct Reading<'g, 'a> {
-    gather: &'g Gather<'a>,
-    harvest: Harvest<'a>,
+/// Takes what a walk finds.
+pub trait Teller {
+    /// Takes an attribute whose object is whole; its event may be told by and by.
+    fn attribute(&mut self, found: &Found<'_>, owner: &mut Owner);
+
+    /// Takes the rest of an event or answer, which is over.
+    fn end(&mut self, owner: &Owner);
+}
+
+/// An attribute that was found.
+#[derive(Debug)]
+pub struct Found<'f> {
+    /// Its fields.
+    pub parts: &'f AttributeParts,
+    /// Its object's; empty where it is in none.
+    pub object: &'f ObjectParts,
+    /// What the object says of it elsewhere.
+    pub sibling: Sibling<'f>,
+}
+
+impl Found<'_> {
+    /// Returns the name of its object's template, whoever knows it.
+    pub fn object_name(&self) -> &str {
+        if self.object.name.is_empty() { &self.parts.object } else { &self.object.name }
+    }
+}
+
+/// One value being read.
+#[derive(Debug)]
+pub struct Reading<T> {
+    /// Who takes what is found.
+    pub teller: T,
     /// Memory for one attribute, used again.
     spare: AttributeParts,
-    attributes: u64,
-    events_open: u32,
-    is_misp: bool,
-    is_stix: bool,
+    /// Attributes found so far.
+    pub attributes: u64,
+    /// Something in it was MISP's.
+    pub is_misp: bool,
+    /// It is a STIX bundle.
+    pub(super) is_stix: bool,
 }
 
-/// One attribute's kept fields.
-#[derive(Clone, Debug, Default)]
-struct AttributeParts {
-    kind: String,
-    value: String,
-    relation: String,
-    object: String,
-    uuid: String,
-    first_seen: String,
-    last_seen: String,
-    comment: String,
-    to_ids: Flag,
-    deleted: Flag,
-    decayed: Flag,
-    sightings: [u32; 2],
-    timestamp: Number,
-    event_id: Number,
-    tags: String,
-    event: Option<Box<Story>>,
-    number: u64,
-}
-
-/// One event's kept fields.
-#[derive(Clone, Debug, Default)]
-struct Story {
-    uuid: String,
-    info: String,
-    org: String,
-    orgc: String,
-    id: Number,
-    timestamp: Number,
-    published: Flag,
-    tags: String,
-}
-
-/// One object's kept fields.
-#[derive(Default)]
-struct ObjectParts {
-    name: String,
-    deleted: Flag,
-    event: Option<Box<Story>>,
-}
-
-/// The attributes of an object, until it is whole.
-#[derive(Default)]
-struct Kept {
-    attributes: Vec<AttributeParts>,
-    bytes: usize,
-}
-
-impl<'g, 'a> Reading<'g, 'a> {
-    /// Begins a file.
-    pub(super) fn new(gather: &'g Gather<'a>) -> Self {
-        Self {
-            gather,
-            harvest: gather.begin(),
-            spare: AttributeParts::default(),
-            attributes: 0,
-            events_open: 0,
-            is_misp: false,
-            is_stix: false,
-        }
-    }
-
-    /// Ends a file: hands over what was read, whatever came of it.
-    ///
-    /// # Errors
-    /// The outcome's, or that nothing in the file was MISP's.
-    pub(super) fn finish(self, outcome: Result<(), Fault>) -> Result<(), Fault> {
-        self.gather.end(self.harvest);
-        let fault = |what: &str| Err(Fault { spot: Spot::File, what: what.to_owned() });
-        match outcome {
-            Ok(()) if self.is_misp => Ok(()),
-            Ok(()) if self.is_stix => {
-                fault("a STIX bundle, which is not read yet: export it as MISP JSON or CSV")
-            }
-            Ok(()) => fault("JSON, but no MISP event, attribute or answer"),
-            broken => broken,
-        }
-    }
-
-    /// Tells an attribute of an event that is known by now, or by and by.
-    fn tell(
-        &mut self,
-        parts: &AttributeParts,
-        object: &ObjectParts,
-        sibling: Sibling<'_>,
-        owner: &mut Owner,
-    ) {
-        let event = self.event_of(parts, object, owner);
-        let tags = self.harvest.tag_list(parts.tags.split(TAG_END));
-        let name = if object.name.is_empty() { &parts.object } else { &object.name };
-        let attribute = Attribute {
-            kind: &parts.kind,
-            value: &parts.value,
-            relation: &parts.relation,
-            object: name,
-            sibling,
-            // MISP takes its type's default, which is true for all that match without opting in.
-            to_ids: parts.to_ids.0.unwrap_or(true),
-            deleted: [parts.deleted, object.deleted].iter().any(|flag| flag.0 == Some(true)),
-            decayed: parts.decayed.0 == Some(true),
-            sightings: parts.sightings,
-            uuid: Uuid::from_text(&parts.uuid),
-            timestamp_secs: u32::try_from(parts.timestamp.0).unwrap_or(0),
-            first_seen: &parts.first_seen,
-            last_seen: &parts.last_seen,
-            comment: &parts.comment,
-            tags,
-            spot: Spot::Number(parts.number),
-        };
-        self.harvest.take(&attribute, event);
-        if self.events_open == 0 {
-            self.gather.relieve(&mut self.harvest);
-        }
-    }
-
-    fn event_of(&mut self, parts: &AttributeParts, object: &ObjectParts, owner: &mut Owner) -> u32 {
-        if let Some(story) = parts.event.as_ref().or(object.event.as_ref()) {
-            return story.told(&mut self.harvest);
-        }
-        if owner.is_answer {
-            let id = parts.event_id.0;
-            return self.harvest.event(&EventParts { id, ..EventParts::default() });
-        }
-        if owner.story.id.0 == 0 {
-            owner.story.id = parts.event_id;
-        }
-        *owner.event.get_or_insert_with(|| {
-            self.events_open += 1;
-            self.harvest.open_event()
-        })
-    }
-}
-
-impl AttributeParts {
-    fn text_bytes(&self) -> usize {
-        let what = [&self.kind, &self.value, &self.relation, &self.object, &self.uuid];
-        let rest = [&self.first_seen, &self.last_seen, &self.comment, &self.tags];
-        what.into_iter().chain(rest).map(String::len).sum()
-    }
-
-    fn clear(&mut self) {
-        let texts = [&mut self.kind, &mut self.value, &mut self.relation, &mut self.object];
-        texts.into_iter().for_each(String::clear);
-        let texts = [&mut self.uuid, &mut self.first_seen, &mut self.last_seen, &mut self.comment];
-        texts.into_iter().for_each(String::clear);
-        (self.to_ids, self.deleted, self.decayed) = (Flag(None), Flag(None), Flag(None));
-        self.sightings = [0; 2];
-        (self.timestamp, self.event_id) = (Number(0), Number(0));
-        self.tags.clear();
-        self.event = None;
-    }
-
-    fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<Key>()? {
-            match key {
-                Key::Type => map.next_value_seed(Scalar(&mut self.kind))?,
-                Key::Value => map.next_value_seed(Scalar(&mut self.value))?,
-                Key::Relation => map.next_value_seed(Scalar(&mut self.relation))?,
-                Key::Uuid => map.next_value_seed(Scalar(&mut self.uuid))?,
-                Key::FirstSeen => map.next_value_seed(Scalar(&mut self.first_seen))?,
-                Key::Comment => map.next_value_seed(Scalar(&mut self.comment))?,
-                Key::LastSeen => map.next_value_seed(Scalar(&mut self.last_seen))?,
-                Key::ToIds => self.to_ids = map.next_value()?,
-                Key::Deleted => self.deleted = map.next_value()?,
-                Key::DecayScore => map.next_value_seed(Decay(&mut self.decayed))?,
-                Key::Sighting => map.next_value_seed(Sightings(&mut self.sightings))?,
-                Key::Timestamp => self.timestamp = map.next_value()?,
-                Key::EventId => self.event_id = map.next_value()?,
-                Key::Object => map.next_value_seed(Named(&mut self.object))?,
-                Key::Tag | Key::Galaxy => map.next_value_seed(Tags(&mut self.tags))?,
-                Key::Event => {
-                    let story = self.event.get_or_insert_default();
-                    map.next_value_seed(StorySeed(story))?;
-                }
-                _ => skip(map)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Story {
-    fn text_bytes(&self) -> usize {
-        [&self.uuid, &self.info, &self.org, &self.orgc, &self.tags].map(String::len).iter().sum()
-    }
-
-    fn parts<'s>(&'s self, tags: u32) -> EventParts<'s> {
-        EventParts {
-            uuid: Uuid::from_text(&self.uuid),
-            id: self.id.0,
-            info: &self.info,
-            org: if self.orgc.is_empty() { &self.org } else { &self.orgc },
-            provider: "",
-            tags,
-            timestamp_secs: u32::try_from(self.timestamp.0).unwrap_or(0),
-            published: self.published.0,
-        }
-    }
-
-    fn told(&self, harvest: &mut Harvest<'_>) -> u32 {
-        let tags = harvest.tag_list(self.tags.split(TAG_END));
-        harvest.event(&self.parts(tags))
-    }
-
-    /// Reads a field of an event; `false` when it is none of them.
-    fn read<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A) -> Result<bool, A::Error> {
-        match key {
-            Key::Uuid => map.next_value_seed(Scalar(&mut self.uuid))?,
-            Key::Info => map.next_value_seed(Scalar(&mut self.info))?,
-            Key::Id => self.id = map.next_value()?,
-            Key::Timestamp => self.timestamp = map.next_value()?,
-            Key::Published => self.published = map.next_value()?,
-            Key::Orgc => map.next_value_seed(Named(&mut self.orgc))?,
-            Key::Org => map.next_value_seed(Named(&mut self.org))?,
-            Key::Tag | Key::Galaxy => map.next_value_seed(Tags(&mut self.tags))?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-}
-
-impl Kept {
-    /// Keeps an attribute; `None` when there is no room for it.
-    fn keep(&mut self, parts: AttributeParts) -> Option<()> {
-        let story = parts.event.as_ref().map_or(0, |story| size_of::<Story>() + story.text_bytes());
-        self.bytes += size_of::<AttributeParts>() + parts.text_bytes() + story;
-        (self.bytes <= JSON_OBJECT_BYTES_MAX).then(|| self.attributes.push(parts))
-    }
-
-    /// Returns what the attributes say of a fingerprint among them, for each relation one may have.
-    fn siblings<'k>(&'k self) -> impl Fn(&str) -> Sibling<'k> {
-        let find = |relation: &str| self.attributes.iter().find(|a| a.relation == relation);
-        let ja4_type = find("ja4-type");
-        let has_ja3s = find("ja3s-fingerprint-md5").is_some();
-        move |relation| match relation {
-            "ja4-fingerprint" => ja4_type.map_or(Sibling::Silent, |a| Sibling::Ja4Type(&a.value)),
-            "ja3-fingerprint-md5" if has_ja3s => Sibling::Ja3s,
-            _ => Sibling::Silent,
-        }
+impl<T: Teller> Reading<T> {
+    /// Begins.
+    pub fn new(teller: T) -> Self {
+        let spare = AttributeParts::default();
+        Self { teller, spare, attributes: 0, is_misp: false, is_stix: false }
     }
 }
 
 /// Who owns attributes: an event whose fields may follow them, or an answer whose attributes name
 /// their events.
-#[derive(Default)]
-struct Owner {
-    story: Story,
-    event: Option<u32>,
-    is_answer: bool,
+#[derive(Debug, Default)]
+pub struct Owner {
+    /// What is known of the event so far.
+    pub story: Story,
+    /// Its number, where attributes of it were told.
+    pub event: Option<u32>,
+    /// It is an answer.
+    pub is_answer: bool,
 }
 
 /// An answer, an event, or a list of them.
-pub(super) struct Node<'r, 'g, 'a> {
-    reading: &'r mut Reading<'g, 'a>,
+pub(super) struct Node<'r, T> {
+    reading: &'r mut Reading<T>,
     depth: u32,
     is_answer: bool,
 }
 
-impl<'r, 'g, 'a> Node<'r, 'g, 'a> {
+impl<'r, T: Teller> Node<'r, T> {
     /// Returns the outermost value.
-    pub(super) fn top(reading: &'r mut Reading<'g, 'a>) -> Self {
+    pub(super) fn top(reading: &'r mut Reading<T>) -> Self {
         Self { reading, depth: 0, is_answer: false }
     }
 
@@ -350,7 +136,7 @@ impl<'r, 'g, 'a> Node<'r, 'g, 'a> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
+impl<'de, T: Teller> DeserializeSeed<'de> for Node<'_, T> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
         match self.depth {
@@ -360,7 +146,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_, '_, '_> {
+impl<'de, T: Teller> Visitor<'de> for Node<'_, T> {
     type Value = ();
     lenient!("a MISP event or answer", text);
 
@@ -374,18 +160,13 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut owner = Owner { is_answer: self.is_answer, ..Owner::default() };
         let outcome = self.fields(&mut map, &mut owner);
-        if let Some(event) = owner.event {
-            let harvest = &mut self.reading.harvest;
-            let tags = harvest.tag_list(owner.story.tags.split(TAG_END));
-            harvest.close_event(event, &owner.story.parts(tags));
-            self.reading.events_open -= 1;
-        }
+        self.reading.teller.end(&owner);
         outcome
     }
 }
 
 /// The event that an attribute or object of an answer names.
-struct StorySeed<'s>(&'s mut Story);
+pub(super) struct StorySeed<'s>(pub(super) &'s mut Story);
 
 impl<'de> DeserializeSeed<'de> for StorySeed<'_> {
     type Value = ();
@@ -409,19 +190,19 @@ impl<'de> Visitor<'de> for StorySeed<'_> {
 }
 
 /// An attribute or a list of them: told at once, or kept until their object is whole.
-enum Attributes<'r, 'g, 'a> {
-    Tell(&'r mut Reading<'g, 'a>, &'r mut Owner),
+enum Attributes<'r, T> {
+    Tell(&'r mut Reading<T>, &'r mut Owner),
     Keep(&'r mut u64, &'r mut Kept),
 }
 
-impl<'de> DeserializeSeed<'de> for Attributes<'_, '_, '_> {
+impl<'de, T: Teller> DeserializeSeed<'de> for Attributes<'_, T> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
         json.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Attributes<'_, '_, '_> {
+impl<'de, T: Teller> Visitor<'de> for Attributes<'_, T> {
     type Value = ();
     lenient!("attributes", text);
 
@@ -431,7 +212,7 @@ impl<'de> Visitor<'de> for Attributes<'_, '_, '_> {
                 while seq.next_element_seed(Attributes::Tell(reading, owner))?.is_some() {}
             }
             Self::Keep(number, kept) => {
-                while seq.next_element_seed(Attributes::Keep(number, kept))?.is_some() {}
+                while seq.next_element_seed(Attributes::<T>::Keep(number, kept))?.is_some() {}
             }
         }
         Ok(())
@@ -445,7 +226,9 @@ impl<'de> Visitor<'de> for Attributes<'_, '_, '_> {
                 parts.read(&mut map)?;
                 reading.attributes += 1;
                 parts.number = reading.attributes;
-                reading.tell(&parts, &ObjectParts::default(), Sibling::Unknown, owner);
+                let object = &ObjectParts::default();
+                let found = Found { parts: &parts, object, sibling: Sibling::Unknown };
+                reading.teller.attribute(&found, owner);
                 reading.spare = parts;
             }
             Self::Keep(number, kept) => {
@@ -462,19 +245,19 @@ impl<'de> Visitor<'de> for Attributes<'_, '_, '_> {
 }
 
 /// An object or a list of them.
-struct Objects<'r, 'g, 'a> {
-    reading: &'r mut Reading<'g, 'a>,
+struct Objects<'r, T> {
+    reading: &'r mut Reading<T>,
     owner: &'r mut Owner,
 }
 
-impl<'de> DeserializeSeed<'de> for Objects<'_, '_, '_> {
+impl<'de, T: Teller> DeserializeSeed<'de> for Objects<'_, T> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
         json.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Objects<'_, '_, '_> {
+impl<'de, T: Teller> Visitor<'de> for Objects<'_, T> {
     type Value = ();
     lenient!("objects", text);
 
@@ -492,7 +275,7 @@ impl<'de> Visitor<'de> for Objects<'_, '_, '_> {
                 Key::Deleted => object.deleted = map.next_value()?,
                 Key::Attribute => {
                     let number = &mut self.reading.attributes;
-                    map.next_value_seed(Attributes::Keep(number, &mut kept))?;
+                    map.next_value_seed(Attributes::<T>::Keep(number, &mut kept))?;
                 }
                 Key::Event => {
                     let story = object.event.get_or_insert_default();
@@ -505,7 +288,8 @@ impl<'de> Visitor<'de> for Objects<'_, '_, '_> {
         for parts in &kept.attributes {
             let known = !object.name.is_empty();
             let sibling = if known { siblings(&parts.relation) } else { Sibling::Unknown };
-            self.reading.tell(parts, &object, sibling, self.owner);
+            let found = Found { parts, object: &object, sibling };
+            self.reading.teller.attribute(&found, self.owner);
         }
         Ok(())
     }

@@ -11,7 +11,9 @@
 
 mod bounded;
 mod event;
+mod harvester;
 mod parts;
+mod record;
 
 use std::io::BufReader;
 use std::io::Read;
@@ -25,12 +27,18 @@ use crate::control::intel::input::Broken;
 use crate::control::intel::input::Stream;
 use crate::control::intel::input::trimmed;
 use crate::control::intel::json::event::Node;
-use crate::control::intel::json::event::Reading;
+use crate::control::intel::json::harvester::Harvester;
 use crate::control::intel::ledger::Spot;
 
 pub use crate::control::intel::json::bounded::StringsBounded;
+pub use crate::control::intel::json::event::Found;
+pub use crate::control::intel::json::event::Owner;
+pub use crate::control::intel::json::event::Reading;
+pub use crate::control::intel::json::event::Teller;
 pub use crate::control::intel::json::parts::Flag;
 pub use crate::control::intel::json::parts::Number;
+pub use crate::control::intel::json::parts::TAG_END;
+pub use crate::control::intel::json::record::Story;
 
 /// MISP's own JSON.
 pub const FORMAT: Format = Format { name: "MISP JSON", knows, read };
@@ -50,26 +58,35 @@ fn knows(head: &[u8]) -> bool {
 }
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
-    let mut reading = Reading::new(gather);
-    let mut read = stream.into_read();
+    let mut reading = Reading::new(Harvester::new(gather));
+    let outcome = walk(stream.into_read(), &mut reading);
+    reading.finish(outcome.map_err(|error| fault(&error)))
+}
+
+/// Walks over one value and tells what is found.
+///
+/// # Errors
+/// It is no JSON, or cannot be read to its end; what was found before was told.
+pub fn walk<T: Teller>(
+    mut read: impl Read,
+    reading: &mut Reading<T>,
+) -> Result<(), serde_json::Error> {
     let mut whole = Vec::new();
     let ended = read.by_ref().take(WHOLE_BYTES_MAX as u64).read_to_end(&mut whole);
-    let node = Node::top(&mut reading);
-    let outcome = if ended.is_ok() && whole.len() < WHOLE_BYTES_MAX {
+    let node = Node::top(reading);
+    if ended.is_ok() && whole.len() < WHOLE_BYTES_MAX {
         let bytes = whole.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&whole);
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        node.deserialize(&mut json).and_then(|()| json.end())
-    } else {
-        if whole.starts_with(b"\xef\xbb\xbf") {
-            whole.drain(..3);
-        }
-        let broken = ended.err().map_or_else(Broken::default, Broken::new);
-        let all = StringsBounded::new(whole.as_slice().chain(broken).chain(read));
-        let all = BufReader::with_capacity(1 << 16, all);
-        let mut json = serde_json::Deserializer::from_reader(all);
-        node.deserialize(&mut json).and_then(|()| json.end())
-    };
-    reading.finish(outcome.map_err(|error| fault(&error)))
+        return node.deserialize(&mut json).and_then(|()| json.end());
+    }
+    if whole.starts_with(b"\xef\xbb\xbf") {
+        whole.drain(..3);
+    }
+    let broken = ended.err().map_or_else(Broken::default, Broken::new);
+    let all = StringsBounded::new(whole.as_slice().chain(broken).chain(read));
+    let all = BufReader::with_capacity(1 << 16, all);
+    let mut json = serde_json::Deserializer::from_reader(all);
+    node.deserialize(&mut json).and_then(|()| json.end())
 }
 
 /// Returns where and why JSON broke.

@@ -24,7 +24,7 @@ use serde::de::Visitor;
 use crate::model::limits::JSON_TAGS_BYTES_MAX;
 
 /// Stands after each tag of a list kept as one text; no tag holds it.
-pub(super) const TAG_END: char = '\u{1f}';
+pub const TAG_END: char = '\u{1f}';
 
 /// Makes a visitor lenient: flags and numbers are skipped, and what else is named.
 macro_rules! lenient {
@@ -341,6 +341,7 @@ keys! {
     LastSeen = "last_seen",
     Comment = "comment",
     EventId = "event_id",
+    EventUuid = "event_uuid",
     Published = "published",
     DecayScore = "decay_score",
     Decayed = "decayed",

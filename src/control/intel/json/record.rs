@@ -1,0 +1,221 @@
+//! What is kept of an attribute, an event and an object while they are read.
+//!
+//! Spec:   MISP core format §2 (Event, Attribute, Object, Orgc, Tag)
+//! Reads:  the fields of one of them, in any order
+//! Yields: the same as text, numbers and flags
+//! Bounds: kept fields of one object's attributes, `limits::JSON_OBJECT_BYTES_MAX`
+//! Leaves: what `Key` does not name
+
+use serde::de::MapAccess;
+
+use crate::control::intel::Sibling;
+use crate::control::intel::harvest::EventParts;
+use crate::control::intel::harvest::Harvest;
+use crate::control::intel::json::event::StorySeed;
+use crate::control::intel::json::parts::Decay;
+use crate::control::intel::json::parts::Flag;
+use crate::control::intel::json::parts::Key;
+use crate::control::intel::json::parts::Named;
+use crate::control::intel::json::parts::Number;
+use crate::control::intel::json::parts::Scalar;
+use crate::control::intel::json::parts::Sightings;
+use crate::control::intel::json::parts::TAG_END;
+use crate::control::intel::json::parts::Tags;
+use crate::control::intel::json::parts::skip;
+use crate::control::intel::uuid::Uuid;
+use crate::model::limits::JSON_OBJECT_BYTES_MAX;
+
+/// One attribute's kept fields.
+#[derive(Clone, Debug, Default)]
+pub struct AttributeParts {
+    /// MISP type.
+    pub kind: String,
+    /// Value.
+    pub value: String,
+    /// Relation in its object.
+    pub relation: String,
+    /// Name of its object's template.
+    pub object: String,
+    /// UUID.
+    pub uuid: String,
+    /// First seen.
+    pub first_seen: String,
+    /// Last seen.
+    pub last_seen: String,
+    /// Comment.
+    pub comment: String,
+    /// For detection.
+    pub to_ids: Flag,
+    /// Soft-deleted.
+    pub deleted: Flag,
+    /// Its time is over.
+    pub decayed: Flag,
+    /// Seen; false positives.
+    pub sightings: [u32; 2],
+    /// Last change.
+    pub timestamp: Number,
+    /// Its event's number.
+    pub event_id: Number,
+    /// Its event's UUID.
+    pub event_uuid: String,
+    /// Tags, each with `TAG_END`.
+    pub tags: String,
+    /// The event that it names.
+    pub event: Option<Box<Story>>,
+    /// Its number in the file.
+    pub number: u64,
+}
+
+/// One event's kept fields.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// UUID.
+    pub uuid: String,
+    /// Title.
+    pub info: String,
+    /// The organisation whose server has it.
+    pub org: String,
+    /// The organisation that made it.
+    pub orgc: String,
+    /// Number on its server.
+    pub id: Number,
+    /// Last change.
+    pub timestamp: Number,
+    /// Published.
+    pub published: Flag,
+    /// Tags, each with `TAG_END`.
+    pub tags: String,
+}
+
+/// One object's kept fields.
+#[derive(Debug, Default)]
+pub struct ObjectParts {
+    /// Name of its template.
+    pub name: String,
+    /// Soft-deleted.
+    pub deleted: Flag,
+    /// The event that it names.
+    pub event: Option<Box<Story>>,
+}
+
+/// The attributes of an object, until it is whole.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) attributes: Vec<AttributeParts>,
+    bytes: usize,
+}
+
+impl AttributeParts {
+    fn text_bytes(&self) -> usize {
+        let what = [&self.kind, &self.value, &self.relation, &self.object, &self.uuid];
+        let rest = [&self.first_seen, &self.last_seen, &self.comment, &self.tags];
+        what.into_iter().chain(rest).map(String::len).sum()
+    }
+
+    pub(super) fn clear(&mut self) {
+        let texts = [&mut self.kind, &mut self.value, &mut self.relation, &mut self.object];
+        texts.into_iter().for_each(String::clear);
+        let texts = [&mut self.uuid, &mut self.first_seen, &mut self.last_seen, &mut self.comment];
+        texts.into_iter().for_each(String::clear);
+        (self.to_ids, self.deleted, self.decayed) = (Flag(None), Flag(None), Flag(None));
+        self.sightings = [0; 2];
+        (self.timestamp, self.event_id) = (Number(0), Number(0));
+        self.event_uuid.clear();
+        self.tags.clear();
+        self.event = None;
+    }
+
+    pub(super) fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Key>()? {
+            match key {
+                Key::Type => map.next_value_seed(Scalar(&mut self.kind))?,
+                Key::Value => map.next_value_seed(Scalar(&mut self.value))?,
+                Key::Relation => map.next_value_seed(Scalar(&mut self.relation))?,
+                Key::Uuid => map.next_value_seed(Scalar(&mut self.uuid))?,
+                Key::FirstSeen => map.next_value_seed(Scalar(&mut self.first_seen))?,
+                Key::Comment => map.next_value_seed(Scalar(&mut self.comment))?,
+                Key::LastSeen => map.next_value_seed(Scalar(&mut self.last_seen))?,
+                Key::ToIds => self.to_ids = map.next_value()?,
+                Key::Deleted => self.deleted = map.next_value()?,
+                Key::DecayScore => map.next_value_seed(Decay(&mut self.decayed))?,
+                Key::Sighting => map.next_value_seed(Sightings(&mut self.sightings))?,
+                Key::Timestamp => self.timestamp = map.next_value()?,
+                Key::EventId => self.event_id = map.next_value()?,
+                Key::EventUuid => map.next_value_seed(Scalar(&mut self.event_uuid))?,
+                Key::Object => map.next_value_seed(Named(&mut self.object))?,
+                Key::Tag | Key::Galaxy => map.next_value_seed(Tags(&mut self.tags))?,
+                Key::Event => {
+                    let story = self.event.get_or_insert_default();
+                    map.next_value_seed(StorySeed(story))?;
+                }
+                _ => skip(map)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Story {
+    fn text_bytes(&self) -> usize {
+        [&self.uuid, &self.info, &self.org, &self.orgc, &self.tags].map(String::len).iter().sum()
+    }
+
+    pub(super) fn parts<'s>(&'s self, tags: u32) -> EventParts<'s> {
+        EventParts {
+            uuid: Uuid::from_text(&self.uuid),
+            id: self.id.0,
+            info: &self.info,
+            org: if self.orgc.is_empty() { &self.org } else { &self.orgc },
+            provider: "",
+            tags,
+            timestamp_secs: u32::try_from(self.timestamp.0).unwrap_or(0),
+            published: self.published.0,
+        }
+    }
+
+    pub(super) fn told(&self, harvest: &mut Harvest<'_>) -> u32 {
+        let tags = harvest.tag_list(self.tags.split(TAG_END));
+        harvest.event(&self.parts(tags))
+    }
+
+    /// Reads a field of an event; `false` when it is none of them.
+    pub(super) fn read<'de, A: MapAccess<'de>>(
+        &mut self,
+        key: Key,
+        map: &mut A,
+    ) -> Result<bool, A::Error> {
+        match key {
+            Key::Uuid => map.next_value_seed(Scalar(&mut self.uuid))?,
+            Key::Info => map.next_value_seed(Scalar(&mut self.info))?,
+            Key::Id => self.id = map.next_value()?,
+            Key::Timestamp => self.timestamp = map.next_value()?,
+            Key::Published => self.published = map.next_value()?,
+            Key::Orgc => map.next_value_seed(Named(&mut self.orgc))?,
+            Key::Org => map.next_value_seed(Named(&mut self.org))?,
+            Key::Tag | Key::Galaxy => map.next_value_seed(Tags(&mut self.tags))?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Kept {
+    /// Keeps an attribute; `None` when there is no room for it.
+    pub(super) fn keep(&mut self, parts: AttributeParts) -> Option<()> {
+        let story = parts.event.as_ref().map_or(0, |story| size_of::<Story>() + story.text_bytes());
+        self.bytes += size_of::<AttributeParts>() + parts.text_bytes() + story;
+        (self.bytes <= JSON_OBJECT_BYTES_MAX).then(|| self.attributes.push(parts))
+    }
+
+    /// Returns what the attributes say of a fingerprint among them, for each relation one may have.
+    pub(super) fn siblings<'k>(&'k self) -> impl Fn(&str) -> Sibling<'k> {
+        let find = |relation: &str| self.attributes.iter().find(|a| a.relation == relation);
+        let ja4_type = find("ja4-type");
+        let has_ja3s = find("ja3s-fingerprint-md5").is_some();
+        move |relation| match relation {
+            "ja4-fingerprint" => ja4_type.map_or(Sibling::Silent, |a| Sibling::Ja4Type(&a.value)),
+            "ja3-fingerprint-md5" if has_ja3s => Sibling::Ja3s,
+            _ => Sibling::Silent,
+        }
+    }
+}

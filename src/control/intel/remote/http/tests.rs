@@ -1,0 +1,197 @@
+//! One question each to a server that answers with fixed bytes.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::thread::JoinHandle;
+
+use super::*;
+use crate::control::intel::remote::key::KeyPlace;
+use crate::control::intel::remote::key::KeyScheme;
+
+/// Answers each connection with the next bytes; gives back what was asked.
+fn serve(answers: Vec<Vec<u8>>) -> (Url, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let url = format!("http://{}/misp", listener.local_addr().expect("has one"));
+    let thread = std::thread::spawn(move || {
+        let one = |answer: Vec<u8>| {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let asked = head(&mut stream);
+            stream.write_all(&answer).expect("written");
+            asked
+        };
+        answers.into_iter().map(one).collect()
+    });
+    (address(&url, false).expect("loopback"), thread)
+}
+
+fn head(stream: &mut TcpStream) -> String {
+    let (mut text, mut byte) = (Vec::new(), [0]);
+    while !text.ends_with(b"\r\n\r\n") && stream.read(&mut byte).expect("read") == 1 {
+        text.extend(byte);
+    }
+    String::from_utf8(text).expect("text")
+}
+
+fn settings_of(url: Url) -> HttpSettings {
+    HttpSettings { proxy: ProxyRule::Direct, read_secs: 1, ..HttpSettings::new(url) }
+}
+
+/// Asks a server that answers so; returns the body, or what is said.
+fn ask(answer: &[u8]) -> Result<String, RemoteError> {
+    let (url, thread) = serve(vec![answer.to_vec()]);
+    let settings = settings_of(url);
+    let http = settings.open().expect("ready");
+    let question = Question::get(settings.below("attributes?x=1").expect("a URL"));
+    let mut body = String::new();
+    let read = http.ask(&question).and_then(|mut answer| {
+        let read = answer.read_to_string(&mut body);
+        read.map_err(|_| answer.take_failure().expect("says why"))
+    });
+    thread.join().expect("served");
+    read.map(|_| body)
+}
+
+/// An answer, and what is said of it after the address.
+fn check(answer: &[u8], reason: &str, said: &str) {
+    let error = ask(answer).expect_err("no answer");
+    assert_eq!(error.reason(), reason, "{error}");
+    let line = error.to_string();
+    let (place, what) = line.split_once(": ").expect("address: what");
+    assert!(
+        place.starts_with("http://127.0.0.1:") && place.ends_with("/misp/attributes"),
+        "{line}"
+    );
+    assert!(what.starts_with(said), "{line}");
+}
+
+#[test]
+fn answers_are_read_whole_and_unpacked() {
+    let plain = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+    assert_eq!(ask(plain).expect("an answer"), "{}");
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(b"{\"response\":[]}").expect("memory");
+    let body = gz.finish().expect("memory");
+    let mut packed = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    packed.extend(body);
+    assert_eq!(ask(&packed).expect("an answer"), "{\"response\":[]}");
+}
+
+#[test]
+fn what_is_no_answer_says_so() {
+    check(
+        b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n{\"name\":\"x\",\"message\":\"Authentication failed.\"}",
+        "refused",
+        "refused (403): Authentication failed.: is the key right",
+    );
+    check(
+        b"HTTP/1.1 504 Gateway Time-out\r\nConnection: close\r\n\r\n<html><head><title>504 Gateway Time-out</title></head>",
+        "server_error",
+        "server error 504: a page for people, titled \"504 Gateway Time-out\"",
+    );
+    check(
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        "not_found",
+        "not found (404): check",
+    );
+    check(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{\"a\"",
+        "cut",
+        "the answer was cut",
+    );
+    check(b"", "cut", "the answer was cut");
+    check(
+        b"HTTP/1.1 302 Found\r\nLocation: https://other.example/a?key=1\r\nContent-Length: 0\r\n\r\n",
+        "redirect",
+        "it redirects to https://other.example/a, which is not followed",
+    );
+    check(
+        b"HTTP/1.1 418 Teapot\r\nConnection: close\r\n\r\nshort\nand stout",
+        "rejected",
+        "not accepted (418): short",
+    );
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_says_for_how_long() {
+    for (header, secs) in [("Retry-After: 7", 7), ("X-Rate-Limit-Reset: 12", 12)] {
+        let answer = format!("HTTP/1.1 429 Slow down\r\n{header}\r\nContent-Length: 0\r\n\r\n");
+        match ask(answer.as_bytes()) {
+            Err(RemoteError::Busy { wait, .. }) => {
+                assert_eq!(wait, Some(Duration::from_secs(secs)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn silence_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let url = format!("http://{}/", listener.local_addr().expect("has one"));
+    let settings = settings_of(address(&url, false).expect("loopback"));
+    let http = settings.open().expect("ready");
+    let error = http.ask(&Question::get(settings.url.clone())).expect_err("nobody answers");
+    assert!(error.to_string().ends_with("no answer in 1 s"), "{error}");
+    let port = listener.local_addr().expect("has one").port();
+    drop(listener);
+    let error = http.ask(&Question::get(settings.url.clone())).expect_err("nobody listens");
+    let want = format!("http://127.0.0.1:{port}: cannot connect: ");
+    assert!(error.to_string().starts_with(&want), "{error}");
+}
+
+#[test]
+fn a_redirect_at_home_is_followed_with_the_key_and_no_other() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("key");
+    std::fs::write(&file, "sesame\n").expect("written");
+    let there =
+        b"HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let end = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+    let (url, thread) = serve(vec![there.to_vec(), end.to_vec()]);
+    let mut settings = settings_of(url);
+    settings.key = Key { place: KeyPlace::File(file), scheme: KeyScheme::Bare };
+    let http = settings.open().expect("ready");
+    let mut answer = http.ask(&Question::get(settings.url.clone())).expect("an answer");
+    let mut body = String::new();
+    answer.read_to_string(&mut body).expect("read");
+    assert_eq!(body, "ok");
+    let asked = thread.join().expect("served");
+    assert!(asked[1].starts_with("GET /new "), "{asked:?}");
+    assert!(asked.iter().all(|head| head.contains("authorization: sesame\r\n")), "{asked:?}");
+    let other = Url::parse("http://127.0.0.1:1/").expect("a URL");
+    let error = http.ask(&Question::get(other)).expect_err("another host");
+    assert_eq!(error.reason(), "redirect");
+}
+
+#[test]
+fn addresses_are_checked_before_a_key_goes_there() {
+    let ok = |text: &str, plain| address(text, plain).map(|url| place(&url));
+    assert_eq!(ok("https://misp.example/x/?y#z", false), Ok("https://misp.example/x".to_owned()));
+    assert_eq!(ok("http://[::1]:8080", false), Ok("http://[::1]:8080".to_owned()));
+    assert_eq!(ok("http://misp.example", true), Ok("http://misp.example".to_owned()));
+    for (text, what) in [
+        ("http://misp.example", "http:// shows the key"),
+        ("http://127.0.0.1.example", "http:// shows the key"),
+        ("https://me:key@misp.example", "credentials do not belong"),
+        ("misp.example", "`misp.example` is no URL"),
+        ("ftp://misp.example", "ftp:// is not read"),
+    ] {
+        let told = address(text, false).expect_err(text);
+        assert!(told.starts_with(what), "{told}");
+    }
+}
+
+#[test]
+fn below_keeps_the_folder() {
+    for base in ["https://h/misp", "https://h/misp/"] {
+        let settings = HttpSettings::new(Url::parse(base).expect("a URL"));
+        let url = settings.below("events/restSearch").expect("a URL");
+        assert_eq!(url.as_str(), "https://h/misp/events/restSearch");
+    }
+}

@@ -1,0 +1,107 @@
+//! A remote source as it is configured, whatever its kind, and what pulling it came to.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::control::intel::misp::MispSettings;
+use crate::control::intel::remote::RemoteError;
+use crate::control::intel::remote::http::HttpSettings;
+use crate::control::intel::remote::http::place;
+
+/// A source that is pulled into a folder of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remote {
+    /// Its name: that of its folder, and in messages and metrics.
+    pub name: String,
+    /// How it is asked.
+    pub http: HttpSettings,
+    /// Seconds between two pulls.
+    pub period_secs: u32,
+    /// Hours after which everything is compared; 0: at each pull.
+    pub reconcile_hours: u32,
+    /// What it is.
+    pub kind: RemoteKind,
+}
+
+/// What a remote source is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RemoteKind {
+    /// A MISP server.
+    Misp(MispSettings),
+}
+
+/// How much is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// What has changed; everything, where it is time for that or nothing is there yet.
+    Due,
+    /// What has changed; everything only where nothing is there yet.
+    Changes,
+    /// Everything.
+    Everything,
+}
+
+/// What a pull came to.
+#[derive(Debug, Default)]
+pub struct Pulled {
+    /// Attributes, or whatever the source has, that were not there before.
+    pub new: u64,
+    /// Those that were there and differ now.
+    pub changed: u64,
+    /// Those that are there no more.
+    pub gone: u64,
+    /// Something differs: other files are to be read.
+    pub differs: bool,
+    /// Everything was compared.
+    pub is_full: bool,
+    /// What could not be had though the rest could.
+    pub trouble: Option<RemoteError>,
+}
+
+impl Remote {
+    /// Returns its folder among those of all.
+    pub fn folder(&self, mirrors: &Path) -> PathBuf {
+        mirrors.join(&self.name)
+    }
+
+    /// Returns its address without credentials.
+    pub fn place(&self) -> String {
+        place(&self.http.url)
+    }
+
+    /// Pulls it into its folder.
+    ///
+    /// # Errors
+    /// Why nothing could be had; what is in the folder stays.
+    pub fn pull(&self, folder: &Path, bytes_max: u64, scope: Scope) -> Result<Pulled, RemoteError> {
+        match &self.kind {
+            RemoteKind::Misp(settings) => settings.pull(self, folder, bytes_max, scope),
+        }
+    }
+}
+
+/// Returns the name of a folder for an address: its host and what follows, in plain characters.
+pub fn name_of(place: &str) -> String {
+    let bare = place.split_once("://").map_or(place, |(_, rest)| rest);
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' };
+    let name = bare.trim_matches('/').chars().map(plain).collect::<String>();
+    // a name that begins with a point would be hidden
+    name.trim_start_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_files() {
+        for (place, name) in [
+            ("https://misp.example", "misp.example"),
+            ("https://misp.example:8443/a/b", "misp.example_8443_a_b"),
+            ("http://[::1]:80/", "___1__80"),
+            ("https://../../etc", "_.._etc"),
+        ] {
+            assert_eq!(name_of(place), name, "{place}");
+        }
+    }
+}
