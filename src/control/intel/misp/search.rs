@@ -34,6 +34,10 @@ const PAGE_MIN: u32 = 500;
 /// Empty pages of which the server says that they are not, before it is not believed.
 const HOLLOW_MAX: u32 = 3;
 
+/// What MISP 2.5 counts on a page without rows: one more than there are (`__iteratedFetch`). A page
+/// of one row that is left out counts as much, and is the last as well.
+const COUNTED_OF_NOTHING: u64 = 1;
+
 /// First bytes of an answer that are kept to say what it was.
 const HEAD_BYTES: usize = 4 * 1024;
 
@@ -122,7 +126,7 @@ impl<'h> Search<'h> {
                 Err(error) => return Err(error),
             };
             hollow = if page.found == 0 && page.skipped == 0 { hollow + 1 } else { 0 };
-            if hollow > 0 && (page.counted == 0 || hollow == HOLLOW_MAX) {
+            if hollow > 0 && (page.counted <= COUNTED_OF_NOTHING || hollow == HOLLOW_MAX) {
                 return Ok(());
             }
             if page.first.is_some() && page.first == before {
