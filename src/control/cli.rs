@@ -20,6 +20,8 @@ use crate::control::explain::ExplainError;
 use crate::control::intel::IntelError;
 use crate::control::observe;
 use crate::control::output;
+use crate::control::pull;
+use crate::control::pull::PullArguments;
 use crate::control::replay;
 use crate::control::sensor;
 use crate::control::sensor::confine::ConfineError;
@@ -55,6 +57,8 @@ pub enum Intel {
     /// Compile indicators into one file, ready to be used by any number of sensors with no work at
     /// load
     Compile(CompileArguments),
+    /// Pull servers into local copies, once
+    Pull(PullArguments),
     /// Check compiled sets to the last byte
     Verify(VerifyArguments),
 }
@@ -82,6 +86,7 @@ impl Command {
             Self::Observe(arguments) => observe::run(&arguments),
             Self::Intel(Intel::Explain(arguments)) => explain(&arguments),
             Self::Intel(Intel::Compile(arguments)) => compile::run(&arguments),
+            Self::Intel(Intel::Pull(arguments)) => pull::run(&arguments),
             Self::Intel(Intel::Verify(arguments)) => compile::verify(&arguments),
             Self::Sensor(arguments) => sensor::run(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments),
@@ -103,6 +108,9 @@ pub enum Failure {
     /// Indicators that cannot be explained.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// No server could be pulled; each was told of.
+    #[error("nothing could be pulled")]
+    NothingPulled,
     /// A file that cannot be written.
     #[error("cannot write {path}: {why}")]
     Write {

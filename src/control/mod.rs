@@ -15,6 +15,7 @@ pub mod observe;
 pub mod bench;
 pub mod explain;
 pub mod output;
+pub mod pull;
 pub mod post;
 pub mod supervisor;
 pub mod intel;

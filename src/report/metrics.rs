@@ -85,6 +85,8 @@ pub struct Feed {
     pub success_secs: f64,
     /// How often it was not, by reason.
     pub failures: BTreeMap<&'static str, u64>,
+    /// How often it was pulled, and woken for that, where it is a server.
+    pub pulls: Option<[u64; 2]>,
 }
 
 /// What the driver of an interface tells, since the start.
@@ -210,7 +212,15 @@ impl Page<'_> {
             feed.failures.iter().map(of)
         });
         let help = "How often a feed was of no use, or not of all.";
-        self.counter("intel_failures_total", help, &["feed", "reason"], failures)
+        self.counter("intel_failures_total", help, &["feed", "reason"], failures)?;
+        let pulled = |at: usize| {
+            let of = move |feed: &'_ Feed| Some(*feed.pulls?.get(at)?);
+            feeds.iter().filter_map(move |feed| Some((vec![feed.name.as_str()], of(feed)?)))
+        };
+        let help = "How often a server was pulled.";
+        self.counter("intel_pulls_total", help, &["feed"], pulled(0))?;
+        let help = "How often a server's publisher said that something has changed.";
+        self.counter("intel_wakeups_total", help, &["feed"], pulled(1))
     }
 
     /// What came in at each stage is somewhere.

@@ -7,6 +7,7 @@ mod filter;
 mod log;
 pub mod confinement;
 mod reader;
+pub mod remote;
 pub mod sink;
 pub mod spool;
 mod warninglist;
@@ -28,6 +29,9 @@ use crate::control::config::log::log;
 use crate::control::config::reader::Problem;
 use crate::control::config::reader::Problems;
 use crate::control::config::reader::Section;
+use crate::control::config::remote::MirrorConfig;
+use crate::control::config::remote::intel;
+use crate::control::config::remote::mirror;
 use crate::control::config::sink::SinkConfig;
 use crate::control::config::sink::sinks;
 use crate::control::config::spool::SpoolConfig;
@@ -36,6 +40,8 @@ use crate::control::config::warninglist::warninglists;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::args::network;
 use crate::control::intel::filter::Filter;
+use crate::control::intel::remote::source::Remote;
+use crate::control::intel::remote::source::RemoteKind;
 use crate::control::intel::warninglist::WarninglistSettings;
 use crate::control::log::LogFormat;
 use crate::model::indicator::IndicatorType;
@@ -74,8 +80,12 @@ pub struct Config {
     pub tcp_idle_secs: u32,
     /// Seconds after which any other flow without packets is over.
     pub other_idle_secs: u32,
-    /// Where indicators come from.
+    /// Files and folders that indicators come from.
     pub intel: Vec<PathBuf>,
+    /// Servers that they come from.
+    pub remotes: Vec<Remote>,
+    /// Where the copies of servers are.
+    pub mirror: MirrorConfig,
     /// How indicators are read.
     pub indicators: Indicators,
     /// Which attributes match, by what is said around them.
@@ -179,6 +189,12 @@ impl Config {
         config.filter(|_| found.is_empty()).ok_or(found)
     }
 
+    /// Returns what indicators are read from now: paths, and the copies of servers that are there.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        let pulled = self.remotes.iter().filter_map(|remote| remote.input(&self.mirror.path));
+        self.intel.iter().cloned().chain(pulled).collect()
+    }
+
     /// Returns how indicators are read.
     pub fn intel_options(&self) -> IntelOptions {
         let indicators = self.indicators.clone();
@@ -190,11 +206,15 @@ impl Config {
             tls_url_hosts: indicators.tls_url_hosts,
             opt_in: indicators.opt_in,
         };
+        let mut warninglists = self.warninglists.clone();
+        let pulled =
+            self.remotes.iter().filter_map(|remote| remote.warninglists(&self.mirror.path));
+        warninglists.inputs.extend(pulled.map(|folder| (folder, None)));
         IntelOptions {
             policy,
             include_non_ids: indicators.include_non_ids,
             filter: self.filter.clone(),
-            warninglists: self.warninglists.clone(),
+            warninglists,
             canary: self.canary.is_some(),
         }
     }
@@ -218,11 +238,16 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     let flows = all.table("flows", flows);
     let [flows_max, tcp_idle_secs, other_idle_secs] =
         flows.unwrap_or([FLOWS_MAX, TCP_IDLE_SECS, OTHER_IDLE_SECS]);
-    let intel = all.tables("intel", intel);
-    if intel.is_empty() {
+    let (intel, mut remotes) = intel(&mut all);
+    if !all.has("intel") {
         all.note_at(0, "no [[intel]]: name a feed, or there is nothing to look for");
     }
+    let mirror = all.table("mirror", mirror).unwrap_or_default();
     let (indicators, filter) = all.table("indicators", indicators).unwrap_or_default();
+    for remote in &mut remotes {
+        let RemoteKind::Misp(settings) = &mut remote.kind;
+        settings.include_non_ids = indicators.include_non_ids;
+    }
     let warninglists = warninglists(&mut all);
     let captured = captures.first().map(|capture| capture.interface.clone());
     let canary = |section: Section<'_, '_>| canary(section, captured.as_deref());
@@ -245,6 +270,8 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         tcp_idle_secs,
         other_idle_secs,
         intel,
+        remotes,
+        mirror,
         indicators,
         filter,
         warninglists,
@@ -294,12 +321,6 @@ fn flows(mut section: Section<'_, '_>) -> [u32; 3] {
     ];
     section.end();
     flows
-}
-
-fn intel(mut section: Section<'_, '_>) -> PathBuf {
-    let path = PathBuf::from(section.required_text("path"));
-    section.end();
-    path
 }
 
 fn indicators(mut section: Section<'_, '_>) -> (Indicators, Filter) {
@@ -496,7 +517,7 @@ mod tests {
                 "10:13: flows_max: a whole number from 1000 to 64000000 is wanted, not 10",
                 "11:1: sink: tables: [[sink]] is wanted, not this table",
                 "13:2: unknown key `zebra`: known are sensor, capture, workers, flows, intel, \
-                 indicators, warninglists, canary, runaway, sink, spool, http, log, drop",
+                 mirror, indicators, warninglists, canary, runaway, sink, spool, http, log, drop",
             ],
         );
     }

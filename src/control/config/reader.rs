@@ -198,6 +198,11 @@ impl<'t, 'p> Section<'t, 'p> {
             .collect()
     }
 
+    /// Tells whether a key is there.
+    pub(super) fn has(&mut self, key: &'static str) -> bool {
+        self.value(key).is_some()
+    }
+
     /// Returns the byte of the text where the table begins.
     pub(super) fn at(&self) -> usize {
         self.at

@@ -18,6 +18,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::path::Path;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
@@ -29,6 +30,7 @@ use tracing::warn;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
+use crate::control::config::remote::MirrorConfig;
 use crate::control::config::sink::Destination;
 use crate::control::cpu_list;
 use crate::control::intel::compile::compile;
@@ -66,8 +68,9 @@ pub(super) fn check(path: &Path, config: &Config) -> Result<u8, Failure> {
     if !is_root {
         confine::check(&config.confinement);
     }
-    // a start makes the spool's folder on its way
-    let without = Config { spool: None, ..config.clone() };
+    // a start makes the folders of spool and mirrors on its way
+    let mirror = MirrorConfig { path: there(&config.mirror.path), ..config.mirror.clone() };
+    let without = Config { spool: None, mirror, ..config.clone() };
     let confined = match Confined::enter(path, &without) {
         Ok(confined) => Some(confined),
         // each place is told of below
@@ -84,11 +87,18 @@ pub(super) fn check(path: &Path, config: &Config) -> Result<u8, Failure> {
     }
     wrong.sinks(config);
     wrong.spool(config);
+    wrong.remotes(config);
     wrong.feeds(config);
     if let Some(Err(error)) = confined.map(|mut all| all.filter_calls(&config.confinement)) {
         wrong.lines.push(format!("{}: {error}", path.display()));
     }
     if wrong.lines.is_empty() { Ok(DONE) } else { Err(Failure::Usage(wrong.lines.join("\n"))) }
+}
+
+/// Returns a folder, or the nearest around it that is there.
+fn there(path: &Path) -> PathBuf {
+    let mut around = path.ancestors().map(|folder| start::folder_of(&folder.join("it")));
+    around.find(|folder| folder.is_dir()).unwrap_or_else(|| path.to_owned())
 }
 
 impl Wrong<'_> {
@@ -161,9 +171,19 @@ impl Wrong<'_> {
             return;
         }
         // it is made where it is missing, and what it is to be in
-        let mut above = spool.path.ancestors().map(|folder| start::folder_of(&folder.join("it")));
-        let place = above.find(|folder| folder.is_dir());
-        self.written("[spool] path", &place.unwrap_or_else(|| spool.path.clone()));
+        self.written("[spool] path", &there(&spool.path));
+    }
+
+    /// Looks at what servers are asked with; asks none.
+    fn remotes(&mut self, config: &Config) {
+        if !config.remotes.is_empty() {
+            self.written("[mirror] path", &there(&config.mirror.path));
+        }
+        for remote in &config.remotes {
+            if let Err(error) = remote.http.open() {
+                self.lines.push(format!("{}: [[intel]] {error}", self.file.display()));
+            }
+        }
     }
 
     /// Notes a place that cannot be written.
@@ -202,7 +222,12 @@ impl Wrong<'_> {
         if start::odd_feed(&config.intel).is_some() {
             return;
         }
-        match compile(&config.intel, &config.intel_options()) {
+        let inputs = config.inputs();
+        if inputs.is_empty() {
+            // servers alone, which nothing was pulled from yet
+            return;
+        }
+        match compile(&inputs, &config.intel_options()) {
             Ok(compiled) => compiled.damages.iter().for_each(|damage| warn!("{damage}")),
             Err(_) if self.lines.len() > before => {}
             Err(error) => self.lines.push(format!("{}: [[intel]]: {error}", self.file.display())),

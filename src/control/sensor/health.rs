@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -13,7 +12,10 @@ use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use crate::control::config::Config;
 use crate::control::intel::compile::Compiled;
+use crate::control::intel::remote::RemoteError;
+use crate::control::intel::remote::source::Pulled;
 use crate::control::sensor::adapter::Adapter;
 use crate::control::sensor::canary::CanaryState;
 use crate::control::sensor::direction::Direction;
@@ -121,10 +123,10 @@ impl Health {
     pub(super) fn new(
         compiled: &Compiled,
         interfaces: Vec<Arc<Interface>>,
-        feeds: &[PathBuf],
+        config: &Config,
         (reopens, workers): (bool, usize),
     ) -> Self {
-        let mut feeds = Feeds::of(feeds);
+        let mut feeds = Feeds::of(config);
         feeds.read(&compiled.damages);
         let refused = REFUSALS.map(|reason| (reason, 0)).into();
         let now = Instant::now();
@@ -154,6 +156,16 @@ impl Health {
         known.refusal = Some(Refusal { since, what: what.to_owned() });
         *known.refused.entry(reason).or_default() += 1;
         known.feeds.fail(if reason == "unusable" { reason } else { "refused" });
+    }
+
+    /// Notes what pulling a server came to.
+    pub(super) fn pulled(&self, name: &str, outcome: &Result<Pulled, RemoteError>) {
+        self.lock().feeds.pulled(name, outcome);
+    }
+
+    /// Notes that a server's publisher woke us, or that it cannot be heard.
+    pub(super) fn woken(&self, name: &str, is_heard: bool) {
+        self.lock().feeds.woken(name, is_heard);
     }
 
     /// Notes that indicators are being read, or are not any more.
@@ -356,6 +368,9 @@ impl Known {
             let key = "new indicators are refused, the last good ones are in force";
             warn(key, format!(", for {refused:.0} s: {what}"));
         }
+        for (key, more) in self.feeds.troubles() {
+            warn(&key, more);
+        }
         warnings
     }
 }
@@ -391,7 +406,9 @@ mod tests {
         let list = folder.path().join("list");
         fs::write(&list, "evil.example\n").expect("written");
         let compiled = compile(&[list], &IntelOptions::default()).expect("usable");
-        let health = Health::new(&compiled, Vec::new(), &[], (true, 1));
+        let config = "[[capture]]\ninterface = \"eth1\"\n[[intel]]\npath = \"/none\"\n";
+        let config = Config::parse(config).expect("sound");
+        let health = Health::new(&compiled, Vec::new(), &config, (true, 1));
         let check = |expected: &[&str]| {
             let all = health.troubles(&Status::default());
             let warnings: Vec<_> = all.iter().filter(|one| one.is_warning).collect();

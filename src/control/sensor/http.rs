@@ -195,6 +195,7 @@ impl Page {
             name: feed.name.clone(),
             success_secs: feed.success_secs,
             failures: feed.failures.clone(),
+            pulls: feed.pulls.as_ref().map(|pulls| [pulls.count, pulls.wakes]),
         };
         let feeds: Vec<_> = known.feeds.0.iter().map(feed).collect();
         let [compiling_secs, refused_secs] = known.intel_secs();

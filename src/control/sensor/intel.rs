@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::TryRecvError;
 use std::sync::mpsc::channel;
@@ -30,10 +32,7 @@ type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
 /// What watches and replaces the set in force.
 pub(super) struct Intel {
-    inputs: Vec<PathBuf>,
-    /// The inputs, and the warninglists.
-    watched: Vec<PathBuf>,
-    options: IntelOptions,
+    config: Arc<Config>,
     shrink_percent_min: u64,
     watch: Option<Duration>,
     current: Arc<Current>,
@@ -47,6 +46,8 @@ pub(super) struct Intel {
     /// Sets that are not in force any more, as long as someone reads them: freed here, never by a
     /// worker.
     retired: Vec<Arc<InForce>>,
+    /// Set by whoever has pulled something that differs.
+    pulled: Arc<AtomicBool>,
 }
 
 /// What reading the files came to.
@@ -59,23 +60,25 @@ enum Came {
 
 impl Intel {
     pub(super) fn new(config: &Config, current: Arc<Current>, health: Arc<Health>) -> Self {
-        let lists = config.warninglists.inputs.iter().map(|(path, _)| path);
-        let watched = config.intel.iter().chain(lists).cloned().collect::<Vec<_>>();
         let watch_secs = u64::from(config.indicators.watch_secs);
         Self {
-            inputs: config.intel.clone(),
-            options: config.intel_options(),
+            config: Arc::new(config.clone()),
             shrink_percent_min: u64::from(config.indicators.shrink_percent_min),
             watch: (watch_secs > 0).then(|| Duration::from_secs(watch_secs)),
             current,
             health,
-            seen: Arc::new(look(&watched)),
-            watched,
+            seen: Arc::new(look(&watched(&config.inputs(), &config.intel_options()))),
             looked: Instant::now(),
             coming: None,
             again: None,
             retired: Vec::new(),
+            pulled: Arc::default(),
         }
+    }
+
+    /// Returns what is set to have the inputs compiled anew, once something else was pulled.
+    pub(super) fn pulled(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.pulled)
     }
 
     /// Begins to compile the inputs anew; one at a time.
@@ -91,13 +94,12 @@ impl Intel {
     fn begin(&mut self, asked: Option<&'static str>) {
         self.looked = Instant::now();
         let (tell, told) = channel();
-        let (inputs, watched) = (self.inputs.clone(), self.watched.clone());
-        let (options, seen) = (self.options.clone(), Arc::clone(&self.seen));
+        let (config, seen) = (Arc::clone(&self.config), Arc::clone(&self.seen));
         // on threads that stay: each new one would take another part of the heap for its own. Not
         // on this one, which a file system that does not answer would hold
         rayon::spawn(move || {
             // the sensor may have ended meanwhile
-            let _gone = tell.send(read((&inputs, &watched), &options, &seen, asked));
+            let _gone = tell.send(read(&config, &seen, asked));
         });
         self.coming = Some(told);
         self.health.compiling(true);
@@ -135,7 +137,9 @@ impl Intel {
             }
             return;
         }
-        if self.watch.is_some_and(|watch| self.looked.elapsed() >= watch) {
+        if self.pulled.swap(false, Ordering::AcqRel) {
+            self.begin(Some("something else was pulled"));
+        } else if self.watch.is_some_and(|watch| self.looked.elapsed() >= watch) {
             self.begin(None);
         }
     }
@@ -168,23 +172,19 @@ impl Intel {
 }
 
 /// Reads the inputs, where that was asked for or what is watched has changed since it was `seen`.
-fn read(
-    (inputs, watched): (&[PathBuf], &[PathBuf]),
-    options: &IntelOptions,
-    seen: &Look,
-    asked: Option<&'static str>,
-) -> Came {
-    let now = look(watched);
+fn read(config: &Config, seen: &Look, asked: Option<&'static str>) -> Came {
+    let (inputs, options) = (config.inputs(), config.intel_options());
+    let now = look(&watched(&inputs, &options));
     if asked.is_none() && now == *seen {
         return Came::Same;
     }
     let why = asked.unwrap_or("the files have changed");
     info!(why, "reading the indicators again");
-    let compiled = match odd_feed(inputs) {
+    let compiled = match odd_feed(&inputs) {
         Some(why) => Err(why),
-        None => {
-            compile(inputs, options).and_then(Compiled::verified).map_err(|error| error.to_string())
-        }
+        None => compile(&inputs, &options)
+            .and_then(Compiled::verified)
+            .map_err(|error| error.to_string()),
     };
     Came::Read(now, Box::new(compiled))
 }
@@ -193,6 +193,12 @@ fn read(
 fn is_unread(set: &Arc<InForce>) -> bool {
     let parts = [Arc::strong_count(&set.index), Arc::strong_count(&set.catalog)];
     Arc::strong_count(set) == 1 && parts == [2, 1]
+}
+
+/// Returns the inputs, and the warninglists.
+fn watched(inputs: &[PathBuf], options: &IntelOptions) -> Vec<PathBuf> {
+    let lists = options.warninglists.inputs.iter().map(|(path, _)| path);
+    inputs.iter().chain(lists).cloned().collect()
 }
 
 fn look(inputs: &[PathBuf]) -> Look {

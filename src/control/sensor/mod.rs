@@ -11,6 +11,7 @@ mod health;
 mod http;
 mod intel;
 mod outlets;
+mod puller;
 mod pulse;
 mod start;
 
@@ -39,6 +40,7 @@ use tracing::warn;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
+use crate::control::intel::IntelError;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::log;
@@ -130,7 +132,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let status = Arc::new(Mutex::new(Status::default()));
     let interfaces = sources.iter().map(|source| Arc::clone(source.interface())).collect();
     let (workers, reopens) = (workers(&config, handles), config.confinement.keep_net_raw);
-    let health = Arc::new(Health::new(&first, interfaces, &config.intel, (reopens, workers)));
+    let health = Arc::new(Health::new(&first, interfaces, &config, (reopens, workers)));
     let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
     // the first set goes when another is in force, as all others do
     drop(first);
@@ -152,6 +154,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         behind: Behind::Keep,
     };
     let running = Instant::now();
+    puller::start(&config, &health, &intel.pulled()).map_err(Failure::Thread)?;
     if let Some(listener) = listener {
         let (health, status) = (Arc::clone(&health), Arc::clone(&status));
         let confinement = confined.in_force();
@@ -278,9 +281,16 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
 /// Compiles the first set; returns the seconds that it took, too.
 fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let started = Instant::now();
+    puller::first(config);
     // where a disk does not answer, this is the last word
     info!("reading the indicators");
-    let first = compile(&config.intel, &config.intel_options())?;
+    let inputs = config.inputs();
+    if inputs.is_empty() {
+        let of = config.remotes.iter().map(|remote| remote.label.as_str()).collect::<Vec<_>>();
+        let why = "nothing could be pulled yet".to_owned();
+        return Err(IntelError::NothingUsable { inputs: of.join(", "), why }.into());
+    }
+    let first = compile(&inputs, &config.intel_options())?;
     first.damages.iter().for_each(|damage| warn!("{damage}"));
     first.notes.iter().for_each(|note| warn!("{note}"));
     Ok((first, started.elapsed().as_secs_f64()))

@@ -55,6 +55,10 @@ fn writes(config: &Config) -> Result<(), Failure> {
         let what = format!("[[sink]] {} path: {}: {what}", sink.name, path.display());
         return Err(Failure::Usage(what));
     }
+    if !config.remotes.is_empty() && is_root(&config.mirror.path) {
+        let told = "[mirror] path: the root folder, which is all: give it a folder";
+        return Err(Failure::Usage(told.to_owned()));
+    }
     let spool = config.spool.as_ref().filter(|spool| is_root(&spool.path));
     let told = || "[spool] path: the root folder, which is all: give it a folder".to_owned();
     spool.map_or(Ok(()), |_| Err(Failure::Usage(told())))

@@ -47,11 +47,9 @@ use crate::control::intel::remote::http::Http;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
+use crate::control::intel::remote::source::STATE;
 use crate::control::intel::remote::source::Scope;
 use crate::control::intel::uuid::Uuid;
-
-/// The file that says how far we are; hidden, so that rewriting it makes no set anew.
-const STATE: &str = ".state.json";
 
 /// Events of one page: metadata with tags has some kilobytes.
 const PAGE_EVENTS: u32 = 1_000;

@@ -8,6 +8,9 @@ use tracing::warn;
 
 use crate::control::intel::remote::RemoteError;
 
+/// A pause from which on it is told that one is made.
+const PAUSE_TOLD: Duration = Duration::from_secs(10);
+
 /// How often and how long something is tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Retry {
@@ -63,7 +66,9 @@ impl Retry {
             if tries >= self.tries_max || begun.elapsed() + pause > self.total_max {
                 return Err(error);
             }
-            warn!("{error}; trying again in {:.1} s", pause.as_secs_f64());
+            if pause >= PAUSE_TOLD {
+                warn!("{error}; trying again in {:.0} s", pause.as_secs_f64());
+            }
             sleep(pause);
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::control::intel::misp::MispSettings;
+use crate::control::intel::misp::WARNINGLISTS;
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::http::HttpSettings;
 use crate::control::intel::remote::http::place;
@@ -11,8 +12,10 @@ use crate::control::intel::remote::http::place;
 /// A source that is pulled into a folder of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Remote {
-    /// Its name: that of its folder, and in messages and metrics.
+    /// The name of its folder.
     pub name: String,
+    /// Its name in messages and metrics: as configured, else its address.
+    pub label: String,
     /// How it is asked.
     pub http: HttpSettings,
     /// Seconds between two pulls.
@@ -22,6 +25,9 @@ pub struct Remote {
     /// What it is.
     pub kind: RemoteKind,
 }
+
+/// The file that every pull that went well writes: hidden, so that it makes no set anew.
+pub const STATE: &str = ".state.json";
 
 /// What a remote source is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,6 +73,21 @@ impl Remote {
     /// Returns its address without credentials.
     pub fn place(&self) -> String {
         place(&self.http.url)
+    }
+
+    /// Returns its folder where something was pulled into it, as an input for the compiler.
+    pub fn input(&self, mirrors: &Path) -> Option<PathBuf> {
+        let folder = self.folder(mirrors);
+        let is_visible = |name: &std::ffi::OsStr| !name.to_string_lossy().starts_with('.');
+        let entries = std::fs::read_dir(&folder).ok()?;
+        entries.flatten().any(|entry| is_visible(&entry.file_name())).then_some(folder)
+    }
+
+    /// Returns the folder of its warninglists, where they are wanted and there.
+    pub fn warninglists(&self, mirrors: &Path) -> Option<PathBuf> {
+        let RemoteKind::Misp(settings) = &self.kind;
+        let folder = self.folder(mirrors).join(WARNINGLISTS);
+        (settings.warninglists && folder.is_dir()).then_some(folder)
     }
 
     /// Pulls it into its folder.

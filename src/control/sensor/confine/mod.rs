@@ -11,6 +11,8 @@ mod files;
 mod identity;
 pub(super) mod places;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -68,6 +70,14 @@ pub enum ConfineError {
         /// Why.
         why: String,
     },
+    /// A folder of mirrors that cannot be made.
+    #[error("[mirror] path: {}: {why}: give a folder that the sensor may write", path.display())]
+    Mirror {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// A folder of spools that cannot be made.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -94,6 +104,9 @@ pub(super) struct Confined {
 
 /// Whether each measure is in force, by its name in metrics.
 pub(super) type Measures = [(&'static str, bool); 5];
+
+/// Who may read mirrors: the sensor and its group.
+const MIRROR_MODE: u32 = 0o750;
 
 const SWITCHED_OFF: &str = "switched off";
 
@@ -123,6 +136,12 @@ impl Confined {
         // made while its parent can be written
         let spool = config.spool.as_ref();
         spool.map(|spool| Spool::make_folder(&spool.path)).transpose()?;
+        if !config.remotes.is_empty() {
+            let path = &config.mirror.path;
+            DirBuilder::new().recursive(true).mode(MIRROR_MODE).create(path).map_err(|error| {
+                ConfineError::Mirror { path: path.clone(), why: error.to_string() }
+            })?;
+        }
         let landlock = if settings.landlock {
             required(settings, "landlock", files::restrict(&places, settings.strict))?
         } else {

@@ -13,6 +13,10 @@ use tracing::warn;
 
 use crate::control::config::Config;
 use crate::control::config::sink::Destination;
+use crate::control::intel::remote::http::ports;
+use crate::control::intel::remote::key::KeyPlace;
+use crate::control::intel::remote::source::Remote;
+use crate::control::intel::remote::source::RemoteKind;
 use crate::control::sensor::confine::ConfineError;
 use crate::control::sensor::start::folder_of;
 
@@ -50,7 +54,7 @@ pub(super) struct Places {
     pub(super) write: Vec<PathBuf>,
     /// TCP ports to connect to.
     pub(super) connect: Vec<u16>,
-    /// Indicators, as they are named.
+    /// Indicators, and keys of servers, as they are named.
     pub(super) feeds: Vec<PathBuf>,
     /// Files of alerts, as they are named.
     pub(super) alerts: Vec<PathBuf>,
@@ -72,10 +76,35 @@ impl Places {
         for sink in &config.sinks {
             places.sink(&sink.to);
         }
+        if !config.remotes.is_empty() {
+            places.write.push(config.mirror.path.clone());
+        }
+        for remote in &config.remotes {
+            places.remote(remote);
+        }
         if let Some(spool) = &config.spool {
             places.write.push(spool.path.clone());
         }
         places
+    }
+
+    /// Adds what a server is reached with.
+    fn remote(&mut self, remote: &Remote) {
+        if let KeyPlace::File(path) = &remote.http.key.place {
+            self.read_again(path);
+            self.feeds.push(path.clone());
+        }
+        if let Some(path) = &remote.http.ca_file {
+            self.read_again(path);
+            self.feeds.push(path.clone());
+        }
+        // where the environment says that the system's authorities are
+        let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os);
+        self.read.extend(named.map(PathBuf::from));
+        self.connect.extend(ports(&remote.http));
+        let RemoteKind::Misp(settings) = &remote.kind;
+        let zmq = settings.zmq.as_ref().and_then(|address| address.rsplit_once(':'));
+        self.connect.extend(zmq.and_then(|(_, port)| port.parse::<u16>().ok()));
     }
 
     fn sink(&mut self, to: &Destination) {

@@ -1,0 +1,269 @@
+//! `tapsieve intel pull`: servers are pulled into local copies once, for cron and for the first time.
+
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::control::cli::DAMAGED;
+use crate::control::cli::DONE;
+use crate::control::cli::Failure;
+use crate::control::config::Config;
+use crate::control::config::remote::MirrorConfig;
+use crate::control::config::remote::RECONCILE_HOURS;
+use crate::control::intel::filter::TagRule;
+use crate::control::intel::misp::MispSettings;
+use crate::control::intel::misp::PAGE_ATTRIBUTES;
+use crate::control::intel::remote::RemoteError;
+use crate::control::intel::remote::http::HttpSettings;
+use crate::control::intel::remote::http::ProxyRule;
+use crate::control::intel::remote::http::READ_SECS;
+use crate::control::intel::remote::http::address;
+use crate::control::intel::remote::http::place;
+use crate::control::intel::remote::key::Key;
+use crate::control::intel::remote::key::KeyPlace;
+use crate::control::intel::remote::key::KeyScheme;
+use crate::control::intel::remote::source::Pulled;
+use crate::control::intel::remote::source::Remote;
+use crate::control::intel::remote::source::RemoteKind;
+use crate::control::intel::remote::source::Scope;
+use crate::control::intel::remote::source::name_of;
+use crate::control::log;
+use crate::control::log::LogFormat;
+use crate::control::output;
+use crate::model::marking::Tlp;
+
+/// Pulls servers into local copies.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["config", "misp"]))]
+pub struct PullArguments {
+    /// Pull all servers of a sensor's configuration into its [mirror]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Pull this MISP server
+    #[arg(long, value_name = "URL", requires = "to")]
+    misp: Option<String>,
+    /// Into this folder, which --intel takes
+    #[arg(long, value_name = "FOLDER", requires = "misp")]
+    to: Option<PathBuf>,
+    /// The file with the API key
+    #[arg(long, value_name = "FILE", requires = "misp")]
+    key_file: Option<PathBuf>,
+    /// The variable of the environment with the API key
+    #[arg(long, value_name = "NAME", requires = "misp", conflicts_with = "key_file")]
+    key_env: Option<String>,
+    /// Trust these authorities alone (PEM); by default the system's
+    #[arg(long, value_name = "FILE", requires = "misp")]
+    ca_file: Option<PathBuf>,
+    /// Go through this proxy; "": through none; by default as HTTPS_PROXY says
+    #[arg(long, value_name = "URL", requires = "misp")]
+    proxy: Option<String>,
+    /// Allow http:// to another host
+    #[arg(long, requires = "misp")]
+    allow_plain_http: bool,
+    /// Seconds of silence after which the server is left
+    #[arg(long, value_name = "SECS", requires = "misp", default_value_t = READ_SECS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    timeout_secs: u32,
+    /// Match only attributes with this tag; with ! before it, only those without; repeatable
+    #[arg(long = "tag", value_name = "[!]TAG", requires = "misp")]
+    tag: Vec<String>,
+    /// Match nothing with a stricter marking
+    #[arg(long, value_name = "TLP", requires = "misp")]
+    max_tlp: Option<String>,
+    /// Fetch attributes whose to_ids is false, too
+    #[arg(long, requires = "misp")]
+    include_non_ids: bool,
+    /// Match attributes of events that are not published, too
+    #[arg(long, requires = "misp")]
+    include_unpublished: bool,
+    /// Fetch attributes of all types, also of those that match nothing
+    #[arg(long, requires = "misp")]
+    all_types: bool,
+    /// Attributes of one page
+    #[arg(long, value_name = "N", requires = "misp", default_value_t = PAGE_ATTRIBUTES)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    page: u32,
+    /// Fetch the server's warninglists, too: into FOLDER/.warninglists, which --warninglists takes
+    #[arg(long, requires = "misp")]
+    warninglists: bool,
+    /// Compare everything, even if that is not due
+    #[arg(long)]
+    full: bool,
+    /// Write a JSON line for each server
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of one server, for people and programs.
+#[derive(Serialize)]
+struct Line<'a> {
+    source: &'a str,
+    folder: String,
+    ok: bool,
+    full: bool,
+    new: u64,
+    changed: u64,
+    gone: u64,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Pulls, and tells a line for each server.
+///
+/// # Errors
+/// The settings are wrong, or nothing could be pulled.
+pub fn run(arguments: &PullArguments) -> Result<u8, Failure> {
+    let (remotes, mirror) = match &arguments.config {
+        Some(path) => of_config(path)?,
+        None => (vec![one(arguments)?], MirrorConfig::default()),
+    };
+    log::start(LogFormat::Text);
+    let scope = if arguments.full { Scope::Everything } else { Scope::Due };
+    let folder = |remote: &Remote| match &arguments.to {
+        Some(folder) => folder.clone(),
+        None => remote.folder(&mirror.path),
+    };
+    let (tell, told) = channel();
+    let mut outcomes = Vec::new();
+    std::thread::scope(|threads| {
+        for remote in &remotes {
+            let (tell, folder) = (tell.clone(), folder(remote));
+            let bytes_max = mirror.bytes_max();
+            threads.spawn(move || {
+                let begun = Instant::now();
+                let outcome = remote.pull(&folder, bytes_max, scope);
+                // whoever reads ends only when all have told
+                let _read = tell.send((remote, folder, outcome, begun.elapsed()));
+            });
+        }
+        drop(tell);
+        told.iter().try_for_each(|(remote, folder, outcome, took)| {
+            let line = Line::of(remote, &folder, &outcome, took.as_secs_f64());
+            outcomes.push(outcome.map(|pulled| pulled.trouble.is_none()));
+            line.write(arguments.json)
+        })
+    })?;
+    let (whole, none) = (
+        outcomes.iter().all(|outcome| matches!(outcome, Ok(true))),
+        outcomes.iter().all(Result::is_err),
+    );
+    match (whole, none) {
+        (true, _) => Ok(DONE),
+        (_, true) => Err(Failure::NothingPulled),
+        _ => Ok(DAMAGED),
+    }
+}
+
+fn of_config(path: &Path) -> Result<(Vec<Remote>, MirrorConfig), Failure> {
+    let config = Config::read(path)?;
+    if config.remotes.is_empty() {
+        let what = "no [[intel]] of it is a server: give one as `misp`";
+        return Err(Failure::Usage(format!("{}: {what}", path.display())));
+    }
+    Ok((config.remotes, config.mirror))
+}
+
+/// Returns the server that the command line names.
+fn one(arguments: &PullArguments) -> Result<Remote, Failure> {
+    let usage = |option: &str, what: String| Failure::Usage(format!("{option}: {what}"));
+    let text = arguments.misp.as_deref().unwrap_or_default();
+    let url = address(text, arguments.allow_plain_http).map_err(|what| usage("--misp", what))?;
+    let place_of_key = match (&arguments.key_file, &arguments.key_env) {
+        (Some(path), _) => KeyPlace::File(path.clone()),
+        (None, Some(name)) => KeyPlace::Environment(name.clone()),
+        (None, None) => {
+            let what = "MISP wants a key: give --key-file or --key-env".to_owned();
+            return Err(Failure::Usage(what));
+        }
+    };
+    let proxy = match arguments.proxy.as_deref() {
+        None => ProxyRule::Environment,
+        Some("") => ProxyRule::Direct,
+        Some(text) => {
+            ProxyRule::Through(address(text, true).map_err(|what| usage("--proxy", what))?)
+        }
+    };
+    for tag in &arguments.tag {
+        TagRule::from_text(tag).map_err(|what| usage("--tag", what))?;
+    }
+    if let Some(word) = arguments.max_tlp.as_deref().filter(|word| Tlp::from_word(word).is_none()) {
+        let what = format!("`{word}` is none of clear, green, amber, amber+strict and red");
+        return Err(usage("--max-tlp", what));
+    }
+    let default = MispSettings::default();
+    let settings = MispSettings {
+        types: if arguments.all_types { Vec::new() } else { default.types },
+        tags: arguments.tag.clone(),
+        max_tlp: arguments.max_tlp.clone(),
+        published_only: !arguments.include_unpublished,
+        include_non_ids: arguments.include_non_ids,
+        page_attributes: arguments.page,
+        warninglists: arguments.warninglists,
+        ..MispSettings::default()
+    };
+    let label = place(&url);
+    let http = HttpSettings {
+        key: Key { place: place_of_key, scheme: KeyScheme::Bare },
+        ca_file: arguments.ca_file.clone(),
+        proxy,
+        read_secs: arguments.timeout_secs,
+        ..HttpSettings::new(url)
+    };
+    let (period_secs, reconcile_hours) = (0, RECONCILE_HOURS);
+    let (name, kind) = (name_of(&label), RemoteKind::Misp(settings));
+    Ok(Remote { name, label, http, period_secs, reconcile_hours, kind })
+}
+
+impl<'a> Line<'a> {
+    fn of(
+        remote: &'a Remote,
+        folder: &Path,
+        outcome: &Result<Pulled, RemoteError>,
+        seconds: f64,
+    ) -> Self {
+        let none = Pulled::default();
+        let pulled = outcome.as_ref().unwrap_or(&none);
+        let error = outcome.as_ref().map_or_else(Some, |pulled| pulled.trouble.as_ref());
+        Self {
+            source: &remote.label,
+            folder: folder.display().to_string(),
+            ok: outcome.is_ok(),
+            full: pulled.is_full,
+            new: pulled.new,
+            changed: pulled.changed,
+            gone: pulled.gone,
+            seconds,
+            reason: error.map(RemoteError::reason),
+            error: error.map(ToString::to_string),
+        }
+    }
+
+    fn write(&self, json: bool) -> Result<(), Failure> {
+        if json {
+            // numbers and texts: nothing that JSON lacks
+            let line = serde_json::to_string(self).unwrap_or_default();
+            return writeln!(io::stdout(), "{line}").map_err(Failure::Told);
+        }
+        if let Some(error) = &self.error {
+            output::say(&format!("tapsieve: {error}\n"));
+        }
+        if !self.ok {
+            return Ok(());
+        }
+        let Self { source, new, changed, gone, seconds, .. } = self;
+        let what = if self.full { "everything compared" } else { "changes alone" };
+        let line = format!(
+            "{source}: {new} new, {changed} changed, {gone} gone, in {seconds:.1} s; {what}"
+        );
+        writeln!(io::stdout(), "{line}").map_err(Failure::Told)
+    }
+}
