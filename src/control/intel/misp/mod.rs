@@ -22,8 +22,8 @@ pub use crate::control::intel::misp::warninglists::FOLDER as WARNINGLISTS;
 /// the type of JA3.
 pub const OBJECTS: [&str; 3] = ["ja4-plus", "ja3", "ja3s"];
 
-/// Attributes of one page: about 10 MB of JSON.
-pub const PAGE_ATTRIBUTES: u32 = 10_000;
+/// Attributes of one page: about 5 MB of JSON, which is read at once, and what servers bear.
+pub const PAGE_ATTRIBUTES: u32 = 5_000;
 
 /// Seconds by which a pull of changes reaches back before the last: transactions that end late.
 pub const OVERLAP_SECS: u32 = 300;

@@ -234,12 +234,13 @@ impl Pull<'_> {
     /// Makes a new base of all that the server has.
     fn everything(&self) -> Result<Pulled, RemoteError> {
         let settings = self.settings;
+        let begun_secs = now_secs();
         let mut search = Search::new(&self.http, &self.remote.http);
         let mut events = Reading::new(Keeper::new(EventsOnly, &self.place));
         let mut metadata = settings.filters();
         metadata.insert("metadata".to_owned(), json!(1));
         search.all(What::Events, &metadata, PAGE_EVENTS, &mut events)?;
-        let since_secs = search.begun_secs.unwrap_or_else(now_secs);
+        let since_secs = search.begun_secs.unwrap_or(begun_secs);
         let old = self.old();
         let id = old.as_ref().map_or(0, |(base, _)| base.header.id) + 1;
         let header = self.header(id, since_secs, &events.teller.events);
@@ -345,6 +346,7 @@ impl Pull<'_> {
     /// Adds what has changed since the last pull to the delta.
     fn changes(&self, header: &Header, state: &State, old: Delta) -> Result<Pulled, RemoteError> {
         let settings = self.settings;
+        let begun_secs = now_secs();
         let mut search = Search::new(&self.http, &self.remote.http);
         let overlap = u64::from(settings.overlap_secs);
         let since = json!(state.since_secs.saturating_sub(overlap));
@@ -360,6 +362,10 @@ impl Pull<'_> {
         };
         let filters = deleted(with(settings.attribute_filters(), "attribute_timestamp"));
         search.all(What::Attributes, &filters, page, &mut found)?;
+        // a server may make comments of what it deletes: whatever their type
+        let mut filters = with(settings.filters(), "attribute_timestamp");
+        filters.insert("deleted".to_owned(), json!(1));
+        search.all(What::Attributes, &filters, page, &mut found)?;
         if !settings.objects.is_empty() {
             let mut filters = deleted(with(settings.filters(), "timestamp"));
             filters.insert("object_name".to_owned(), json!(settings.objects));
@@ -373,7 +379,7 @@ impl Pull<'_> {
         }
         let Keeper { to, events, .. } = found.teller;
         let pulled = self.merge(header, old, to, events)?;
-        let since_secs = search.begun_secs.unwrap_or(state.since_secs).max(state.since_secs);
+        let since_secs = search.begun_secs.unwrap_or(begun_secs).max(state.since_secs);
         self.keep_state(&State { since_secs, ..state.clone() })?;
         Ok(pulled)
     }
@@ -499,3 +505,6 @@ fn is_deleted(line: &[u8]) -> bool {
 fn now_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
+
+#[cfg(test)]
+mod tests;
