@@ -19,7 +19,7 @@ test: build-deps ## every test this machine can run; says aloud what it skips
 build-deps: # libpcap headers, where they are missing
 	@deploy/install-deps build
 
-test-deps: ## install, through the system's package manager, all that the tests can use
+test-deps: ## install all that the tests can use: from the system's package manager, and peers into target/peers
 	@deploy/install-deps test
 
 install: ## the program that `cargo build --release` made, its unit, user and folders, below DESTDIR

@@ -72,6 +72,11 @@ impl Lab {
         Some(lab)
     }
 
+    /// The file that stands for its namespace.
+    pub(crate) fn namespace(&self) -> PathBuf {
+        Path::new("/var/run/netns").join(&self.name)
+    }
+
     /// Makes the interfaces.
     pub(crate) fn plug_in(&self) {
         self.ip(&["link", "add", "tap0", "type", "veth", "peer", "name", "gen0"]);

@@ -26,3 +26,4 @@ mod systemd;
 mod doctor;
 mod deploy;
 mod bench_live;
+mod misp;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
 use std::process::Output;
 
@@ -43,6 +44,16 @@ pub(crate) fn ran(output: &Output) -> Run {
         code: output.status.code().unwrap_or(-1),
         stdout: output.stdout.clone(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A process that is killed when dropped.
+pub(crate) struct Beside(pub(crate) Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ended_already = self.0.kill();
+        let _gone = self.0.wait();
     }
 }
 

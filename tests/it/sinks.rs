@@ -7,7 +7,6 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Child;
 use std::process::Stdio;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -17,6 +16,7 @@ use serde_json::Value;
 
 use crate::lab::Lab;
 use crate::lab::Sensor;
+use crate::run::Beside;
 use crate::run::has_program;
 use crate::run::root;
 
@@ -61,16 +61,6 @@ fn feed() -> PathBuf {
 
 fn capture() -> PathBuf {
     root().join("fixtures/demo/site/input.pcap")
-}
-
-/// A process that is killed when dropped.
-struct Beside(Child);
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        let _ended_already = self.0.kill();
-        let _gone = self.0.wait();
-    }
 }
 
 fn listener(lab: &Lab, at: &str, mode: &str) -> Beside {

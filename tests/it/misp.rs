@@ -1,0 +1,12 @@
+//! MISP: the client against a stand-in server that is proved by other programs, and what becomes of
+//! indicators while servers fail.
+
+mod agreement;
+mod description;
+mod failing;
+mod memory;
+mod paging;
+mod peers;
+mod puller;
+mod stand;
+mod wakeup;

@@ -1,0 +1,207 @@
+//! Servers that fail, each in its own way: what was pulled before stays, a line says why, and what
+//! mends is had without loss.
+
+use std::time::Duration;
+
+use super::agreement::sample;
+use super::puller::Puller;
+use super::stand::Authority;
+use super::stand::Fault;
+use super::stand::Good;
+use super::stand::Rule;
+use super::stand::Stand;
+
+const ATTRIBUTES: &str = "/attributes/restSearch";
+
+/// Seconds that a pull may take, all its tries and pauses together, while others run beside.
+const PULL_SECS: u64 = 100;
+
+/// A page that is not made smaller when it is too much for a server: it is tried a few times.
+const SMALL: &[&str] = &["--page", "500"];
+
+/// A server of which all was pulled, whose next pull has something new to bring.
+fn pulled_once() -> (Stand, Puller, usize) {
+    let stand = Stand::new(sample());
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, SMALL);
+    let before = puller.attributes().len();
+    assert!(before > 20, "{before}");
+    stand.edit(|state| {
+        state.attribute(1, "ip-dst", "30.44.77.1");
+        state.attribute(1, "domain", "new.example");
+    });
+    (stand, puller, before)
+}
+
+/// A fault that stays fails the pull, in plain words, and changes nothing; mended, all is there.
+fn stays(fault: Fault, says: &str) {
+    let (stand, puller, before) = pulled_once();
+    stand.fail(Rule::on(ATTRIBUTES, fault));
+    let pulled = puller.pull(&stand.url(), SMALL, PULL_SECS);
+    assert_eq!(pulled.code, 1, "{fault:?}: {}", pulled.stderr);
+    // what is tried again is told, too, before: it ends with one line of why, and what came of it
+    let place = format!("tapsieve: {}", stand.url());
+    let why = pulled.stderr.lines().filter(|line| line.starts_with(&place)).collect::<Vec<_>>();
+    let [why] = why[..] else { panic!("{fault:?}: {}", pulled.stderr) };
+    assert!(why.contains(says), "{fault:?}: no {says} in {why}");
+    assert!(why.len() < 500, "{fault:?}: {why}");
+    assert!(!pulled.stderr.contains(super::stand::KEY), "{fault:?}: {}", pulled.stderr);
+    assert_eq!(puller.attributes().len(), before, "{fault:?}");
+    stand.mend();
+    puller.pull_well(&stand, SMALL);
+    assert_eq!(puller.attributes().len(), before + 2, "{fault:?}");
+}
+
+/// A fault that passes costs time and nothing else.
+fn passes(fault: Fault) {
+    let (stand, puller, before) = pulled_once();
+    stand.fail(Rule::on(ATTRIBUTES, fault).times(2));
+    let pulled = puller.pull(&stand.url(), SMALL, PULL_SECS);
+    assert_eq!(pulled.code, 0, "{fault:?}: {}", pulled.stderr);
+    assert_eq!(puller.attributes().len(), before + 2, "{fault:?}");
+}
+
+/// Runs each at once: they wait more than they work.
+fn all<T: Copy + Send>(cases: &[T], test: impl Fn(T) + Copy + Send) {
+    std::thread::scope(|scope| {
+        let started = cases.iter().map(|&case| scope.spawn(move || test(case)));
+        let started = started.collect::<Vec<_>>();
+        for one in started {
+            if let Err(why) = one.join() {
+                std::panic::resume_unwind(why);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_fault_that_stays_leaves_the_last_good_copy() {
+    all(
+        &[
+            (Fault::GatewayTimeout, "504"),
+            (Fault::ServerError, "500: An Internal Error Has Occurred."),
+            (Fault::EmptyServerError, "500"),
+            (Fault::LoginPage, "log"),
+            (Fault::ErrorInside, "The query was too broad."),
+            (Fault::Forbidden, "API searches are not allowed for this user role."),
+            (Fault::Cut { percent: 50 }, "cut"),
+            (Fault::CutUnannounced { percent: 50 }, "cut"),
+            (Fault::Torn { percent: 50 }, ""),
+            (Fault::Nothing, ""),
+            (Fault::RedirectLoop, "redirects to"),
+            (Fault::Deep { levels: 100_000 }, ""),
+        ],
+        |(fault, says)| stays(fault, says),
+    );
+}
+
+#[test]
+fn a_fault_that_passes_costs_time_alone() {
+    all(
+        &[
+            Fault::TooMany { says_when: true },
+            Fault::TooMany { says_when: false },
+            Fault::GatewayTimeout,
+            Fault::ServerError,
+            Fault::EmptyServerError,
+            Fault::Cut { percent: 50 },
+            Fault::CutUnannounced { percent: 99 },
+            Fault::Torn { percent: 90 },
+            Fault::Silence(Duration::from_secs(2)),
+        ],
+        passes,
+    );
+}
+
+#[test]
+fn what_is_odd_and_right_is_taken() {
+    all(&[Fault::WrongType, Fault::RedirectHere, Fault::Trickle], |fault| {
+        let (stand, puller, before) = pulled_once();
+        stand.fail(Rule::on(ATTRIBUTES, fault));
+        let pulled = puller.pull(&stand.url(), SMALL, PULL_SECS);
+        // a type that is wrong may as well be refused, in words; a redirect of a POST, too
+        if pulled.code == 0 {
+            assert_eq!(puller.attributes().len(), before + 2, "{fault:?}");
+        } else {
+            assert!(fault != Fault::Trickle, "{}", pulled.stderr);
+            assert_eq!(puller.attributes().len(), before, "{fault:?}");
+        }
+    });
+}
+
+#[test]
+fn a_server_that_says_when_is_left_alone_until_then() {
+    let (stand, puller, before) = pulled_once();
+    stand.fail(Rule::on(ATTRIBUTES, Fault::TooMany { says_when: false }).times(1));
+    stand.asked();
+    let pulled = puller.pull_well(&stand, SMALL);
+    let asked = stand.asked_of(ATTRIBUTES);
+    let pause = asked[1].at - asked[0].at;
+    assert!(pause >= Duration::from_secs(1), "{pause:?}");
+    assert!(pulled.took < Duration::from_secs(20), "{:?}", pulled.took);
+    assert_eq!(puller.attributes().len(), before + 2);
+}
+
+#[test]
+fn a_redirect_to_another_host_is_refused_and_the_key_stays_here() {
+    let (stand, puller, before) = pulled_once();
+    let other = Stand::new(sample());
+    stand.fail(Rule::on(ATTRIBUTES, Fault::RedirectAway { port: other.port() }));
+    let pulled = puller.pull(&stand.url(), SMALL, PULL_SECS);
+    assert_eq!(pulled.code, 1, "{}", pulled.stderr);
+    let away = format!("redirects to {}", other.url());
+    assert!(pulled.stderr.contains(&away), "{}", pulled.stderr);
+    assert!(other.asked().is_empty());
+    assert_eq!(puller.attributes().len(), before);
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let (stand, puller, before) = pulled_once();
+    let other = Authority::new("another authority");
+    for shown in [
+        other.server(Good::Yes),
+        stand.authority().server(Good::Elsewhere),
+        stand.authority().server(Good::Once),
+    ] {
+        stand.show(shown);
+        stand.asked();
+        let pulled = puller.pull(&stand.url(), SMALL, PULL_SECS);
+        assert_eq!(pulled.code, 1, "{}", pulled.stderr);
+        assert!(pulled.stderr.contains("certificate is not trusted"), "{}", pulled.stderr);
+        assert!(pulled.stderr.contains("ca.pem"), "{}", pulled.stderr);
+        assert!(pulled.took < Duration::from_secs(10), "{:?}", pulled.took);
+        assert!(stand.asked().is_empty(), "the key was shown");
+        assert_eq!(puller.attributes().len(), before);
+    }
+    // a new one of the same authority is as good as the old one
+    stand.show(stand.authority().server(Good::Yes));
+    puller.pull_well(&stand, SMALL);
+    assert_eq!(puller.attributes().len(), before + 2);
+}
+
+#[test]
+fn a_server_that_refuses_connections_or_hangs_is_left_in_time() {
+    let (mut stand, puller, before) = pulled_once();
+    stand.close();
+    let pulled = puller.pull(&stand.url(), SMALL, PULL_SECS);
+    assert_eq!(pulled.code, 1, "{}", pulled.stderr);
+    assert!(pulled.stderr.contains("cannot connect"), "{}", pulled.stderr);
+    assert_eq!(puller.attributes().len(), before);
+    stand.open();
+    stand.delay(Duration::from_secs(2));
+    puller.pull_well(&stand, SMALL);
+    assert_eq!(puller.attributes().len(), before + 2);
+}
+
+#[test]
+fn a_wrong_key_says_what_to_do() {
+    let (stand, puller, before) = pulled_once();
+    std::fs::write(puller.path("key"), "another\n").expect("written");
+    let pulled = puller.pull(&stand.url(), SMALL, PULL_SECS);
+    assert_eq!(pulled.code, 1, "{}", pulled.stderr);
+    assert!(pulled.stderr.contains("refused (403)"), "{}", pulled.stderr);
+    assert!(pulled.stderr.contains("is the key right"), "{}", pulled.stderr);
+    assert!(pulled.took < Duration::from_secs(10), "{:?}", pulled.took);
+    assert_eq!(puller.attributes().len(), before);
+}

@@ -1,0 +1,164 @@
+//! Pages: short ones, empty ones in the middle, rows that are on two, numbers that are text; and
+//! what becomes of changes and deletions between pulls.
+
+use std::collections::BTreeSet;
+
+use super::agreement::sample;
+use super::puller::Puller;
+use super::stand::Stand;
+use super::stand::State;
+
+/// Attributes on a page.
+const SMALL: &[&str] = &["--page", "10"];
+
+/// The values that were pulled.
+fn values(puller: &Puller) -> BTreeSet<String> {
+    puller.attributes().into_values().map(|(_, value)| value).collect()
+}
+
+/// An event of so many addresses; those between two numbers are held back by the server.
+fn addresses(count: u64, held_back: std::ops::Range<u64>) -> State {
+    let mut state = State::default();
+    let event = state.event("Addresses", &[]);
+    for number in 0..count {
+        let uuid = state.attribute(event, "ip-dst", &format!("30.44.5.{number}"));
+        state.named(&uuid).is_held_back = held_back.contains(&number);
+    }
+    state
+}
+
+#[test]
+fn pages_of_which_all_is_skipped_are_not_the_last() {
+    // pages 2 to 4 of ten are empty, page 1 and 5 are short
+    let stand = Stand::new(addresses(77, 5..43));
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, SMALL);
+    assert_eq!(puller.attributes().len(), 77 - 38);
+    let pages = stand.asked_of("/attributes/restSearch").iter().map(|one| one.page()).max();
+    assert!(pages >= Some(8), "{pages:?}");
+}
+
+#[test]
+fn rows_that_are_on_two_pages_are_one() {
+    let mut state = addresses(95, 0..0);
+    state.repeats_rows = true;
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, SMALL);
+    // `attributes` fails where one is there twice
+    assert_eq!(puller.attributes().len(), 95);
+}
+
+#[test]
+fn the_same_is_read_whole_in_pages_packed_and_in_numbers() {
+    let whole = Stand::new(sample());
+    let puller = Puller::new(&whole);
+    puller.pull_well(&whole, &[]);
+    let expected = puller.attributes();
+    assert!(expected.len() > 20);
+    for small in [false, true] {
+        let stand = Stand::new(sample());
+        stand.edit(|state| state.has_plain_numbers = small);
+        stand.pack();
+        let puller = Puller::new(&stand);
+        puller.pull_well(&stand, if small { SMALL } else { &[] });
+        assert_eq!(puller.attributes(), expected);
+    }
+}
+
+#[test]
+fn a_delta_brings_what_is_new_and_changed_and_asks_for_little() {
+    let stand = Stand::new(addresses(50, 0..0));
+    // what was changed in the last minutes is asked for anew
+    stand.edit(|state| state.attributes.iter_mut().for_each(|one| one.timestamp -= 7_200));
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, SMALL);
+    stand.asked();
+    stand.edit(|state| {
+        state.attribute(1, "domain", "new.example");
+        let first = state.attributes[0].uuid.clone();
+        state.change(&first, "30.44.6.6");
+        state.publish(1);
+    });
+    puller.pull_well(&stand, SMALL);
+    let values = values(&puller);
+    assert!(values.contains("new.example") && values.contains("30.44.6.6"), "{values:?}");
+    assert!(!values.contains("30.44.5.0"), "{values:?}");
+    assert_eq!(values.len(), 51);
+    let asked = stand.asked_of("/attributes/restSearch");
+    assert!(asked.iter().all(|one| !one.body["attribute_timestamp"].is_null()), "{asked:?}");
+    assert!(asked.len() <= 2, "{} pages", asked.len());
+}
+
+#[test]
+fn a_soft_deletion_goes_with_the_delta() {
+    for sanitises in [false, true] {
+        let stand = Stand::new(addresses(20, 0..0));
+        stand.edit(|state| state.sanitises = sanitises);
+        let puller = Puller::new(&stand);
+        puller.pull_well(&stand, &[]);
+        stand.edit(|state| {
+            let gone = state.attributes[7].uuid.clone();
+            state.soft_delete(&gone);
+            state.publish(1);
+        });
+        puller.pull_well(&stand, &[]);
+        let values = values(&puller);
+        assert!(!values.contains("30.44.5.7"), "sanitises: {sanitises}");
+        assert_eq!(values.len(), 19);
+    }
+}
+
+#[test]
+fn hard_deletion_and_unpublishing_go_with_reconciliation() {
+    let mut state = addresses(20, 0..0);
+    let other = state.event("Another", &[]);
+    state.attribute(other, "domain", "other.example");
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, &[]);
+    assert_eq!(puller.attributes().len(), 21);
+    stand.edit(|state| {
+        let gone = state.attributes[3].uuid.clone();
+        state.hard_delete(&gone);
+        state.publish(1);
+        state.unpublish(other);
+    });
+    puller.pull_well(&stand, &["--full"]);
+    let values = values(&puller);
+    assert!(!values.contains("30.44.5.3") && !values.contains("other.example"), "{values:?}");
+    assert_eq!(values.len(), 19);
+}
+
+#[test]
+fn a_reconciliation_that_saw_an_error_takes_nothing_away() {
+    use super::stand::Fault;
+    use super::stand::Rule;
+    let stand = Stand::new(addresses(50, 0..0));
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, SMALL);
+    stand.edit(|state| {
+        let gone = state.attributes[3].uuid.clone();
+        state.hard_delete(&gone);
+        state.publish(1);
+    });
+    stand.fail(Rule::on("/attributes/restSearch", Fault::ServerError).page(4));
+    let pulled = puller.pull(&stand.url(), &[SMALL, &["--full"]].concat(), 100);
+    assert_ne!(pulled.code, 0, "{}", pulled.stderr);
+    assert_eq!(puller.attributes().len(), 50);
+    stand.mend();
+    puller.pull_well(&stand, &[SMALL, &["--full"]].concat());
+    assert_eq!(puller.attributes().len(), 49);
+}
+
+#[test]
+fn requests_are_such_as_misp_knows() {
+    let stand = Stand::new(sample());
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, &[]);
+    puller.pull_well(&stand, &[]);
+    for asked in stand.asked() {
+        assert_eq!(asked.unknown(), Vec::<String>::new(), "{}", asked.path);
+        assert_eq!(asked.key.as_deref(), Some(super::stand::KEY));
+    }
+}
