@@ -208,6 +208,7 @@ fn finish(
     output::say_all(outcome.damages());
     outcome.counters.intel_damaged = compiled.damages.len() as u64;
     outcome.counters.hits_expired = outcome.reported.expired;
+    outcome.counters.hits_unknown = outcome.reported.unknown;
     if let Some(signal) = stopped.by() {
         output::say(&format!("tapsieve: stopped by {signal}: this tells what was read by then\n"));
     }

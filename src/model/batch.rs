@@ -39,6 +39,8 @@ pub struct Batch {
     pub checkpoint: Option<Checkpoint>,
     /// The stories of the set that the hits are of.
     pub catalog: Option<Arc<dyn Catalog>>,
+    /// How many sets were in force before that one.
+    pub generation: u64,
     bytes: Vec<u8>,
 }
 

@@ -162,6 +162,7 @@ counters! {
     hits_repeated = "alerts_suppressed_total" {},
     hits_expired = "alerts_expired_total" {},
     hits_quarantined = "alerts_quarantined_total" {},
+    hits_unknown = "alerts_unknown_total" {},
     hits_refused = "hits_refused_total" {},
     observations_refused = "observations_refused_total" {},
     values_forgotten = "observation_values_forgotten_total" {},

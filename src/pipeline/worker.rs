@@ -1,7 +1,8 @@
 //! Loop 2: channel, flow, dissect, match, hits; the only file that knows that order.
 //!
 //! A worker shares nothing mutable: it owns its flows, streams, counters and batch. Addresses are
-//! matched once, when a flow opens; values when they are first seen in their flow. Once a flow's
+//! matched when a flow opens, values when they are first seen in their flow, and both again with
+//! another set. Once a flow's
 //! reading is finished, its packets only count.
 
 use std::hash::BuildHasher;
@@ -182,6 +183,7 @@ impl Worker {
         }
         let set = Arc::clone(&self.current.load());
         batch.catalog = Some(Arc::clone(&set.catalog));
+        batch.generation = set.generation;
         batch.captured = Some((block.source, block.captured.clone()));
         let [low, high, ..] = set.generation.to_le_bytes();
         self.generation = u16::from_le_bytes([low, high]);
@@ -436,8 +438,7 @@ impl Desk {
             self.counters.count_observation(observation.kind);
             if let Some(shown) = &mut self.shown {
                 let showing = Showing { observation, side, is_first };
-                shown.keep(&mut slot.shown, showing, &mut self.counters);
-                is_first = false;
+                is_first &= !shown.keep(&mut slot.shown, showing, &mut self.counters);
             }
             if self.settings.observed.has(observation.kind) {
                 let sighting = sighting(&observation, &context, batch);

@@ -131,7 +131,11 @@ pub fn stages(status: &Status) -> Vec<Stage> {
             name: "reporter",
             taken: hits,
             given: alerts,
-            dropped: status.repeated + status.expired + status.quarantined + counts.hits_refused,
+            dropped: status.repeated
+                + status.expired
+                + status.unknown
+                + status.quarantined
+                + counts.hits_refused,
             held: 0,
             is_passage: true,
         },

@@ -66,6 +66,8 @@ pub struct Status {
     pub expired: u64,
     /// Alerts left out as their indicator is in quarantine.
     pub quarantined: u64,
+    /// Alerts left out as their indicator's type is not known.
+    pub unknown: u64,
     /// Indicators in quarantine.
     pub runaways: Vec<Runaway>,
     /// By sink.
@@ -121,8 +123,8 @@ pub struct LiveReporter<'a> {
     checkpoints: Checkpoints,
     recent: Recent,
     guard: Guard,
-    /// Version of the set that was last seen.
-    set: String,
+    /// How many sets were in force before the latest that was seen.
+    generation: u64,
     told: Instant,
     canary: Option<Watch>,
     /// Alerts given to every sink.
@@ -137,17 +139,18 @@ struct Recent {
 }
 
 impl Recent {
-    fn is_new(&mut self, id: &str) -> bool {
-        if !self.ids.insert(id.to_owned()) {
-            return false;
-        }
+    fn has(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    fn note(&mut self, id: &str) {
+        self.ids.insert(id.to_owned());
         self.order.push_back(id.to_owned());
         if self.order.len() > RECENT_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.ids.remove(&oldest);
         }
-        true
     }
 }
 
@@ -158,6 +161,7 @@ impl Status {
         self.sources.values().chain(self.workers.values()).for_each(|counts| sum.add(counts));
         sum.hits_repeated = sum.hits_repeated.saturating_add(self.repeated);
         sum.hits_expired = sum.hits_expired.saturating_add(self.expired);
+        sum.hits_unknown = sum.hits_unknown.saturating_add(self.unknown);
         sum.hits_quarantined = sum.hits_quarantined.saturating_add(self.quarantined);
         sum
     }
@@ -191,7 +195,7 @@ impl<'a> LiveReporter<'a> {
             checkpoints: Checkpoints::new(workers),
             recent,
             guard: Guard::new(RunawayLimits { hosts_max: 0, ..RunawayLimits::default() }),
-            set: String::new(),
+            generation: 0,
             told,
             canary: None,
             given: 0,
@@ -254,14 +258,15 @@ impl<'a> LiveReporter<'a> {
         {
             self.status.checkpoints.insert(whole.source, whole);
         }
+        // another worker may still tell of the set before
+        if let Some(catalog) = &batch.catalog
+            && batch.generation > self.generation
+        {
+            self.generation = batch.generation;
+            self.guard.release(&**catalog);
+        }
         if batch.hits.is_empty() {
             return;
-        }
-        if let Some(catalog) = &batch.catalog
-            && catalog.version() != self.set
-        {
-            self.set = catalog.version().to_owned();
-            self.guard.release(&**catalog);
         }
         let (mut lines, mut times) = (Vec::with_capacity(1024), Vec::new());
         for hit in &batch.hits {
@@ -269,10 +274,15 @@ impl<'a> LiveReporter<'a> {
                 Ok(alert) => alert,
                 Err(why) => {
                     self.status.expired += u64::from(why == NoAlert::Expired);
+                    self.status.unknown += u64::from(why == NoAlert::Unknown);
                     continue;
                 }
             };
-            match self.guard.judge(hit, &alert) {
+            if self.recent.has(&alert.event.id) {
+                self.status.repeated += 1;
+                continue;
+            }
+            match self.guard.judge(hit, &alert, batch) {
                 Verdict::Passes => {}
                 Verdict::Last(why) => render::quarantine(&mut alert, why),
                 Verdict::Quarantined => {
@@ -280,10 +290,7 @@ impl<'a> LiveReporter<'a> {
                     continue;
                 }
             }
-            if !self.recent.is_new(&alert.event.id) {
-                self.status.repeated += 1;
-                continue;
-            }
+            self.recent.note(&alert.event.id);
             // an alert has no map and no number that JSON lacks
             let _cannot_fail = serde_json::to_writer(&mut lines, &alert);
             lines.push(b'\n');

@@ -390,6 +390,7 @@ fn help(metric: &str) -> &'static str {
         "dissect_bounds_total" => "Messages of which not all was read, as they go over a bound.",
         "alerts_suppressed_total" => "Hits left out as repetitions in their flow and place.",
         "alerts_quarantined_total" => "Alerts of indicators in quarantine: counted, not sent.",
+        "alerts_unknown_total" => "Hits of types that this build does not know.",
         "alerts_expired_total" => "Hits of indicators that were too old at their packet.",
         "inputs_damaged_total" => "Inputs that were cut, damaged or of no use.",
         "hits_refused_total" => "Hits left out as the reporter was behind.",

@@ -35,8 +35,8 @@ pub struct Context<'a> {
 /// Why a hit gives no alert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoAlert {
-    /// It is of another set.
-    OtherSet,
+    /// This build does not know its indicator's type: a later one compiled the set.
+    Unknown,
     /// The time of all its sources is over.
     Expired,
 }
@@ -46,12 +46,12 @@ pub enum NoAlert {
 /// # Errors
 /// Why there is none.
 pub fn alert(hit: &Hit, batch: &Batch, context: &Context<'_>) -> Result<Alert, NoAlert> {
-    let catalog = batch.catalog.as_ref().ok_or(NoAlert::OtherSet)?;
+    let catalog = batch.catalog.as_ref().ok_or(NoAlert::Unknown)?;
     let mut sources = catalog.sources(hit.found.indicator);
     if threat::age(&mut sources, hit.time, context.validity) {
         return Err(NoAlert::Expired);
     }
-    told(hit, batch, context, sources).ok_or(NoAlert::OtherSet)
+    told(hit, batch, context, sources).ok_or(NoAlert::Unknown)
 }
 
 fn told(hit: &Hit, batch: &Batch, context: &Context<'_>, sources: Vec<Source>) -> Option<Alert> {

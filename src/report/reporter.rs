@@ -77,6 +77,8 @@ pub struct Reported {
     pub lost: u64,
     /// Hits whose indicator was too old at their packet.
     pub expired: u64,
+    /// Hits whose indicator's type is not known.
+    pub unknown: u64,
     /// Why a sink stopped.
     pub failure: Option<SinkError>,
 }
@@ -197,6 +199,7 @@ impl<'a> Reporter<'a> {
             Ok(alert) => alert,
             Err(why) => {
                 self.reported.expired += u64::from(why == NoAlert::Expired);
+                self.reported.unknown += u64::from(why == NoAlert::Unknown);
                 return;
             }
         };

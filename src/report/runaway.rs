@@ -2,18 +2,21 @@
 //! everyday, not an attack; it is quarantined, so that its alerts do not bury all others.
 //!
 //! The alert that goes over the limit is the last one; it says so. What follows is counted. A
-//! quarantine ends when a new set tells otherwise of the indicator, or no longer has it.
+//! quarantine ends with the first alert after a window in which no more hosts than the limit had
+//! any, and when a new set tells otherwise of the indicator, or no longer has it.
 //!
-//! Bounds: `HOSTS_ALL_MAX` hosts of all indicators together; over it, counting begins anew
+//! Bounds: `PLACES_MAX` hosts and indicators together; over it, counting begins anew
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
+use crate::model::batch::Batch;
 use crate::model::flow::Side;
 use crate::model::hit::Hit;
 use crate::model::indicator::IndicatorType;
@@ -22,11 +25,14 @@ use crate::model::story::Catalog;
 use crate::report::alert::Alert;
 use crate::report::alert::Quarantine;
 
-/// Hosts remembered for all indicators together, about 20 bytes each.
-const HOSTS_ALL_MAX: usize = 1 << 20;
+/// What is remembered for all indicators together: a host has one place, of about 20 bytes.
+const PLACES_MAX: usize = 1 << 20;
 
-/// Indicators in quarantine; a feed of nothing but everyday values has no more alerts than these.
-const QUARANTINED_MAX: usize = 65_536;
+/// Places of an indicator beside its hosts: its key, and an empty set.
+const INDICATOR_PLACES: usize = 16;
+
+/// The limit at most: one beyond what is remembered would never be reached.
+pub const HOSTS_MAX: u32 = 100_000;
 
 /// When an indicator is quarantined.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,11 +61,13 @@ impl RunawayLimits {
             IpNet::V4(v4) => 1_u64 << (32 - u64::from(v4.prefix_len())),
             IpNet::V6(_) => 0,
         };
-        let all = self.own_networks.iter().map(size).sum::<u64>();
-        let share = all * u64::from(self.hosts_percent_max) / 100;
-        let limits = [u64::from(self.hosts_max), share];
-        let least = limits.into_iter().filter(|limit| *limit > 0).min()?;
-        usize::try_from(least).ok()
+        let own = IpNet::aggregate(&self.own_networks);
+        let all = own.iter().map(size).sum::<u64>();
+        let percent = u64::from(self.hosts_percent_max);
+        let share = (percent > 0 && all > 0).then(|| (all * percent / 100).max(1));
+        let most = (self.hosts_max > 0).then_some(u64::from(self.hosts_max));
+        let least = share.into_iter().chain(most).min()?;
+        usize::try_from(least.min(HOSTS_MAX.into())).ok()
     }
 }
 
@@ -88,8 +96,9 @@ pub struct Runaway {
 pub struct Guard {
     limits: RunawayLimits,
     hosts_max: Option<usize>,
+    /// By type and canonical value: a set may spell it otherwise.
     known: HashMap<(&'static str, String), Counted, RandomState>,
-    hosts_all: usize,
+    places: usize,
     quarantined: usize,
     hasher: RandomState,
 }
@@ -97,8 +106,8 @@ pub struct Guard {
 #[derive(Debug)]
 struct Counted {
     since_secs: u32,
-    /// The set that it was last seen in.
-    set: String,
+    /// How many sets were in force before the latest that it was seen in.
+    generation: u64,
     /// What its sources tell.
     story: u64,
     hosts: HashSet<u64, RandomState>,
@@ -114,63 +123,58 @@ impl Guard {
             limits,
             hosts_max,
             known: HashMap::default(),
-            hosts_all: 0,
+            places: 0,
             quarantined: 0,
             hasher: RandomState::default(),
         }
     }
 
-    /// Counts an alert, and says what becomes of it.
-    pub fn judge(&mut self, hit: &Hit, alert: &Alert) -> Verdict {
+    /// Counts an alert of a batch, and says what becomes of it.
+    pub fn judge(&mut self, hit: &Hit, alert: &Alert, batch: &Batch) -> Verdict {
         let Some(hosts_max) = self.hosts_max else { return Verdict::Passes };
-        if self.hosts_all >= HOSTS_ALL_MAX {
+        if self.places >= PLACES_MAX {
             self.known.retain(|_, counted| counted.held.is_some());
-            self.hosts_all = 0;
+            self.places = self.known.values().map(Counted::places).sum();
         }
         let at_secs = hit.time.secs();
         let host = self.hasher.hash_one(self.local(hit));
-        let own = &alert.tapsieve;
-        let key = (own.indicator.kind, own.indicator.value.clone());
-        let hasher = &self.hasher;
-        let counted = self.known.entry(key).or_insert_with(|| Counted::new(alert, at_secs, hasher));
-        if counted.set != own.set.version {
-            let new = Counted::new(alert, at_secs, hasher);
-            if new.story == counted.story {
-                counted.set = new.set;
-            } else {
-                self.hosts_all = self.hosts_all.saturating_sub(counted.hosts.len());
-                self.quarantined -= usize::from(counted.held.is_some());
-                *counted = new;
+        let own = &alert.tapsieve.indicator;
+        let canonical = batch.catalog.as_ref().and_then(|c| c.canonical(hit.found.indicator));
+        let key = (own.kind, canonical.unwrap_or_else(|| own.value.clone()));
+        let (hasher, generation) = (&self.hasher, batch.generation);
+        let new = || Counted::new(alert, generation, at_secs, hasher);
+        let counted = match self.known.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                self.places += INDICATOR_PLACES;
+                place.insert(new())
+            }
+        };
+        let before = (counted.places(), counted.held.is_some());
+        // a batch of an older set may come late
+        if generation > counted.generation {
+            let new = new();
+            match new.story == counted.story {
+                true => counted.generation = generation,
+                false => *counted = new,
             }
         }
-        if let Some(alerts) = &mut counted.held {
-            *alerts += 1;
-            return Verdict::Quarantined;
-        }
-        if at_secs.saturating_sub(counted.since_secs) >= self.limits.window_secs {
-            self.hosts_all = self.hosts_all.saturating_sub(counted.hosts.len());
-            (counted.since_secs, counted.hosts) = (at_secs, HashSet::default());
-        }
-        self.hosts_all += usize::from(counted.hosts.insert(host));
-        let hosts = counted.hosts.len();
-        if hosts <= hosts_max || self.quarantined >= QUARANTINED_MAX {
-            return Verdict::Passes;
-        }
-        self.hosts_all = self.hosts_all.saturating_sub(hosts);
-        (counted.hosts, counted.held) = (HashSet::default(), Some(0));
-        self.quarantined += 1;
-        Verdict::Last(Quarantine { hosts: hosts as u64, window_secs: self.limits.window_secs })
+        let verdict = counted.judge(host, at_secs, hosts_max, self.limits.window_secs);
+        self.places = self.places + counted.places() - before.0;
+        self.quarantined =
+            self.quarantined + usize::from(counted.held.is_some()) - usize::from(before.1);
+        verdict
     }
 
     /// Forgets what a set does not have.
     pub fn release(&mut self, catalog: &dyn Catalog) {
-        let (quarantined, hosts_all) = (&mut self.quarantined, &mut self.hosts_all);
+        let (quarantined, places) = (&mut self.quarantined, &mut self.places);
         self.known.retain(|(kind, value), counted| {
             let ty = IndicatorType::from_name(kind);
             let stays = ty.is_some_and(|ty| catalog.holds(ty, value));
             if !stays {
                 *quarantined -= usize::from(counted.held.is_some());
-                *hosts_all = hosts_all.saturating_sub(counted.hosts.len());
+                *places = places.saturating_sub(counted.places());
             }
             stays
         });
@@ -202,18 +206,40 @@ impl Guard {
 }
 
 impl Counted {
-    fn new(alert: &Alert, since_secs: u32, hasher: &RandomState) -> Self {
+    fn new(alert: &Alert, generation: u64, since_secs: u32, hasher: &RandomState) -> Self {
         let own = &alert.tapsieve;
         // sources have no map and no number that JSON lacks
         let told = serde_json::to_string(&own.sources).unwrap_or_default();
         let story = hasher.hash_one((told, &alert.threat.indicator.modified_at));
-        Self {
-            since_secs,
-            set: own.set.version.clone(),
-            story,
-            hosts: HashSet::default(),
-            held: None,
+        Self { since_secs, generation, story, hosts: HashSet::default(), held: None }
+    }
+
+    fn places(&self) -> usize {
+        INDICATOR_PLACES + self.hosts.len()
+    }
+
+    /// Counts an alert for a host.
+    fn judge(&mut self, host: u64, at_secs: u32, hosts_max: usize, window_secs: u32) -> Verdict {
+        if at_secs.saturating_sub(self.since_secs) >= window_secs {
+            if self.hosts.len() <= hosts_max {
+                self.held = None;
+            }
+            (self.since_secs, self.hosts) = (at_secs, HashSet::default());
         }
+        // more would tell nothing
+        if self.hosts.len() <= hosts_max {
+            self.hosts.insert(host);
+        }
+        if let Some(alerts) = &mut self.held {
+            *alerts += 1;
+            return Verdict::Quarantined;
+        }
+        let hosts = self.hosts.len() as u64;
+        if self.hosts.len() <= hosts_max {
+            return Verdict::Passes;
+        }
+        (self.since_secs, self.hosts, self.held) = (at_secs, HashSet::default(), Some(0));
+        Verdict::Last(Quarantine { hosts, window_secs })
     }
 }
 
@@ -224,7 +250,6 @@ mod tests {
 
     use super::*;
     use crate::model::address::Address;
-    use crate::model::batch::Batch;
     use crate::model::batch::Span;
     use crate::model::flow::FlowKey;
     use crate::model::flow::FlowView;
@@ -300,9 +325,10 @@ mod tests {
     fn judge(guard: &mut Guard, set: One, host: u8, secs: u32) -> Verdict {
         let hit = hit(host, secs);
         let mut batch = Batch::default();
+        batch.generation = set.version.parse().expect("a number");
         batch.catalog = Some(Arc::new(set));
         let alert = render::alert(&hit, &batch, &Context::default()).expect("an alert");
-        guard.judge(&hit, &alert)
+        guard.judge(&hit, &alert, &batch)
     }
 
     const SET: One = One { version: "1", story: "x" };
@@ -327,9 +353,27 @@ mod tests {
         }
         let indicator = "ip-dst 9.9.9.9".to_owned();
         assert_eq!(guard.runaways(), [Runaway { indicator, alerts: 2 }]);
-        assert_eq!(judge(guard, One { version: "2", ..SET }, 1, 999), Verdict::Quarantined);
-        assert_eq!(judge(guard, One { version: "3", story: "y" }, 1, 999), Verdict::Passes);
-        assert_eq!(guard.runaways(), []);
+        assert_eq!(judge(guard, One { version: "2", ..SET }, 1, 9), Verdict::Quarantined);
+        assert_eq!(judge(guard, One { version: "3", story: "y" }, 1, 9), Verdict::Passes);
+        // a batch of an older set that comes late changes nothing
+        assert_eq!(judge(guard, SET, 2, 9), Verdict::Passes);
+        assert_eq!((guard.runaways(), guard.quarantined), (Vec::new(), 0));
+        assert_eq!(guard.places, INDICATOR_PLACES + 2);
+    }
+
+    #[test]
+    fn a_window_with_few_hosts_ends_a_quarantine() {
+        let guard = &mut guard(1);
+        assert_eq!(judge(guard, SET, 1, 0), Verdict::Passes);
+        assert!(matches!(judge(guard, SET, 2, 0), Verdict::Last(_)));
+        for (host, secs) in [(3, 30), (4, 59), (5, 60), (6, 61), (7, 119)] {
+            assert_eq!(judge(guard, SET, host, secs), Verdict::Quarantined, "{host}");
+        }
+        // more than one in each window so far; in the next just one
+        assert_eq!(judge(guard, SET, 8, 120), Verdict::Quarantined);
+        assert_eq!(judge(guard, SET, 8, 180), Verdict::Passes);
+        assert!(matches!(judge(guard, SET, 9, 181), Verdict::Last(_)));
+        assert_eq!((guard.quarantined, guard.places), (1, INDICATOR_PLACES));
     }
 
     #[test]
@@ -392,11 +436,11 @@ mod tests {
         for (host, secs) in [(1, 0), (2, 59), (3, 60), (4, 61)] {
             assert_eq!(judge(guard, SET, host, secs), Verdict::Passes, "{host}");
         }
-        assert_eq!(guard.hosts_all, 2);
+        assert_eq!(guard.places, INDICATOR_PLACES + 2);
         // another set that tells the same of it changes nothing
         let same = One { version: "2", ..SET };
         assert!(matches!(judge(guard, same, 5, 62), Verdict::Last(_)));
-        assert_eq!(guard.hosts_all, 0);
+        assert_eq!(guard.places, INDICATOR_PLACES);
         let off = &mut Guard::new(RunawayLimits { hosts_max: 0, ..RunawayLimits::default() });
         assert!((0..100).all(|host| judge(off, SET, host, 1) == Verdict::Passes));
     }
@@ -404,13 +448,27 @@ mod tests {
     #[test]
     fn limits_are_numbers_or_shares() {
         let own_networks = vec!["9.9.0.0/22".parse().expect("a prefix")];
-        for (hosts_max, hosts_percent_max, hosts) in
-            [(0, 0, None), (5, 0, Some(5)), (0, 10, Some(102)), (50, 10, Some(50))]
-        {
+        for (hosts_max, hosts_percent_max, hosts) in [
+            (0, 0, None),
+            (5, 0, Some(5)),
+            (0, 10, Some(102)),
+            (50, 10, Some(50)),
+            (0, 1, Some(10)),
+        ] {
             let own_networks = own_networks.clone();
             let limits =
                 RunawayLimits { hosts_max, hosts_percent_max, window_secs: 60, own_networks };
             assert_eq!(limits.hosts(), hosts);
+        }
+        for (own, hosts) in [
+            (vec!["9.9.0.0/26"], 1),
+            (vec!["9.9.0.0/24", "9.9.0.0/24"], 2),
+            (vec!["9.0.0.0/8"], 100_000),
+        ] {
+            let own_networks = own.iter().map(|net| net.parse().expect("a prefix")).collect();
+            let limits =
+                RunawayLimits { hosts_max: 0, hosts_percent_max: 1, window_secs: 60, own_networks };
+            assert_eq!(limits.hosts(), Some(hosts), "{own:?}");
         }
     }
 }

@@ -50,6 +50,7 @@ use crate::model::limits::OTHER_IDLE_SECS;
 use crate::model::limits::TCP_IDLE_SECS;
 use crate::model::policy::Policy;
 use crate::pipeline::capture::live::LiveSettings;
+use crate::report::runaway::HOSTS_MAX;
 use crate::report::runaway::RunawayLimits;
 
 /// Idle limits at most: a week.
@@ -57,9 +58,6 @@ const IDLE_SECS_MAX: u32 = 7 * 86_400;
 
 /// Flows at most, whatever the memory: 128 bytes each, and what they tell.
 const FLOWS_CONFIGURED_MAX: u32 = 64_000_000;
-
-/// Hosts that an indicator may alert for, at most: what the guard remembers is bounded.
-const HOSTS_MAX: u32 = 100_000;
 
 /// What the sensor is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,6 +253,13 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     let canary = all.table("canary", canary).flatten();
     let mut runaway = all.table("runaway", runaway).unwrap_or_default();
     runaway.own_networks.clone_from(&own_networks);
+    if runaway.hosts_percent_max > 0 && !own_networks.iter().any(|net| net.addr().is_ipv4()) {
+        all.note_at(
+            0,
+            "[runaway] hosts_percent_max: a share of which hosts? Name IPv4 networks in \
+             `own_networks` of [sensor]",
+        );
+    }
     let sinks = sinks(&mut all);
     let spool = all.table("spool", spool);
     let listen = all.table("http", http).unwrap_or_else(default_listen);

@@ -63,9 +63,9 @@ pub(super) fn stamps(host: &Host, interface: &str) -> Findings {
             Finding::note(interface, found)
                 .mend(format!("phc2sys -s CLOCK_REALTIME -c {interface} -O 0"))
         } else {
-            let found =
-                "`clock = \"adapter\"`, but the NIC does not stamp every frame: the host does";
-            Finding::warn(interface, found).mend("clock = \"host\" in [[capture]]")
+            let found = "`clock = \"adapter\"`, but the NIC does not stamp every frame: the sensor \
+                does not start";
+            Finding::fail(interface, found).mend("clock = \"host\" in [[capture]]")
         }]);
     }
     let found = if hardware {

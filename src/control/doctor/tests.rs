@@ -502,8 +502,8 @@ fn clocks_are_looked_at() {
     let its = "note the NIC's, as `clock = \"adapter\"` wants it; its clock must be set, too | \
         phc2sys -s CLOCK_REALTIME -c eth1 -O 0";
     stamps(hard, Some(&adapter), its);
-    let not = "warn `clock = \"adapter\"`, but the NIC does not stamp every frame: the host does | \
-        clock = \"host\" in [[capture]]";
+    let not = "fail `clock = \"adapter\"`, but the NIC does not stamp every frame: the sensor does \
+        not start | clock = \"host\" in [[capture]]";
     stamps(soft, Some(&adapter), not);
 }
 

@@ -274,7 +274,7 @@ fn told(why: Remark) -> (&'static str, String) {
         Remark::LeftOut(why) => (why.name(), why.words()),
         Remark::NameAlone => {
             let words = "only its name is looked for, as the address is of special purpose \
-                (RFC 6890): use --allow-special";
+                (RFC 6890), where --allow-special helps, or of an own network";
             ("name_alone", words.to_owned())
         }
         Remark::Warned(action) => {

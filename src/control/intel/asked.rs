@@ -14,8 +14,11 @@ pub fn asked(options: &IntelOptions) -> String {
     let mut lines = policy.own_networks.iter().map(|net| format!("own {net}")).collect::<Vec<_>>();
     lines.extend(filter.tags.iter().map(|rule| format!("tag {rule}")));
     lines.extend(filter.tlp_max.map(|tlp| format!("tlp at most {}", tlp.name())));
-    let days = filter.validity.days_max.filter(|_| filter.validity.as_of == AsOf::Now);
-    lines.extend(days.map(|days| format!("days at most {days}")));
+    // as of the packet's time, all is judged when it comes
+    if filter.validity.as_of == AsOf::Now {
+        let days = filter.validity.days_max.map(|days| format!(", {days} days at most"));
+        lines.push(format!("as of now{}", days.unwrap_or_default()));
+    }
     for (is_asked, what) in [
         (policy.allow_public_suffix, "public suffixes"),
         (*include_non_ids, "not for detection, too"),

@@ -39,6 +39,7 @@ use crate::model::mark::DECAYED;
 use crate::model::mark::DOWNGRADED;
 use crate::model::mark::FALSE_POSITIVES;
 use crate::model::mark::INFORMED;
+use crate::model::mark::Mark;
 use crate::model::mark::SIGHTINGS;
 use crate::model::mark::VALID_UNTIL;
 use crate::model::mark::is_reserved;
@@ -311,10 +312,23 @@ impl<'a> Harvest<'a> {
 
     /// Returns the number of a list of tags; those that are ours to give are left out.
     pub fn tag_list<'t>(&mut self, tags: impl IntoIterator<Item = &'t str>) -> u32 {
+        self.listed(tags.into_iter().filter(|tag| !is_reserved(tag)))
+    }
+
+    /// The same of a compiled set: what warninglists said when it was made holds.
+    pub fn warned_tag_list<'t>(&mut self, tags: impl IntoIterator<Item = &'t str>) -> u32 {
+        use Mark::Downgraded;
+        use Mark::Informed;
+        let is_kept = |tag: &&str| {
+            !is_reserved(tag) || matches!(Mark::of(tag), Some(Downgraded(_) | Informed(_)))
+        };
+        self.listed(tags.into_iter().filter(is_kept))
+    }
+
+    fn listed<'t>(&mut self, tags: impl Iterator<Item = &'t str>) -> u32 {
         let mut list = std::mem::take(&mut self.scratch);
         list.clear();
-        let theirs = tags.into_iter().filter(|tag| !is_reserved(tag));
-        list.extend(theirs.map(|tag| self.strings.intern(tag)).filter(|tag| *tag != 0));
+        list.extend(tags.map(|tag| self.strings.intern(tag)).filter(|tag| *tag != 0));
         let number = self.sorted_tags(&mut list);
         self.scratch = list;
         number

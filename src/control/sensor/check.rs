@@ -229,7 +229,10 @@ impl Wrong<'_> {
             return;
         }
         match compile(&inputs, &config.intel_options()).and_then(Compiled::verified) {
-            Ok(compiled) => compiled.damages.iter().for_each(|damage| warn!("{damage}")),
+            Ok(compiled) => {
+                compiled.damages.iter().for_each(|damage| warn!("{damage}"));
+                compiled.notes.iter().for_each(|note| warn!("{note}"));
+            }
             Err(_) if self.lines.len() > before => {}
             Err(error) => self.lines.push(format!("{}: [[intel]]: {error}", self.file.display())),
         }

@@ -28,7 +28,7 @@ use crate::pipeline::matcher::current::Current;
 use crate::pipeline::matcher::current::InForce;
 
 /// Sizes and times of all files of the inputs.
-type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+pub(super) type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
 /// What watches and replaces the set in force.
 pub(super) struct Intel {
@@ -59,7 +59,13 @@ enum Came {
 }
 
 impl Intel {
-    pub(super) fn new(config: &Config, current: Arc<Current>, health: Arc<Health>) -> Self {
+    /// Returns what watches from a look on.
+    pub(super) fn new(
+        config: &Config,
+        seen: Look,
+        current: Arc<Current>,
+        health: Arc<Health>,
+    ) -> Self {
         let watch_secs = u64::from(config.indicators.watch_secs);
         Self {
             config: Arc::new(config.clone()),
@@ -67,7 +73,7 @@ impl Intel {
             watch: (watch_secs > 0).then(|| Duration::from_secs(watch_secs)),
             current,
             health,
-            seen: Arc::new(look(&watched(&config.inputs(), &config.intel_options()))),
+            seen: Arc::new(seen),
             looked: Instant::now(),
             coming: None,
             again: None,
@@ -199,6 +205,11 @@ fn is_unread(set: &Arc<InForce>) -> bool {
 fn watched(inputs: &[PathBuf], options: &IntelOptions) -> Vec<PathBuf> {
     let lists = options.warninglists.inputs.iter().map(|(path, _)| path);
     inputs.iter().chain(lists).cloned().collect()
+}
+
+/// Looks at all files of a configuration's indicators.
+pub(super) fn look_at(config: &Config) -> Look {
+    look(&watched(&config.inputs(), &config.intel_options()))
 }
 
 fn look(inputs: &[PathBuf]) -> Look {

@@ -115,6 +115,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut confined = Confined::enter(&arguments.config, &config)?;
     // whoever rotates files must not end a sensor that is starting
     let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
+    puller::first(&config);
+    // before they are read: what comes meanwhile differs
+    let seen = intel::look_at(&config);
     let (first, intel_secs) = first_set(&config)?;
     // from here on a signal ends it in order
     for signal in [SIGTERM, SIGINT] {
@@ -133,7 +136,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let interfaces = sources.iter().map(|source| Arc::clone(source.interface())).collect();
     let (workers, reopens) = (workers(&config, handles), config.confinement.keep_net_raw);
     let health = Arc::new(Health::new(&first, interfaces, &config, (reopens, workers)));
-    let mut intel = Intel::new(&config, Arc::clone(&current), Arc::clone(&health));
+    let mut intel = Intel::new(&config, seen, Arc::clone(&current), Arc::clone(&health));
     // the first set goes when another is in force, as all others do
     drop(first);
     let reporter = reporter(&config, workers, sinks, &status, canary.as_ref())?;
@@ -281,7 +284,6 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
 /// Compiles the first set; returns the seconds that it took, too.
 fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let started = Instant::now();
-    puller::first(config);
     // where a disk does not answer, this is the last word
     info!("reading the indicators");
     let inputs = config.inputs();

@@ -1,4 +1,5 @@
-//! What packet sockets and their rings ask of the kernel: the crate's only unsafe code.
+//! What packet sockets and their rings ask of the kernel: unsafe code, beside two calls in
+//! `control/memory.rs`.
 //!
 //! Spec:   packet(7); linux/if_packet.h; Documentation/networking/packet_mmap.rst, timestamping.rst
 //! Bounds: a ring is `chunks` blocks of `CHUNK_BYTES`, mapped once, unmapped with its last user

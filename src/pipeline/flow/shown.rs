@@ -103,7 +103,12 @@ impl Shown {
 
     /// Keeps a value of a flow. One for which no room is left, or that would take a flow past 255
     /// cells (14 KiB), is not kept, and counted.
-    pub fn keep(&mut self, list: &mut ShownList, showing: Showing<'_>, counters: &mut Counters) {
+    pub fn keep(
+        &mut self,
+        list: &mut ShownList,
+        showing: Showing<'_>,
+        counters: &mut Counters,
+    ) -> bool {
         let (form, value) = match &showing.observation.value {
             Value::Text(text) => (0, *text),
             Value::Digest(digest) => (DIGEST, *digest),
@@ -117,10 +122,11 @@ impl Shown {
                 .map(|position| u8::try_from(position).unwrap_or(u8::MAX));
         if !self.has_room(*list, HEAD_BYTES.saturating_add(value.len())) {
             counters.values_unkept = counters.values_unkept.saturating_add(1);
-            return;
+            return false;
         }
         self.append(list, &[kind, place, form | side | first, low, high]);
         self.append(list, value);
+        true
     }
 
     /// Copies a flow's values together; `recalled` gives them in the order shown.

@@ -34,6 +34,9 @@ use crate::pipeline::matcher::current::InForce;
 /// Seed of the memory's hash; its keys come from flows that an indicator names.
 const SEED: u64 = 0x6869_7473_6f66_666c;
 
+/// Flows beyond which only halves of pairs are remembered.
+const FLOWS_WITH_REPEATS_MAX: usize = FLOWS_WITH_HITS_MAX / 2;
+
 /// Where an observation was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'p> {
@@ -192,7 +195,9 @@ impl Sift {
             return Some(found);
         }
         let name = (context.flow.key, context.flow.first);
-        if self.memory.len() >= FLOWS_WITH_HITS_MAX && !self.memory.contains_key(&name) {
+        // repeats after a reload must not keep pairs from being put together
+        let room = if half.is_some() { FLOWS_WITH_HITS_MAX } else { FLOWS_WITH_REPEATS_MAX };
+        if self.memory.len() >= room && !self.memory.contains_key(&name) {
             self.forgot();
             return Some(found);
         }

@@ -449,7 +449,7 @@ impl<T: Fn(&[u64])> Keeper<T> {
         let deadline = Instant::now() + GRACE;
         (self.failed, self.spool_failed) = (None, None);
         self.offer();
-        // what it does not take at once is made safe first: a disk may need what is left of the time
+        // what it does not take at once is made safe first: a disk may need the rest of the time
         let mut soon = Some(Instant::now() + TURN);
         while self.flight.is_some() && self.failed.is_none() {
             match self.reports.recv_deadline(soon.unwrap_or(deadline)) {

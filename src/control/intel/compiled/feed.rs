@@ -96,7 +96,8 @@ fn tell(catalog: &Catalog, id: IndicatorId, harvest: &mut Harvest<'_>) {
     }
 }
 
-/// What was said of an attribute when its set was compiled; warninglists are asked again.
+/// What was said of an attribute when its set was compiled; what warninglists said stays among its
+/// tags.
 #[derive(Default)]
 struct Said<'c> {
     decayed: bool,
@@ -149,5 +150,5 @@ fn event(catalog: &Catalog, record: &SourceRecord, harvest: &mut Harvest<'_>) ->
 }
 
 fn tags(catalog: &Catalog, list: u32, harvest: &mut Harvest<'_>) -> u32 {
-    harvest.tag_list(catalog.tags.get(list).iter().map(|tag| catalog.texts.get(*tag)))
+    harvest.warned_tag_list(catalog.tags.get(list).iter().map(|tag| catalog.texts.get(*tag)))
 }

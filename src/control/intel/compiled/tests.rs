@@ -17,6 +17,8 @@ use crate::control::intel::compiled::store::Gathered;
 use crate::control::intel::compiled::store::write;
 use crate::control::intel::filter::Filter;
 use crate::control::intel::filter::TagRule;
+use crate::control::intel::warninglist::Action;
+use crate::control::intel::warninglist::WarninglistSettings;
 use crate::model::policy::Policy;
 use crate::pipeline::matcher::table::Table;
 
@@ -290,6 +292,24 @@ fn alone_it_is_taken_as_it_is() {
     let taken = compile(std::slice::from_ref(&path), &canary).expect("a set");
     assert_eq!(taken.set.version, merged.set.version);
     assert!(taken.opened.is_some());
+}
+
+#[test]
+fn what_warninglists_said_stays_where_a_set_is_merged() {
+    let folder = Folder::new();
+    let (list, more) = (folder.file("list", "evil.example\n"), folder.file("more", "9.1.2.3\n"));
+    let warning = folder.file(
+        "warninglist.json",
+        r#"{"name":"W","type":"hostname","matching_attributes":["domain"],"list":["evil.example"]}"#,
+    );
+    let inputs = vec![(warning, Some(Action::Downgrade))];
+    let warninglists = WarninglistSettings { inputs, ..WarninglistSettings::default() };
+    let warned = compile(&[list], &IntelOptions { warninglists, ..options() }).expect("a set");
+    let path = folder.file("set", bytes_of(&warned.set));
+    let merged = compiled(&[path, more]);
+    let id = merged.set.catalog.find(IndicatorType::Domain, "evil.example").expect("there");
+    let tags = &merged.set.catalog.sources(id)[0].tags;
+    assert_eq!(*tags, ["tapsieve:warninglist-downgrade=\"W\""]);
 }
 
 #[test]
