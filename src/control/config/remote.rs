@@ -348,7 +348,7 @@ mod tests {
     fn the_examples_of_servers_are_sound() {
         let example = include_str!("../../../deploy/tapsieve.toml");
         let (_, servers) = example.split_once("# A MISP server").expect("an example");
-        let (servers, _) = servers.split_once("[mirror]").expect("its end");
+        let (servers, _) = servers.split_once("\n[mirror]").expect("its end");
         let is_key = |line: &&str| line.starts_with("[[") || line.contains(" = ");
         let lines = servers.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_key);
         let text = format!("{CAPTURE}{}", lines.collect::<Vec<_>>().join("\n"));
