@@ -2,6 +2,7 @@
 //! codes.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 
 use serde_json::Value;
 
@@ -79,6 +80,14 @@ fn totals_add_up_and_damage_is_told() {
     let no_folder = ["intel", "compile", "--intel", "list", "-o", "no/set"];
     assert_eq!(run(folder.path(), &no_folder).code, 1);
     assert!(fs::read(at("set")).expect("the set") == whole);
+
+    // nor does it take the place of what is no plain file
+    std::os::unix::fs::symlink(at("set"), at("link")).expect("made");
+    for odd in ["link", "-", "/dev/null"] {
+        let refused = run(folder.path(), &["intel", "compile", "--intel", "list", "-o", odd]);
+        assert_eq!(refused.code, 1, "{odd}: {}", refused.stderr);
+        assert!(refused.stderr.contains("no plain file"), "{}", refused.stderr);
+    }
 }
 
 #[test]
@@ -154,6 +163,22 @@ fn a_confined_sensor_maps_a_set_and_takes_the_next_one_unless_it_is_damaged() {
         is_mapped(&mapped) && !mapped.contains("(deleted)\n")
     });
     assert_eq!(sensor.stop().code, 0);
+}
+
+#[test]
+fn a_set_that_is_written_into_where_it_lies_is_no_good_one() {
+    let Some(lab) = Lab::new() else { return };
+    put(&lab, "30.44.10.10\n203.0.114.7\n");
+    let sensor = lab.sensor(&lab.path("set"), &format!("{TAP}[indicators]\nwatch_secs = 1\n"));
+    let set = fs::OpenOptions::new().write(true).open(lab.path("set")).expect("opened");
+    let bytes = set.metadata().expect("there").len();
+    set.write_all_at(&vec![0; bytes as usize - 4_096], 4_096).expect("written");
+    sensor.wait("trouble", |lab| lab.get("/readyz").contains("in force are damaged"));
+    assert_eq!(lab.metric("tapsieve_ready"), 0.0);
+    put(&lab, "30.44.10.10\n203.0.114.7\n203.0.114.8\n");
+    sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
+    lab.send(&capture(), &["--topspeed"]);
+    sensor.wait("alert", |lab| !lab.alerts().is_empty());
 }
 
 #[test]

@@ -12,8 +12,10 @@ use crate::control::explain::probe::Probe;
 use crate::control::explain::row::Lines;
 use crate::control::intel::IntelArguments;
 use crate::control::intel::IntelError;
+use crate::control::intel::IntelOptions;
 use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::compile;
+use crate::control::intel::compiled;
 use crate::control::intel::harvest::Harvest;
 use crate::control::intel::harvest::Purpose;
 use crate::control::intel::harvest::Row;
@@ -64,16 +66,17 @@ pub fn run(
     if args.intel.intel.is_empty() {
         return Err(IntelError::NoInput.into());
     }
+    let options = compiled::options_for(&args.intel.intel, args.intel.options());
     let mut lines = Lines::new(out, args.json, args.intel.validity());
     let ledger = match &args.value {
         None => {
-            let ledger = list(args, &mut lines, |_| true)?;
+            let ledger = list((args, &options), &mut lines, |_| true)?;
             if ledger.seen > 0 || ledger.damage.is_empty() {
                 lines.totals(&ledger)?;
             }
             ledger
         }
-        Some(value) => explain_value(args, value, &mut lines)?,
+        Some(value) => explain_value((args, &options), value, &mut lines)?,
     };
     let what = match ledger.damage.as_slice() {
         [only] if ledger.seen == 0 => only.to_string(),
@@ -84,14 +87,13 @@ pub fn run(
 }
 
 fn explain_value<W: Write + Send>(
-    args: &ExplainArguments,
+    (args, options): (&ExplainArguments, &IntelOptions),
     value: &str,
     lines: &mut Lines<'_, W>,
 ) -> Result<Ledger, ExplainError> {
-    let options = args.intel.options();
     let probe = Probe::new(value);
     let mut named = 0;
-    let compiled = match compile(&args.intel.intel, &options) {
+    let compiled = match compile(&args.intel.intel, options) {
         Ok(compiled) => {
             let catalog = &compiled.set.catalog;
             for (found, seen_as) in probe.ask(&compiled.set, &options.policy) {
@@ -104,7 +106,7 @@ fn explain_value<W: Write + Send>(
         Err(error) => return Err(error.into()),
     };
     let mut told = 0;
-    let ledger = list(args, lines, |row| {
+    let ledger = list((args, options), lines, |row| {
         let is_same = probe.is_same(&row.value);
         told += u64::from(is_same);
         is_same
@@ -120,7 +122,7 @@ fn explain_value<W: Write + Send>(
             let ty = IndicatorType::from_name(&row.kind);
             ty.is_some_and(|ty| probe.near(ty, &row.value).is_some())
         };
-        list(args, lines, near)?;
+        list((args, options), lines, near)?;
     }
     Ok(ledger)
 }
@@ -143,13 +145,13 @@ fn nearby<'c>(
 
 /// Reads the inputs in order and writes the rows that are wanted.
 fn list<W: Write + Send>(
-    args: &ExplainArguments,
+    (args, options): (&ExplainArguments, &IntelOptions),
     lines: &mut Lines<'_, W>,
     wanted: impl FnMut(&Row) -> bool + Send,
 ) -> Result<Ledger, ExplainError> {
     let mut listing = Listing { lines, wanted, written: Ok(()) };
-    let (inputs, options) = (&args.intel.intel, args.intel.options());
-    let ledger = survey(inputs, &options, Purpose::Explain, |harvest| listing.take(harvest));
+    let inputs = &args.intel.intel;
+    let ledger = survey(inputs, options, Purpose::Explain, |harvest| listing.take(harvest));
     listing.written?;
     Ok(ledger)
 }

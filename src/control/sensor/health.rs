@@ -41,7 +41,10 @@ const COMPILING_MAX: Duration = Duration::from_secs(60);
 const UNBALANCED_LOOKS: u32 = 10;
 
 /// Why new sets are refused.
-const REFUSALS: [&str; 2] = ["implausible", "unusable"];
+const REFUSALS: [&str; 3] = ["implausible", OVERWRITTEN, "unusable"];
+
+/// The file of the set in force was written to, instead of another taking its place.
+pub(super) const OVERWRITTEN: &str = "overwritten";
 
 /// What the control thread knows.
 #[derive(Debug)]
@@ -82,6 +85,8 @@ struct Refusal {
     since: Instant,
     /// Why the last of them were.
     what: String,
+    /// What is in force is no good either.
+    is_overwritten: bool,
 }
 
 /// What is known of the traffic.
@@ -153,7 +158,8 @@ impl Health {
     pub(super) fn set_refused(&self, reason: &'static str, what: &str) {
         let mut known = self.lock();
         let since = known.refusal.as_ref().map_or_else(Instant::now, |before| before.since);
-        known.refusal = Some(Refusal { since, what: what.to_owned() });
+        let is_overwritten = reason == OVERWRITTEN;
+        known.refusal = Some(Refusal { since, what: what.to_owned(), is_overwritten });
         *known.refused.entry(reason).or_default() += 1;
         known.feeds.fail(if reason == "unusable" { reason } else { "refused" });
     }
@@ -241,6 +247,9 @@ impl Health {
             let text = format!("{key}{more}");
             troubles.push(Trouble { key, text, is_warning: false });
         };
+        if let Some(Refusal { what, is_overwritten: true, .. }) = &known.refusal {
+            note("the indicators in force are damaged".to_owned(), format!(": {what}"));
+        }
         for thread in self.quiet(QUIET_MAX) {
             let secs = QUIET_MAX.as_secs();
             note(format!("{thread} is stuck: it has told nothing"), format!(" for {secs} s"));
@@ -364,7 +373,7 @@ impl Known {
             let key = "compiling the indicators has been running";
             warn(key, format!(" for {compiling:.0} s: is a feed on a disk that does not answer?"));
         }
-        if let Some(Refusal { what, .. }) = &self.refusal {
+        if let Some(Refusal { what, is_overwritten: false, .. }) = &self.refusal {
             let key = "new indicators are refused, the last good ones are in force";
             warn(key, format!(", for {refused:.0} s: {what}"));
         }

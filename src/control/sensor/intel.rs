@@ -21,8 +21,10 @@ use crate::control::config::Config;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
+use crate::control::intel::compiled::Opened;
 use crate::control::intel::input;
 use crate::control::sensor::health::Health;
+use crate::control::sensor::health::OVERWRITTEN;
 use crate::control::sensor::start::odd_feed;
 use crate::pipeline::matcher::current::Current;
 use crate::pipeline::matcher::current::InForce;
@@ -38,6 +40,8 @@ pub(super) struct Intel {
     current: Arc<Current>,
     health: Arc<Health>,
     seen: Arc<Look>,
+    /// The file that is in force, where it is one that is mapped.
+    mapped: Option<Arc<Opened>>,
     looked: Instant,
     /// What is being read.
     coming: Option<Receiver<Came>>,
@@ -56,13 +60,15 @@ enum Came {
     Same,
     /// Something else: how they were, and the set that they make, or why they make none.
     Read(Look, Box<Result<Compiled, String>>),
+    /// They were written into the file that is in force.
+    Overwritten(Look, String),
 }
 
 impl Intel {
     /// Returns what watches from a look on.
     pub(super) fn new(
         config: &Config,
-        seen: Look,
+        (seen, first): (Look, &Compiled),
         current: Arc<Current>,
         health: Arc<Health>,
     ) -> Self {
@@ -74,6 +80,7 @@ impl Intel {
             current,
             health,
             seen: Arc::new(seen),
+            mapped: first.opened.clone(),
             looked: Instant::now(),
             coming: None,
             again: None,
@@ -101,11 +108,12 @@ impl Intel {
         self.looked = Instant::now();
         let (tell, told) = channel();
         let (config, seen) = (Arc::clone(&self.config), Arc::clone(&self.seen));
+        let mapped = self.mapped.clone();
         // on threads that stay: each new one would take another part of the heap for its own. Not
         // on this one, which a file system that does not answer would hold
         rayon::spawn(move || {
             // the sensor may have ended meanwhile
-            let _gone = tell.send(read(&config, &seen, asked));
+            let _gone = tell.send(read(&config, &seen, mapped.as_deref(), asked));
         });
         self.coming = Some(told);
         self.health.compiling(true);
@@ -135,6 +143,15 @@ impl Intel {
                         Ok(compiled) => self.take(&compiled),
                         Err(why) => self.refuse("unusable", &why),
                     }
+                }
+                Some(Came::Overwritten(seen, why)) => {
+                    self.seen = Arc::new(seen);
+                    let what = format!(
+                        "{why}; and that is the file in force: its alerts are not to be trusted. \
+                         Put a set there by a rename (mv), never by writing into it (cp)"
+                    );
+                    self.health.set_refused(OVERWRITTEN, &what);
+                    error!(reason = OVERWRITTEN, "{what}");
                 }
                 None => self.refuse("unusable", "compiling ended early"),
             }
@@ -168,6 +185,7 @@ impl Intel {
         self.health.set_in_force(compiled, before.generation.saturating_add(1));
         let version = compiled.set.version_text();
         info!(indicators = new, version, "another set is in force");
+        self.mapped.clone_from(&compiled.opened);
         self.retired.push(before);
     }
 
@@ -178,7 +196,12 @@ impl Intel {
 }
 
 /// Reads the inputs, where that was asked for or what is watched has changed since it was `seen`.
-fn read(config: &Config, seen: &Look, asked: Option<&'static str>) -> Came {
+fn read(
+    config: &Config,
+    seen: &Look,
+    mapped: Option<&Opened>,
+    asked: Option<&'static str>,
+) -> Came {
     let (inputs, options) = (config.inputs(), config.intel_options());
     let now = look(&watched(&inputs, &options));
     if asked.is_none() && now == *seen {
@@ -192,7 +215,12 @@ fn read(config: &Config, seen: &Look, asked: Option<&'static str>) -> Came {
             .and_then(Compiled::verified)
             .map_err(|error| error.to_string()),
     };
-    Came::Read(now, Box::new(compiled))
+    match (compiled, mapped) {
+        (Err(why), Some(mapped)) if now != *seen && mapped.is_still_there() => {
+            Came::Overwritten(now, why)
+        }
+        (compiled, _) => Came::Read(now, Box::new(compiled)),
+    }
 }
 
 /// Tells whether nobody else holds a set, or a part of it. The stories hold the index, too.

@@ -136,7 +136,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let interfaces = sources.iter().map(|source| Arc::clone(source.interface())).collect();
     let (workers, reopens) = (workers(&config, handles), config.confinement.keep_net_raw);
     let health = Arc::new(Health::new(&first, interfaces, &config, (reopens, workers)));
-    let mut intel = Intel::new(&config, seen, Arc::clone(&current), Arc::clone(&health));
+    let mut intel = Intel::new(&config, (seen, &first), Arc::clone(&current), Arc::clone(&health));
     // the first set goes when another is in force, as all others do
     drop(first);
     let reporter = reporter(&config, workers, sinks, &status, canary.as_ref())?;

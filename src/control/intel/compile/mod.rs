@@ -61,7 +61,7 @@ pub struct Compiled {
     /// What the operator should know beside.
     pub notes: Vec<String>,
     /// The compiled set that was taken as it is; its body is not verified yet.
-    pub opened: Option<Opened>,
+    pub opened: Option<Arc<Opened>>,
 }
 
 impl Compiled {

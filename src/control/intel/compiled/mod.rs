@@ -24,11 +24,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::control::intel::IntelError;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::asked::asked;
+use crate::control::intel::asked::asks_anew;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
@@ -113,14 +115,15 @@ pub fn alone(path: &Path, options: &IntelOptions) -> Result<Result<Compiled, Str
     let set = Arc::clone(&opened.set);
     let has_canary = || set.catalog.find(IndicatorType::Domain, CANARY_DOMAIN).is_some();
     let lacks = match asked(options) {
-        text if !text.is_empty() && text != set.asked => "own networks, filters or warninglists",
+        _ if asks_anew(options) => "the warninglists and the time that are asked for",
+        text if !text.is_empty() && text != set.asked => "the own networks and filters asked for",
         _ if options.canary && !has_canary() => "--canary",
         _ => "",
     };
     if !lacks.is_empty() {
         return Ok(Err(format!(
-            "{}: a compiled set, but not with the {lacks} asked here: it is read as a feed, which \
-             takes longer and more memory: give `intel compile` the same",
+            "{}: a compiled set, but not of {lacks}: it is read as a feed, which takes longer and \
+             more memory; what was left out when it was compiled stays out",
             path.display()
         )));
     }
@@ -130,7 +133,22 @@ pub fn alone(path: &Path, options: &IntelOptions) -> Result<Result<Compiled, Str
     let accepted = accepted.collect::<BTreeMap<_, _>>();
     let seen = accepted.values().sum();
     let ledger = Ledger { files: 1, seen, accepted, ..Ledger::default() };
-    Ok(Ok(Compiled { set, ledger, damages: Vec::new(), notes, opened: Some(opened) }))
+    Ok(Ok(Compiled { set, ledger, damages: Vec::new(), notes, opened: Some(Arc::new(opened)) }))
+}
+
+/// Returns the options that inputs are explained with: of a set that is taken as it is, those that
+/// it was compiled with.
+pub fn options_for(inputs: &[PathBuf], options: IntelOptions) -> IntelOptions {
+    let taken = match inputs {
+        [only] if is_compiled(only) => alone(only, &options).ok().and_then(Result::ok),
+        _ => None,
+    };
+    match taken {
+        Some(taken) => {
+            IntelOptions { policy: taken.set.policy.clone(), include_non_ids: true, ..options }
+        }
+        None => options,
+    }
 }
 
 /// Names the file that is no good.

@@ -1,5 +1,6 @@
 //! Opening a compiled set: header, sizes and table of sections are checked, bodies are not read.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +40,20 @@ pub struct Opened {
     /// Sections that later builds know.
     pub unknown: Vec<String>,
     pub(super) file: Arc<Mmap>,
+    /// Device and inode.
+    id: Option<(u64, u64)>,
+}
+
+impl Opened {
+    /// Tells whether the file at its path is still the one that is mapped, and not another that
+    /// took its place.
+    pub fn is_still_there(&self) -> bool {
+        self.id.is_some() && id(&self.path) == self.id
+    }
+}
+
+fn id(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|about| (about.dev(), about.ino()))
 }
 
 /// Opens a compiled set.
@@ -98,7 +113,7 @@ fn open_mapped(path: &Path, file: Arc<Mmap>) -> Result<Opened, CompiledError> {
     let asked = String::from_utf8_lossy(&asked).into_owned();
     let set = Arc::new(IndicatorSet { index: Arc::new(index), catalog, version, policy, asked });
     let bytes = header.file_bytes;
-    Ok(Opened { set, path: path.to_owned(), bytes, unknown, file })
+    Ok(Opened { set, path: path.to_owned(), bytes, unknown, file, id: id(path) })
 }
 
 /// Reads header and table of sections, and checks that they are what was written.

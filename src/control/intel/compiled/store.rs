@@ -1,6 +1,7 @@
 //! Writing a compiled set: to a temporary file beside it, synced, then renamed over the old one.
 
 use std::fs::File;
+use std::fs::Metadata;
 use std::fs::Permissions;
 use std::io;
 use std::io::Write;
@@ -34,6 +35,10 @@ const MODE: u32 = 0o644;
 /// # Errors
 /// It cannot be written; the old file is as it was.
 pub fn store(set: &IndicatorSet, path: &Path) -> io::Result<u64> {
+    let is_plain = |about: Metadata| about.is_file();
+    if path.as_os_str() == "-" || !std::fs::symlink_metadata(path).map_or(true, is_plain) {
+        return Err(io::Error::other("no plain file, which another could take the place of"));
+    }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
