@@ -115,7 +115,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut confined = Confined::enter(&arguments.config, &config)?;
     // whoever rotates files must not end a sensor that is starting
     let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
-    let (first, intel_secs) = first_set(&config)?;
+    let (first, intel_secs, pulled) = first_set(&config)?;
     // from here on a signal ends it in order
     for signal in [SIGTERM, SIGINT] {
         signals.add_signal(signal).map_err(Failure::Signals)?;
@@ -154,7 +154,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         behind: Behind::Keep,
     };
     let running = Instant::now();
-    puller::start(&config, &health, &intel.pulled()).map_err(Failure::Thread)?;
+    puller::start(&config, &health, &intel.pulled(), &pulled).map_err(Failure::Thread)?;
     if let Some(listener) = listener {
         let (health, status) = (Arc::clone(&health), Arc::clone(&status));
         let confinement = confined.in_force();
@@ -278,10 +278,11 @@ fn sources(config: &Config, stop: &Arc<AtomicBool>) -> Result<Vec<Live>, Failure
     Ok(sources)
 }
 
-/// Compiles the first set; returns the seconds that it took, too.
-fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
+/// Compiles the first set; returns the seconds that it took, too, and the servers that were pulled
+/// for it.
+fn first_set(config: &Config) -> Result<(Compiled, f64, Vec<String>), Failure> {
     let started = Instant::now();
-    puller::first(config);
+    let pulled = puller::first(config);
     // where a disk does not answer, this is the last word
     info!("reading the indicators");
     let inputs = config.inputs();
@@ -293,7 +294,7 @@ fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let first = compile(&inputs, &config.intel_options())?;
     first.damages.iter().for_each(|damage| warn!("{damage}"));
     first.notes.iter().for_each(|note| warn!("{note}"));
-    Ok((first, started.elapsed().as_secs_f64()))
+    Ok((first, started.elapsed().as_secs_f64(), pulled))
 }
 
 fn reporter<'a>(
