@@ -172,7 +172,8 @@ mod tests {
         let name = "https://misp.example";
         let error = RemoteError::Unreachable { place: name.to_owned(), why: "x".to_owned() };
         feeds.pulled(name, &Err(error));
-        let [(key, more)] = &feeds.troubles()[..] else { panic!("one") };
+        let troubles = feeds.troubles();
+        let [(key, more)] = troubles.as_slice() else { panic!("one") };
         assert_eq!(key, "https://misp.example cannot be pulled whole");
         assert!(more.contains("(it never was): https://misp.example: cannot connect: x"), "{more}");
         feeds.woken(name, true);

@@ -115,7 +115,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut confined = Confined::enter(&arguments.config, &config)?;
     // whoever rotates files must not end a sensor that is starting
     let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
-    puller::first(&config);
+    let pulled = puller::first(&config);
     // before they are read: what comes meanwhile differs
     let seen = intel::look_at(&config);
     let (first, intel_secs) = first_set(&config)?;
@@ -157,7 +157,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         behind: Behind::Keep,
     };
     let running = Instant::now();
-    puller::start(&config, &health, &intel.pulled()).map_err(Failure::Thread)?;
+    puller::start(&config, &health, &intel.pulled(), &pulled).map_err(Failure::Thread)?;
     if let Some(listener) = listener {
         let (health, status) = (Arc::clone(&health), Arc::clone(&status));
         let confinement = confined.in_force();

@@ -242,7 +242,8 @@ impl Pull<'_> {
         search.all(What::Events, &metadata, PAGE_EVENTS, &mut events)?;
         let since_secs = search.begun_secs.unwrap_or(begun_secs);
         let old = self.old();
-        let id = old.as_ref().map_or(0, |(base, _)| base.header.id) + 1;
+        // larger than any before, even where what is there is damaged
+        let id = old.as_ref().map_or(0, |(base, _)| base.header.id + 1).max(begun_secs);
         let header = self.header(id, since_secs, &events.teller.events);
         let mut draft = self.mirror.draft(BASE)?;
         let mut line = Vec::new();

@@ -225,6 +225,7 @@ mod tests {
         let address = listener.local_addr().expect("has one").to_string();
         let thread = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a client");
+            stream.read_exact(&mut [0; 64]).expect("greeted");
             stream.write_all(&[b'x'; 64]).expect("written");
         });
         let error = Publisher::connect(&address).expect_err("no publisher");

@@ -79,7 +79,8 @@ fn compiled(
     assert_eq!(ledger.seen, ledger.accepted_total() + ledger.left_out_total());
     let catalog = &compiled.set.catalog;
     let told = |id| {
-        let [source] = &catalog.sources(id)[..] else { panic!("one source") };
+        let sources = catalog.sources(id);
+        let [source] = sources.as_slice() else { panic!("one source") };
         assert_eq!(source.provider.as_deref(), Some("https://misp.example"));
         assert_eq!(source.org.as_deref(), Some("CERT"));
         (catalog.value(id).to_owned(), source.info.clone().unwrap_or_default())
