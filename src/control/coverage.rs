@@ -87,10 +87,10 @@ pub fn run(arguments: &CoverageArguments) -> Result<u8, Failure> {
     let ledger = survey(inputs, &arguments.intel.options(), Purpose::Count, |harvest| {
         take(harvest, &mut events)
     });
-    output::say_all(&ledger.damage);
     if let ([first, ..], 0) = (ledger.damage.as_slice(), ledger.seen) {
         return Err(IntelError::Unreadable(first.to_string()).into());
     }
+    output::say_all(&ledger.damage);
     let wanted = |which: &Which| arguments.event.as_ref().is_none_or(|name| which.is(name));
     events.retain(|which, _| wanted(which));
     if let (Some(name), true) = (&arguments.event, events.is_empty()) {

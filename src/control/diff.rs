@@ -207,6 +207,7 @@ impl<W: Write> Writer<'_, W> {
         value: &str,
         [was, is]: &[Vec<Source>; 2],
     ) -> io::Result<()> {
+        let (was, is) = (story(was), story(is));
         if was == is {
             self.totals.same += 1;
             return Ok(());
@@ -215,7 +216,7 @@ impl<W: Write> Writer<'_, W> {
         let only = |of: &[Source], other: &[Source]| {
             of.iter().filter(|source| !other.contains(source)).cloned().collect::<Vec<_>>()
         };
-        self.tell("changed", (ty, value), &only(was, is), &only(is, was))
+        self.tell("changed", (ty, value), &only(&was, &is), &only(&is, &was))
     }
 
     fn tell(
@@ -244,6 +245,15 @@ impl<W: Write> Writer<'_, W> {
     }
 }
 
+/// Returns sources without who gave them, which of a file is its name and no part of the story.
+fn story(sources: &[Source]) -> Vec<Source> {
+    let mut all = sources.to_vec();
+    all.iter_mut().for_each(|source| source.provider = None);
+    all.sort();
+    all.dedup();
+    all
+}
+
 /// Says how the sources differ: in which fields where one took another's place, else how many came
 /// and went.
 fn differences(before: &[Source], after: &[Source]) -> String {
@@ -255,7 +265,6 @@ fn differences(before: &[Source], after: &[Source]) -> String {
         ("event", (&a.event, a.event_id) != (&b.event, b.event_id)),
         ("info", a.info != b.info),
         ("org", a.org != b.org),
-        ("provider", a.provider != b.provider),
         ("tags", a.tags != b.tags),
         ("comment", a.comment != b.comment),
         ("first_seen", a.first_seen != b.first_seen),

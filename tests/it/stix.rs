@@ -18,7 +18,7 @@ const BUNDLE: &str = r#"{"type":"bundle","id":"bundle--5d2a2f0a-6c3b-4c53-8a3d-2
   "id":"indicator--2d72a64d-a1bc-5bf6-915e-215bdbf26eaf","name":"Campaign X",
   "created":"2026-11-01T00:00:00Z","modified":"2026-11-02T00:00:00Z",
   "description":"names and a port","pattern_type":"stix","valid_from":"2026-11-01T00:00:00Z",
-  "valid_until":"2026-12-01T00:00:00Z","confidence":85,"labels":["c2"],
+  "valid_until":"2126-12-01T00:00:00Z","confidence":85,"labels":["c2"],
   "created_by_ref":"identity--39a970c9-e4e2-5883-a2d3-09bc6ccf08a8",
   "object_marking_refs":["marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003",
    "marking-definition--0b2d7c16-c1ce-4b8e-9d5e-6a3c2a0b6f10"],
