@@ -87,7 +87,7 @@ impl Prism {
     fn wait(&self) {
         let started = Instant::now();
         while !self.said().contains("Prism is listening") {
-            assert!(started.elapsed() < Duration::from_secs(30), "{}", self.said());
+            assert!(started.elapsed() < Duration::from_secs(60), "{}", self.said());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

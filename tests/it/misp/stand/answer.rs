@@ -280,9 +280,8 @@ fn instead(answer: Answer, fault: Fault, asked: &Asked) -> Response<Pieces> {
         Fault::Forbidden => {
             Answer::error(403, "API searches are not allowed for this user role.", path)
         }
-        Fault::RedirectHere | Fault::RedirectLoop | Fault::RedirectAway { .. } => {
-            Answer::html(302, "")
-        }
+        Fault::RedirectHere => Answer::html(308, ""),
+        Fault::RedirectLoop | Fault::RedirectAway { .. } => Answer::html(302, ""),
         Fault::Nothing => Answer { body: Vec::new(), ..answer },
         _ => answer,
     };
@@ -295,7 +294,9 @@ fn instead(answer: Answer, fault: Fault, asked: &Asked) -> Response<Pieces> {
                 answer.headers.push(("retry-after", "1".to_owned()));
             }
         }
-        Fault::RedirectHere => answer.headers.push(("location", format!("{path}/"))),
+        Fault::RedirectHere => {
+            answer.headers.push(("location", format!("{}/", path.trim_end_matches('/'))));
+        }
         Fault::RedirectLoop => answer.headers.push(("location", path.to_owned())),
         Fault::RedirectAway { port } => {
             let location = format!("https://127.0.0.1:{port}{path}");

@@ -41,7 +41,7 @@ pub(crate) enum Fault {
     LongText { bytes: u64 },
     /// An answer of so many levels.
     Deep { levels: usize },
-    /// 302 to the same path with a slash after it.
+    /// 308 to the same path with a slash after it.
     RedirectHere,
     /// 302 to itself, again and again.
     RedirectLoop,
