@@ -273,7 +273,8 @@ fn instead(answer: Answer, fault: Fault, asked: &Asked) -> Response<Pieces> {
         Fault::ErrorInside => Answer::json(
             200,
             &json!({
-                "saved": false, "name": "Could not search", "message": "Could not search", "url": path,
+                "saved": false, "name": "Could not search", "message": "Could not search",
+                "url": path,
                 "errors": "The query was too broad.",
             }),
         ),
@@ -313,5 +314,6 @@ const GATEWAY: &str = "<html>\r\n<head><title>504 Gateway Time-out</title></head
                        \r\n</body>\r\n</html>\r\n";
 
 const LOGIN: &str = "<!DOCTYPE html><html><head><title>Login - MISP</title></head><body>\
-                     <form action=\"/users/login\" method=\"post\"><input name=\"data[User][email]\">\
+                     <form action=\"/users/login\" method=\"post\">\
+                     <input name=\"data[User][email]\">\
                      </form></body></html>";
