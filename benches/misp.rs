@@ -82,7 +82,8 @@ fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
     );
     println!("|---|---|---|---|---|---|---|---|");
     println!(
-        "| {} | {} MB | {:.1} s | {:.1} s | {peak_of_pull} MiB | {:.1} s | {:.1} s | {peak} MiB |\n",
+        "| {} | {} MB | {:.1} s | {:.1} s | {peak_of_pull} MiB | {:.1} s | {:.1} s | \
+         {peak} MiB |\n",
         options.attributes,
         sent / 1_000_000,
         pulled.secs,

@@ -26,7 +26,8 @@ def paged(controller, **more):
         found += got
     return found
 def told(a):
-    return [a.uuid, a.type, a.value, bool(a.to_ids), bool(a.deleted), sorted(t.name for t in a.tags)]
+    tags = sorted(t.name for t in a.tags)
+    return [a.uuid, a.type, a.value, bool(a.to_ids), bool(a.deleted), tags]
 ids = dict(to_ids=1, published=True)
 print(json.dumps({
     "all": [told(a) for a in paged("attributes")],

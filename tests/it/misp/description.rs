@@ -40,7 +40,8 @@ const kept = ["/attributes/restSearch", "/events/restSearch", "/objects/restsear
 const paths = {};
 for (const path of kept) {
   const described = whole(all.paths[path], 0);
-  const fields = described.post?.requestBody?.content["application/json"].schema.properties ?? {};
+  const body = described.post?.requestBody?.content["application/json"];
+  const fields = body?.schema?.properties ?? {};
   // lists are what its texts and examples say of `deleted`, and what MISP takes for the others
   for (const name of ["deleted", "type", "category", "tags", "org", "object_name"]) {
     if (!fields[name]) continue;
@@ -87,7 +88,7 @@ impl Prism {
     fn wait(&self) {
         let started = Instant::now();
         while !self.said().contains("Prism is listening") {
-            assert!(started.elapsed() < Duration::from_secs(30), "{}", self.said());
+            assert!(started.elapsed() < Duration::from_secs(60), "{}", self.said());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

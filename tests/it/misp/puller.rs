@@ -15,14 +15,12 @@ use tapsieve::control::intel::compile::compile;
 
 use super::stand::KEY;
 use super::stand::Stand;
-use crate::run::Run;
 use crate::run::tapsieve;
 
 /// How a run went.
 #[derive(Debug)]
 pub(crate) struct Pulled {
     pub(crate) code: i32,
-    pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) took: Duration,
     pub(crate) peak_kibibytes: u64,
@@ -87,21 +85,14 @@ impl Puller {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        let [stdout, stderr] = [out, err].map(|path| fs::read_to_string(path).expect("text"));
+        let stderr = fs::read_to_string(err).expect("text");
         assert!(!stderr.contains("panicked"), "{stderr}");
-        Pulled { code, stdout, stderr, took: started.elapsed(), peak_kibibytes }
+        Pulled { code, stderr, took: started.elapsed(), peak_kibibytes }
     }
 
     /// The attributes that the pulled folder gives: by uuid, type and value.
     pub(crate) fn attributes(&self) -> BTreeMap<String, (String, String)> {
         attributes(&self.pulled())
-    }
-
-    /// Alerts of a capture with what was pulled.
-    pub(crate) fn replay(&self, capture: &Path) -> Run {
-        let pulled = self.pulled().display().to_string();
-        let capture = capture.display().to_string();
-        crate::run::run(self.folder.path(), &["replay", "--intel", &pulled, &capture])
     }
 }
 

@@ -273,16 +273,16 @@ fn instead(answer: Answer, fault: Fault, asked: &Asked) -> Response<Pieces> {
         Fault::ErrorInside => Answer::json(
             200,
             &json!({
-                "saved": false, "name": "Could not search", "message": "Could not search", "url": path,
+                "saved": false, "name": "Could not search", "message": "Could not search",
+                "url": path,
                 "errors": "The query was too broad.",
             }),
         ),
         Fault::Forbidden => {
             Answer::error(403, "API searches are not allowed for this user role.", path)
         }
-        Fault::RedirectHere | Fault::RedirectLoop | Fault::RedirectAway { .. } => {
-            Answer::html(302, "")
-        }
+        Fault::RedirectHere => Answer::html(308, ""),
+        Fault::RedirectLoop | Fault::RedirectAway { .. } => Answer::html(302, ""),
         Fault::Nothing => Answer { body: Vec::new(), ..answer },
         _ => answer,
     };
@@ -295,7 +295,9 @@ fn instead(answer: Answer, fault: Fault, asked: &Asked) -> Response<Pieces> {
                 answer.headers.push(("retry-after", "1".to_owned()));
             }
         }
-        Fault::RedirectHere => answer.headers.push(("location", format!("{path}/"))),
+        Fault::RedirectHere => {
+            answer.headers.push(("location", format!("{}/", path.trim_end_matches('/'))));
+        }
         Fault::RedirectLoop => answer.headers.push(("location", path.to_owned())),
         Fault::RedirectAway { port } => {
             let location = format!("https://127.0.0.1:{port}{path}");
@@ -312,5 +314,6 @@ const GATEWAY: &str = "<html>\r\n<head><title>504 Gateway Time-out</title></head
                        \r\n</body>\r\n</html>\r\n";
 
 const LOGIN: &str = "<!DOCTYPE html><html><head><title>Login - MISP</title></head><body>\
-                     <form action=\"/users/login\" method=\"post\"><input name=\"data[User][email]\">\
+                     <form action=\"/users/login\" method=\"post\">\
+                     <input name=\"data[User][email]\">\
                      </form></body></html>";

@@ -41,7 +41,7 @@ pub(crate) enum Fault {
     LongText { bytes: u64 },
     /// An answer of so many levels.
     Deep { levels: usize },
-    /// 302 to the same path with a slash after it.
+    /// 308 to the same path with a slash after it.
     RedirectHere,
     /// 302 to itself, again and again.
     RedirectLoop,
@@ -100,7 +100,8 @@ pub(crate) fn some_made(from: u64, count: u64) -> Vec<u8> {
         let comma = if number == 0 { "" } else { "," };
         let written = write!(
             out,
-            "{comma}{{\"id\":\"{}\",\"event_id\":\"1\",\"object_id\":\"0\",\"object_relation\":null,\
+            "{comma}{{\"id\":\"{}\",\"event_id\":\"1\",\"object_id\":\"0\",\
+             \"object_relation\":null,\
              \"category\":\"Network activity\",\"type\":\"{}\",\"to_ids\":true,\"uuid\":\"{}\",\
              \"timestamp\":\"{}\",\"distribution\":\"5\",\"sharing_group_id\":\"0\",\
              \"comment\":\"{comment}\",\"deleted\":false,\"disable_correlation\":false,\

@@ -176,7 +176,8 @@ fn tags(names: &[String]) -> Vec<Value> {
 
 fn short_event(event: &Event) -> Value {
     json!({
-        "org_id": "1", "distribution": "1", "publish_timestamp": event.publish_timestamp.to_string(),
+        "org_id": "1", "distribution": "1",
+        "publish_timestamp": event.publish_timestamp.to_string(),
         "id": event.id.to_string(), "info": event.info, "orgc_id": "1", "uuid": event.uuid,
     })
 }

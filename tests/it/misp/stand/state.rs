@@ -37,8 +37,8 @@ pub(crate) struct Attribute {
     pub(crate) deleted: bool,
     pub(crate) timestamp: u64,
     pub(crate) tags: Vec<String>,
-    /// Somebody proposes to delete it, and the server holds such back (`proposals_block_attributes`):
-    /// it is left out of an answer after paging.
+    /// Somebody proposes to delete it, and the server holds such back
+    /// (`proposals_block_attributes`): it is left out of an answer after paging.
     pub(crate) is_held_back: bool,
 }
 
