@@ -145,18 +145,18 @@ fn write(
     for (which, covered) in events {
         let line = Line::of_event(which, covered);
         if arguments.json {
-            json(&mut out, &line)?
+            json(&mut out, &line)?;
         } else {
-            line.text(&mut out)?
+            line.text(&mut out)?;
         }
         sum.add(covered.ledger.clone());
     }
     let damage = ledger.damage.iter().map(ToString::to_string).collect();
     let total = Line { events: Some(events.len() as u64), damage: Some(damage), ..Line::of(&sum) };
     if arguments.json {
-        json(&mut out, &total)?
+        json(&mut out, &total)?;
     } else {
-        total.text(&mut out)?
+        total.text(&mut out)?;
     }
     out.flush()
 }

@@ -191,7 +191,7 @@ fn one(arguments: &PullArguments) -> Result<Remote, Failure> {
         [("--misp", &arguments.misp), ("--feed", &arguments.feed), ("--taxii", &arguments.taxii)];
     let mut named = named.into_iter().filter_map(|(option, url)| Some((option, url.as_deref()?)));
     let (option, text) = named.next().unwrap_or_default();
-    let url = address(text, arguments.allow_plain_http).map_err(|what| usage(option, what))?;
+    let url = address(text, arguments.allow_plain_http).map_err(|what| usage(option, &what))?;
     let place_of_key = match (&arguments.key_file, &arguments.key_env) {
         (Some(path), _) => KeyPlace::File(path.clone()),
         (None, Some(name)) => KeyPlace::Environment(name.clone()),
@@ -210,7 +210,7 @@ fn one(arguments: &PullArguments) -> Result<Remote, Failure> {
         None => ProxyRule::Environment,
         Some("") => ProxyRule::Direct,
         Some(text) => {
-            ProxyRule::Through(address(text, true).map_err(|what| usage("--proxy", what))?)
+            ProxyRule::Through(address(text, true).map_err(|what| usage("--proxy", &what))?)
         }
     };
     let label = place(&url);
@@ -228,11 +228,11 @@ fn one(arguments: &PullArguments) -> Result<Remote, Failure> {
 /// Returns what is asked of a MISP server.
 fn misp(arguments: &PullArguments) -> Result<MispSettings, Failure> {
     for tag in &arguments.tag {
-        TagRule::from_text(tag).map_err(|what| usage("--tag", what))?;
+        TagRule::from_text(tag).map_err(|what| usage("--tag", &what))?;
     }
     if let Some(word) = arguments.max_tlp.as_deref().filter(|word| Tlp::from_word(word).is_none()) {
         let what = format!("`{word}` is none of clear, green, amber, amber+strict and red");
-        return Err(usage("--max-tlp", what));
+        return Err(usage("--max-tlp", &what));
     }
     let default = MispSettings::default();
     Ok(MispSettings {
@@ -247,7 +247,7 @@ fn misp(arguments: &PullArguments) -> Result<MispSettings, Failure> {
     })
 }
 
-fn usage(option: &str, what: String) -> Failure {
+fn usage(option: &str, what: &str) -> Failure {
     Failure::Usage(format!("{option}: {what}"))
 }
 

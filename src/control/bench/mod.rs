@@ -24,7 +24,7 @@ pub enum Bench {
     /// Only read the file and walk its records, touching each header: what no engine can go below
     Floor(floor::FloorArguments),
     /// Run the pipeline, cut off after a stage
-    Replay(replay::ReplayArguments),
+    Replay(Box<replay::ReplayArguments>),
     /// Send frames at stepped rates and find the highest that a sensor takes without loss (RFC 2544
     /// section 26.1)
     Live(Box<live::LiveArguments>),

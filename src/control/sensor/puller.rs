@@ -89,7 +89,7 @@ pub(super) fn start(
             owes_everything: !pulled.contains(&remote.name),
             everything_from: Instant::now(),
         };
-        Builder::new().name(format!("pull-{number}")).spawn(move || puller.run(wake))?;
+        Builder::new().name(format!("pull-{number}")).spawn(move || puller.run(&wake))?;
     }
     Ok(())
 }
@@ -109,7 +109,7 @@ struct Puller {
 }
 
 impl Puller {
-    fn run(mut self, wake: Sender<()>) {
+    fn run(mut self, wake: &Sender<()>) {
         // kept, so that without a publisher the channel is silent and not over
         let _silent =
             self.hear(wake.clone()).map_err(|error| warn!("{}: {error}", self.remote.label));
@@ -189,7 +189,7 @@ fn hear(address: &str, label: &str, health: &Health, wake: &Sender<()>) {
                 // what was said before is not heard again; a full channel wakes as well
                 let _woken_already = wake.try_send(());
                 loop {
-                    if publisher.next()? {
+                    if publisher.hear()? {
                         health.woken(label, true);
                         let _woken_already = wake.try_send(());
                     }

@@ -379,7 +379,7 @@ impl Pull<'_> {
             search.all(What::Events, &with(metadata.clone(), key), PAGE_EVENTS, &mut found)?;
         }
         let Keeper { to, events, .. } = found.teller;
-        let pulled = self.merge(header, old, to, events)?;
+        let pulled = self.merge(header, &old, to, events)?;
         let since_secs = search.begun_secs.unwrap_or(begun_secs).max(state.since_secs);
         self.keep_state(&State { since_secs, ..state.clone() })?;
         Ok(pulled)
@@ -389,7 +389,7 @@ impl Pull<'_> {
     fn merge(
         &self,
         header: &Header,
-        old: Delta,
+        old: &Delta,
         changes: Changes,
         mut events: Events,
     ) -> Result<Pulled, RemoteError> {
@@ -403,7 +403,7 @@ impl Pull<'_> {
                 return Ok(pulled);
             }
         } else {
-            self.sift(&mut fresh, &mut events, &old, &mut pulled)?;
+            self.sift(&mut fresh, &mut events, old, &mut pulled)?;
         }
         if fresh.is_empty() && events.is_empty() && old.id == header.id {
             return Ok(pulled);

@@ -222,7 +222,7 @@ impl<'a> AttributeLine<'a> {
             decayed: parts.decayed.0 == Some(true),
             relation: word(&parts.relation),
             object: word(found.object_name()),
-            sibling: sibling,
+            sibling,
             comment: Cow::Borrowed(cut(parts.comment.trim(), TEXT_BYTES_MAX)),
             first_seen: word(&parts.first_seen),
             last_seen: word(&parts.last_seen),

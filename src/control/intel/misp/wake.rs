@@ -102,7 +102,7 @@ impl Publisher {
     ///
     /// # Errors
     /// The connection is over, or silent for too long.
-    pub fn next(&mut self) -> io::Result<bool> {
+    pub fn hear(&mut self) -> io::Result<bool> {
         let mut head = Vec::new();
         let flags = self.frame(&mut head)?;
         if flags & COMMAND != 0 {
@@ -192,7 +192,7 @@ mod tests {
             stream.write_all(&sent).expect("sent");
         });
         let mut publisher = Publisher::connect(&address).expect("connected");
-        let got = std::iter::from_fn(|| publisher.next().ok()).collect::<Vec<_>>();
+        let got = std::iter::from_fn(|| publisher.hear().ok()).collect::<Vec<_>>();
         assert_eq!(got, told);
         thread.join().expect("no panic");
     }

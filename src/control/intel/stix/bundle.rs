@@ -136,7 +136,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
             "indicator" => self.indicator(object),
             "x-misp-attribute" => {
                 let event = self.event(object);
-                self.tell(object, event, &object.misp_type, &object.misp_value, None);
+                self.tell(object, event, (&object.misp_type, &object.misp_value), None);
             }
             "identity" => self.name(&object.id, object.name.clone())?,
             "marking-definition" => {
@@ -168,12 +168,12 @@ impl<'g, 'a> Bundle<'g, 'a> {
         let event = self.event(object);
         if !matches!(object.pattern_type.as_str(), "" | "stix") {
             let (kind, unsupported) = (object.pattern_type.as_str(), Some(LeftOut::Unsupported));
-            return self.tell(object, event, kind, &object.pattern, unsupported);
+            return self.tell(object, event, (kind, &object.pattern), unsupported);
         }
         let hint = object.misp("type").unwrap_or_default();
         for alternative in alternatives(&object.pattern) {
             match alternative.and_then(|comparisons| meaning(&comparisons, hint)) {
-                Ok(told) => self.tell(object, event, &told.kind, &told.value, None),
+                Ok(told) => self.tell(object, event, (&told.kind, &told.value), None),
                 Err(why) => self.inexact(object, event, why),
             }
         }
@@ -181,15 +181,14 @@ impl<'g, 'a> Bundle<'g, 'a> {
 
     fn inexact(&mut self, object: &Object, event: u32, why: Inexact) {
         let left_out = Some(LeftOut::Pattern(why));
-        self.tell(object, event, PATTERN, object.pattern.trim(), left_out);
+        self.tell(object, event, (PATTERN, object.pattern.trim()), left_out);
     }
 
     fn tell(
         &mut self,
         object: &Object,
         event: u32,
-        kind: &str,
-        value: &str,
+        (kind, value): (&str, &str),
         left_out: Option<LeftOut>,
     ) {
         self.attributes += 1;

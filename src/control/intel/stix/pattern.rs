@@ -439,7 +439,7 @@ mod tests {
         assert_eq!(told(&"[".repeat(PATTERN_BYTES_MAX + 1)), ["pattern_size"]);
         let many = vec!["[a:b = 1]"; ALTERNATIVES_MAX + 1].join(" OR ");
         assert_eq!(told(&many), ["pattern_size"]);
-        let wide = vec!["a:b = 1"; 10].join(" AND ") + " AND c:d = 1";
+        let wide = ["a:b = 1"; 10].join(" AND ") + " AND c:d = 1";
         assert_eq!(told(&format!("[{wide}]")), ["a:b=1 & c:d=1"]);
         let fields = (0..20).map(|n| format!("a:b{n} = 1")).collect::<Vec<_>>().join(" AND ");
         assert_eq!(told(&format!("[{fields}]")), ["pattern_and"]);

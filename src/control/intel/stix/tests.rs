@@ -184,7 +184,8 @@ fn a_marking_that_comes_later_is_judged_and_one_that_never_comes_is_named() {
     let judged = compiled(&later, &amber).expect("usable");
     assert_eq!(values(&judged), [("ip-dst", "9.9.9.10")]);
     assert_eq!(left_out(&judged), [("tlp", "ip-dst", 1)]);
-    let never = compiled(&bundle(&[red.clone()]), &IntelOptions::default()).expect("usable");
+    let never =
+        compiled(&bundle(std::slice::from_ref(&red)), &IntelOptions::default()).expect("usable");
     assert_eq!(only_source(&never).tags, [MARKING]);
     let rule = TagRule::from_text("!marking-definition--*").expect("a rule");
     let filter = Filter { tags: vec![rule], ..Filter::default() };

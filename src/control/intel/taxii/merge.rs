@@ -144,7 +144,7 @@ impl<'m> Merge<'m> {
             match (version.is_revoked, before) {
                 (false, None) => pulled.new += 1,
                 (false, Some(modified)) => {
-                    pulled.changed += u64::from(*modified != version.modified)
+                    pulled.changed += u64::from(*modified != version.modified);
                 }
                 (true, before) => pulled.gone += u64::from(before.is_some()),
             }
