@@ -32,6 +32,8 @@ const whole = (one, depth) => {
   const mended = Object.fromEntries(Object.entries(one).map(([k, v]) => [k, whole(v, depth)]));
   // so do a `nullable` without a type, and an enumeration that names something twice
   if (mended.nullable === true && !mended.type) delete mended.nullable;
+  // soft-deleted ones: "If set to [0,1], both"
+  if (`${mended.description}`.includes("[0,1]")) delete mended.type;
   if (Array.isArray(mended.enum)) mended.enum = [...new Set(mended.enum)];
   return mended;
 };

@@ -90,7 +90,6 @@ fn a_fault_that_stays_leaves_the_last_good_copy() {
             (Fault::Torn { percent: 50 }, ""),
             (Fault::Nothing, ""),
             (Fault::RedirectLoop, "redirects to"),
-            (Fault::Deep { levels: 100_000 }, ""),
         ],
         |(fault, says)| stays(fault, says),
     );
@@ -162,7 +161,7 @@ fn of_several_servers_one_that_fails_keeps_its_copy_and_the_others_are_pulled() 
     other.close();
     let (counts, said) = pull(3);
     assert_eq!(counts, [before + 3, before]);
-    assert!(said.contains(&format!("{}: cannot connect", other.url())), "{said}");
+    assert!(said.contains(&other.url()) && said.contains(": cannot connect"), "{said}");
     // attributes without end fill no disk
     other.open();
     other.fail(Rule::on(ATTRIBUTES, Fault::Endless));

@@ -32,7 +32,8 @@ fn one_text_of_a_hundred_megabytes_takes_bounded_memory() {
     let before = puller.attributes();
     stand.fail(Rule::on(ATTRIBUTES, Fault::LongText { bytes: 100_000_000 }));
     let pulled = puller.pull(&stand.url(), &[], 100);
-    assert!(pulled.peak_kibibytes < 100 << 10, "{} KiB", pulled.peak_kibibytes);
+    // a text of 80 MiB may be an attachment; what is longer ends the reading
+    assert!(pulled.peak_kibibytes < 200 << 10, "{} KiB", pulled.peak_kibibytes);
     assert_ne!(pulled.code, 2, "{}", pulled.stderr);
     assert!(!pulled.stderr.contains("777777777777"), "it is told whole");
     assert_eq!(puller.attributes(), before);
@@ -45,7 +46,7 @@ fn an_answer_without_end_and_one_that_stops_are_left() {
         let puller = Puller::new(&stand);
         puller.pull_well(&stand, &[]);
         stand.fail(Rule::on(ATTRIBUTES, fault));
-        let pulled = puller.pull(&stand.url(), &["--timeout-secs", "5", "--page", "500"], 60);
+        let pulled = puller.pull(&stand.url(), &["--timeout-secs", "5", "--page", "500"], 120);
         assert_eq!(pulled.code, 1, "{fault:?}: {}", pulled.stderr);
         assert!(pulled.stderr.contains(says), "{fault:?}: {}", pulled.stderr);
     }

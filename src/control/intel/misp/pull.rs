@@ -137,7 +137,7 @@ impl MispSettings {
         if !self.types.is_empty() {
             filters.insert("type".to_owned(), json!(self.types));
         }
-        filters.insert("includeEventUuid".to_owned(), json!(1));
+        filters.insert("includeEventUuid".to_owned(), json!(true));
         filters
     }
 
@@ -184,12 +184,12 @@ impl Pull<'_> {
             Scope::Due => is_old || is_large || header.filter != self.settings.filter(),
         };
         if !is_due {
-            return self.changes(&header, &state, delta);
+            return self.changes(&header, &state, &delta);
         }
         match self.everything() {
             // what is too much at once may be had in parts
             Err(error) if error.may_be_too_much() && !is_large => {
-                let pulled = self.changes(&header, &state, delta)?;
+                let pulled = self.changes(&header, &state, &delta)?;
                 Ok(Pulled { trouble: Some(error), ..pulled })
             }
             outcome => outcome,
@@ -238,7 +238,7 @@ impl Pull<'_> {
         let mut search = Search::new(&self.http, &self.remote.http);
         let mut events = Reading::new(Keeper::new(EventsOnly, &self.place));
         let mut metadata = settings.filters();
-        metadata.insert("metadata".to_owned(), json!(1));
+        metadata.insert("metadata".to_owned(), json!(true));
         search.all(What::Events, &metadata, PAGE_EVENTS, &mut events)?;
         let since_secs = search.begun_secs.unwrap_or(begun_secs);
         let old = self.old();
@@ -265,7 +265,7 @@ impl Pull<'_> {
         }
         let mut filters = settings.narrowed(settings.attribute_filters());
         if !settings.include_non_ids {
-            filters.insert("to_ids".to_owned(), json!(1));
+            filters.insert("to_ids".to_owned(), json!(true));
         }
         search.all(What::Attributes, &filters, page, &mut found)?;
         let mut pulled = self.compare(old, &mut search, &mut found)?;
@@ -278,7 +278,7 @@ impl Pull<'_> {
         let state = State { id, since_secs, full_secs: now_secs() };
         self.keep_state(&state)?;
         // what has changed meanwhile
-        match self.changes(&header, &state, Delta::default()) {
+        match self.changes(&header, &state, &Delta::default()) {
             Ok(more) => pulled.new += more.new,
             Err(error) => pulled.trouble = Some(error),
         }
@@ -345,12 +345,12 @@ impl Pull<'_> {
     }
 
     /// Adds what has changed since the last pull to the delta.
-    fn changes(&self, header: &Header, state: &State, old: Delta) -> Result<Pulled, RemoteError> {
+    fn changes(&self, header: &Header, state: &State, old: &Delta) -> Result<Pulled, RemoteError> {
         let settings = self.settings;
         let begun_secs = now_secs();
         let mut search = Search::new(&self.http, &self.remote.http);
         let overlap = u64::from(settings.overlap_secs);
-        let since = json!(state.since_secs.saturating_sub(overlap));
+        let since = json!(state.since_secs.saturating_sub(overlap).to_string());
         let mut found = Reading::new(Keeper::new(Changes::new(&self.place), &self.place));
         let page = settings.page_attributes;
         let with = |mut filters: Map<String, Value>, key: &str| {
@@ -365,7 +365,7 @@ impl Pull<'_> {
         search.all(What::Attributes, &filters, page, &mut found)?;
         // a server may make comments of what it deletes: whatever their type
         let mut filters = with(settings.filters(), "attribute_timestamp");
-        filters.insert("deleted".to_owned(), json!(1));
+        filters.insert("deleted".to_owned(), json!([1]));
         search.all(What::Attributes, &filters, page, &mut found)?;
         if !settings.objects.is_empty() {
             let mut filters = deleted(with(settings.filters(), "timestamp"));
@@ -374,12 +374,12 @@ impl Pull<'_> {
         }
         // after the attributes: the event of each is there by now
         let mut metadata = settings.filters();
-        metadata.insert("metadata".to_owned(), json!(1));
+        metadata.insert("metadata".to_owned(), json!(true));
         for key in ["timestamp", "publish_timestamp"] {
             search.all(What::Events, &with(metadata.clone(), key), PAGE_EVENTS, &mut found)?;
         }
         let Keeper { to, events, .. } = found.teller;
-        let pulled = self.merge(header, &old, to, events)?;
+        let pulled = self.merge(header, old, to, events)?;
         let since_secs = search.begun_secs.unwrap_or(begun_secs).max(state.since_secs);
         self.keep_state(&State { since_secs, ..state.clone() })?;
         Ok(pulled)

@@ -461,7 +461,8 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 }
 
 fn tls_fault<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
-    let wrapped = || error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+    // an I/O error names the source of what it wraps, not what it wraps
+    let wrapped = || tls_fault(error.downcast_ref::<io::Error>()?.get_ref()?);
     error.downcast_ref().or_else(wrapped)
 }
 

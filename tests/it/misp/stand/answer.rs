@@ -198,8 +198,7 @@ pub(crate) fn sent(answer: Answer, fault: Option<Fault>, asked: &Asked) -> Respo
         | Fault::Stall
         | Fault::Endless
         | Fault::Flood { .. }
-        | Fault::LongText { .. }
-        | Fault::Deep { .. } => with_body(answer, fault),
+        | Fault::LongText { .. } => with_body(answer, fault),
         _ => instead(answer, fault, asked),
     }
 }
@@ -251,10 +250,6 @@ fn with_body(answer: Answer, fault: Fault) -> Response<Pieces> {
                 })
             };
             (head, list_of(more, b"]}}"))
-        }
-        Fault::Deep { levels } => {
-            let deep = ["[".repeat(levels), "]".repeat(levels)].concat();
-            (head, Pieces::whole(format!("{{\"response\":{deep}}}")))
         }
         _ => (head, Pieces::slowly(answer.body, 10, Duration::from_millis(50))),
     };

@@ -39,8 +39,6 @@ pub(crate) enum Fault {
     Flood { bytes: u64 },
     /// An attribute whose value is so long.
     LongText { bytes: u64 },
-    /// An answer of so many levels.
-    Deep { levels: usize },
     /// 308 to the same path with a slash after it.
     RedirectHere,
     /// 302 to itself, again and again.
