@@ -40,8 +40,8 @@ const EVERYTHING_AGAIN: Duration = Duration::from_secs(900);
 const HEAR_AGAIN: Duration = Duration::from_secs(1);
 const HEAR_AGAIN_MAX: Duration = Duration::from_secs(30);
 
-/// Pulls each server of which nothing is there yet, so that a first start has its indicators; returns
-/// the names of those that were pulled.
+/// Pulls each server of which nothing is there yet, so that a first start has its indicators;
+/// returns the names of those that were pulled.
 pub(super) fn first(config: &Config) -> Vec<String> {
     let folders = &config.mirror.path;
     let bytes_max = config.mirror.bytes_max();

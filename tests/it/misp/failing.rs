@@ -63,7 +63,7 @@ fn passes(fault: Fault) {
 }
 
 /// Runs each at once: they wait more than they work.
-fn all<T: Copy + Send>(cases: &[T], test: impl Fn(T) + Copy + Send) {
+pub(super) fn all<T: Copy + Send>(cases: &[T], test: impl Fn(T) + Copy + Send) {
     std::thread::scope(|scope| {
         let started = cases.iter().map(|&case| scope.spawn(move || test(case)));
         let started = started.collect::<Vec<_>>();
@@ -134,7 +134,7 @@ fn of_several_servers_one_that_fails_keeps_its_copy_and_the_others_are_pulled() 
         let server = |name: &str, url: &str, ca: &str| {
             format!(
                 "[[intel]]\nmisp = \"{url}\"\nname = \"{name}\"\nkey_file = \"key\"\n\
-                 ca_file = \"{ca}\"\n"
+                 ca_file = \"{ca}\"\npage_attributes = 500\n"
             )
         };
         let servers =
