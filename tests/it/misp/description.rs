@@ -45,7 +45,9 @@ for (const path of kept) {
   for (const name of ["deleted", "type", "category", "tags", "org", "object_name"]) {
     if (!fields[name]) continue;
     const one = fields[name];
-    fields[name] = { anyOf: [one, { type: "array", items: name === "deleted" ? {} : one }] };
+    // newer types than the description's are texts, too
+    const items = name === "deleted" ? {} : name === "type" ? { type: "string" } : one;
+    fields[name] = { anyOf: [one, { type: "array", items }] };
   }
   // the stand-in's answers are held against PyMISP instead
   for (const method of Object.values(described)) {
@@ -132,6 +134,6 @@ fn what_the_client_asks_is_what_misp_describes() {
         assert_eq!(pulled.code, 0, "{}\n{}", pulled.stderr, prism.said());
     }
     assert_eq!(puller.attributes(), direct.attributes());
-    let broken = prism.said().lines().filter(|line| line.contains("Violation")).count();
+    let broken = prism.said().lines().filter(|line| line.contains("terminated with error")).count();
     assert_eq!(broken, 1, "{}", prism.said());
 }

@@ -162,12 +162,6 @@ fn of_several_servers_one_that_fails_keeps_its_copy_and_the_others_are_pulled() 
     let (counts, said) = pull(3);
     assert_eq!(counts, [before + 3, before]);
     assert!(said.contains(&other.url()) && said.contains(": cannot connect"), "{said}");
-    // attributes without end fill no disk
-    other.open();
-    other.fail(Rule::on(ATTRIBUTES, Fault::Endless));
-    let (counts, said) = pull(3);
-    assert_eq!(counts, [before + 3, before]);
-    assert!(said.contains("8 MiB"), "{said}");
 }
 
 #[test]

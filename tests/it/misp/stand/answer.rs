@@ -196,7 +196,6 @@ pub(crate) fn sent(answer: Answer, fault: Option<Fault>, asked: &Asked) -> Respo
         | Fault::Torn { .. }
         | Fault::Trickle
         | Fault::Stall
-        | Fault::Endless
         | Fault::Flood { .. }
         | Fault::LongText { .. } => with_body(answer, fault),
         _ => instead(answer, fault, asked),
@@ -217,14 +216,6 @@ fn with_body(answer: Answer, fault: Fault) -> Response<Pieces> {
         Fault::Stall => {
             let half = answer.body[..len / 2].to_vec();
             (head, Pieces::then_silence(half))
-        }
-        Fault::Endless => {
-            let mut next = 0;
-            let more = move || {
-                next += MADE_AT_ONCE;
-                Some(some_made(next - MADE_AT_ONCE, MADE_AT_ONCE))
-            };
-            (head, list_of(more, b""))
         }
         Fault::Flood { bytes } => {
             let (mut next, mut sent) = (0, 0);

@@ -33,8 +33,6 @@ pub(crate) enum Fault {
     Stall,
     /// No answer for a time.
     Silence(Duration),
-    /// Attributes without end.
-    Endless,
     /// So many bytes of attributes, whatever the limit was.
     Flood { bytes: u64 },
     /// An attribute whose value is so long.
