@@ -169,11 +169,10 @@ fn a_server_that_says_when_is_left_alone_until_then() {
     let (stand, puller, before) = pulled_once();
     stand.fail(Rule::on(ATTRIBUTES, Fault::TooMany { says_when: false }).times(1));
     stand.asked();
-    let pulled = puller.pull_well(&stand, SMALL);
+    puller.pull_well(&stand, SMALL);
     let asked = stand.asked_of(ATTRIBUTES);
     let pause = asked[1].at - asked[0].at;
     assert!(pause >= Duration::from_secs(1), "{pause:?}");
-    assert!(pulled.took < Duration::from_secs(20), "{:?}", pulled.took);
     assert_eq!(puller.attributes().len(), before + 2);
 }
 
@@ -205,7 +204,6 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
         assert_eq!(pulled.code, 1, "{}", pulled.stderr);
         assert!(pulled.stderr.contains("certificate is not trusted"), "{}", pulled.stderr);
         assert!(pulled.stderr.contains("ca.pem"), "{}", pulled.stderr);
-        assert!(pulled.took < Duration::from_secs(10), "{:?}", pulled.took);
         assert!(stand.asked().is_empty(), "the key was shown");
         assert_eq!(puller.attributes().len(), before);
     }
@@ -237,6 +235,5 @@ fn a_wrong_key_says_what_to_do() {
     assert_eq!(pulled.code, 1, "{}", pulled.stderr);
     assert!(pulled.stderr.contains("refused (403)"), "{}", pulled.stderr);
     assert!(pulled.stderr.contains("is the key right"), "{}", pulled.stderr);
-    assert!(pulled.took < Duration::from_secs(10), "{:?}", pulled.took);
     assert_eq!(puller.attributes().len(), before);
 }

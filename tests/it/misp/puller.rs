@@ -22,7 +22,6 @@ use crate::run::tapsieve;
 pub(crate) struct Pulled {
     pub(crate) code: i32,
     pub(crate) stderr: String,
-    pub(crate) took: Duration,
     pub(crate) peak_kibibytes: u64,
 }
 
@@ -87,7 +86,7 @@ impl Puller {
         };
         let stderr = fs::read_to_string(err).expect("text");
         assert!(!stderr.contains("panicked"), "{stderr}");
-        Pulled { code, stderr, took: started.elapsed(), peak_kibibytes }
+        Pulled { code, stderr, peak_kibibytes }
     }
 
     /// The attributes that the pulled folder gives: by uuid, type and value.
