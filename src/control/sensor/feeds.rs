@@ -41,6 +41,8 @@ pub(super) struct Pulls {
     pub(super) count: u64,
     /// How often its publisher said that something has changed.
     pub(super) wakes: u64,
+    /// Why its publisher is not heard.
+    deaf: Option<String>,
     /// Since when it cannot be, and why.
     trouble: Option<(Instant, String)>,
 }
@@ -95,12 +97,22 @@ impl Feeds {
         pulls.trouble = error.map(|error| (since, error.to_string()));
     }
 
-    /// Notes that a server's publisher woke us, or that it cannot be heard.
-    pub(super) fn woken(&mut self, name: &str, is_heard: bool) {
+    /// Notes that a server's publisher woke us.
+    pub(super) fn woken(&mut self, name: &str) {
+        let pulls = self.0.iter_mut().find(|feed| feed.name == name);
+        if let Some(pulls) = pulls.and_then(|feed| feed.pulls.as_mut()) {
+            pulls.wakes += 1;
+        }
+    }
+
+    /// Notes that a server's publisher is heard, or why it is not.
+    pub(super) fn hears(&mut self, name: &str, deaf: Option<String>) {
         let Some(feed) = self.0.iter_mut().find(|feed| feed.name == name) else { return };
-        match (is_heard, &mut feed.pulls) {
-            (true, Some(pulls)) => pulls.wakes += 1,
-            _ => feed.fail(PUBLISHER),
+        if deaf.is_some() {
+            feed.fail(PUBLISHER);
+        }
+        if let Some(pulls) = &mut feed.pulls {
+            pulls.deaf = deaf;
         }
     }
 
@@ -127,7 +139,12 @@ impl Feeds {
                 format!(", for {long} s, its copy is in use (last pulled {last:.0} s ago): {why}");
             Some((key, more))
         };
-        self.0.iter().filter_map(trouble).collect()
+        let deaf = |feed: &Feed| {
+            let why = feed.pulls.as_ref()?.deaf.as_ref()?;
+            let key = format!("the publisher of {} is not heard", feed.name);
+            Some((key, format!(", it is asked each period all the same: {why}")))
+        };
+        self.0.iter().flat_map(|feed| trouble(feed).into_iter().chain(deaf(feed))).collect()
     }
 
     /// Notes that all were read; some files may have been damaged.
@@ -192,8 +209,14 @@ mod tests {
         let why = ": https://misp.example: cannot connect: x";
         assert_eq!(feeds.missing(), [(missing.to_owned(), why.to_owned())]);
         assert!(feeds.troubles().is_empty());
-        feeds.woken(name, true);
+        feeds.woken(name);
+        feeds.hears(name, Some("refused".to_owned()));
         feeds.pulled(name, &Ok(Pulled::default()));
+        let deaf = "the publisher of https://misp.example is not heard";
+        assert!(
+            feeds.troubles().iter().any(|(key, why)| key == deaf && why.ends_with(": refused"))
+        );
+        feeds.hears(name, None);
         assert!(feeds.missing().is_empty() && feeds.troubles().is_empty());
         feeds.pulled(name, &Err(error()));
         let troubles = feeds.troubles();

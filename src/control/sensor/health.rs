@@ -172,9 +172,14 @@ impl Health {
         self.lock().feeds.pulled(name, outcome);
     }
 
-    /// Notes that a server's publisher woke us, or that it cannot be heard.
-    pub(super) fn woken(&self, name: &str, is_heard: bool) {
-        self.lock().feeds.woken(name, is_heard);
+    /// Notes that a server's publisher woke us.
+    pub(super) fn woken(&self, name: &str) {
+        self.lock().feeds.woken(name);
+    }
+
+    /// Notes that a server's publisher is heard, or why it is not.
+    pub(super) fn hears(&self, name: &str, deaf: Option<String>) {
+        self.lock().feeds.hears(name, deaf);
     }
 
     /// Notes that indicators are being read, or are not any more.

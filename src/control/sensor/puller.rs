@@ -36,9 +36,10 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// After a pull of everything that failed, the next is tried; what has changed is pulled meanwhile.
 const EVERYTHING_AGAIN: Duration = Duration::from_secs(900);
 
-/// Pauses between two tries to hear a publisher: they double.
+/// Pauses between two tries to hear a publisher: they double, until it was heard for a while.
 const HEAR_AGAIN: Duration = Duration::from_secs(1);
 const HEAR_AGAIN_MAX: Duration = Duration::from_secs(30);
+const HEARD_LONG: Duration = Duration::from_secs(60);
 
 /// Starts the threads; `differs` is set when something else was pulled. They end with the process:
 /// a mirror is whole at any time.
@@ -153,25 +154,26 @@ fn has_failed(outcome: &Result<Pulled, RemoteError>) -> bool {
 /// Hears a publisher for ever.
 fn hear(address: &str, label: &str, health: &Health, wake: &Sender<()>) {
     let mut pause = HEAR_AGAIN;
-    let mut is_told = false;
     loop {
+        let mut since = None;
         let heard =
             Publisher::connect(address).and_then(|mut publisher| -> io::Result<Infallible> {
-                info!(feed = label, "hearing the publisher at {address}");
-                (pause, is_told) = (HEAR_AGAIN, false);
+                since = Some(Instant::now());
+                health.hears(label, None);
                 // what was said before is not heard again; a full channel wakes as well
                 let _woken_already = wake.try_send(());
                 loop {
                     if publisher.hear()? {
-                        health.woken(label, true);
+                        health.woken(label);
                         let _woken_already = wake.try_send(());
                     }
                 }
             });
         let Err(error) = heard;
-        health.woken(label, false);
-        if !std::mem::replace(&mut is_told, true) {
-            warn!(feed = label, "the publisher at {address} is not heard: {error}");
+        // `troubles` tells of it, once as long as it lasts
+        health.hears(label, Some(format!("{address}: {error}")));
+        if since.is_some_and(|since| since.elapsed() >= HEARD_LONG) {
+            pause = HEAR_AGAIN;
         }
         std::thread::sleep(jittered(pause));
         pause = (pause * 2).min(HEAR_AGAIN_MAX);
