@@ -92,6 +92,12 @@ pub struct PullArguments {
     /// Fetch attributes whose to_ids is false, too
     #[arg(long, requires = "misp")]
     include_non_ids: bool,
+    /// Fetch scores of decaying models, for --exclude-decayed; servers work them out one by one
+    #[arg(long, requires = "misp")]
+    decay_scores: bool,
+    /// Fetch sightings: counts in alerts, and the ends that they set
+    #[arg(long, requires = "misp")]
+    sightings: bool,
     /// Match attributes of events that are not published, too
     #[arg(long, requires = "misp")]
     include_unpublished: bool,
@@ -241,6 +247,8 @@ fn misp(arguments: &PullArguments) -> Result<MispSettings, Failure> {
         max_tlp: arguments.max_tlp.clone(),
         published_only: !arguments.include_unpublished,
         include_non_ids: arguments.include_non_ids,
+        decay_scores: arguments.decay_scores,
+        sightings: arguments.sightings,
         page_attributes: arguments.page,
         warninglists: arguments.warninglists,
         ..MispSettings::default()

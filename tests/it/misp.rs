@@ -4,6 +4,7 @@
 mod agreement;
 mod description;
 mod failing;
+mod lifetime;
 mod memory;
 mod paging;
 mod peers;

@@ -253,6 +253,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     for remote in &mut remotes {
         if let RemoteKind::Misp(settings) = &mut remote.kind {
             settings.include_non_ids = indicators.include_non_ids;
+            settings.decay_scores = filter.exclude_decayed;
         }
     }
     let warninglists = warninglists(&mut all);

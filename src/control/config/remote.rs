@@ -233,6 +233,8 @@ fn misp_settings(section: &mut Section<'_, '_>) -> MispSettings {
         max_tlp,
         published_only: section.flag("published_only", true),
         include_non_ids: false,
+        decay_scores: false,
+        sightings: section.flag("sightings", false),
         orgs: plain(section.texts("orgs")),
         threat_levels: threat_levels(section),
         objects: default.objects,

@@ -266,8 +266,28 @@ impl<'de> Visitor<'de> for Decay<'_> {
     }
 }
 
-/// Counts sightings: those who saw an attribute, and those who call it a false positive.
-pub(super) struct Sightings<'s>(pub &'s mut [u32; 2]);
+/// What sightings say of an attribute.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Sighted {
+    /// How many have seen it, and how many call it a false positive.
+    pub counts: [u32; 2],
+    /// Seconds since 1970 when it was last seen, and of the last end that was set (type 2,
+    /// expiration).
+    seen_secs: u64,
+    end_secs: u64,
+}
+
+impl Sighted {
+    /// Returns the end that was set, in RFC 3339; none where it was seen after that.
+    pub(in crate::control::intel) fn end(self) -> Option<String> {
+        let end = i64::try_from(self.end_secs).ok().filter(|_| self.end_secs > self.seen_secs)?;
+        jiff::Timestamp::from_second(end).ok().map(|end| end.to_string())
+    }
+}
+
+/// Adds up sightings: those who saw an attribute, those who call it a false positive, and those who
+/// set its end.
+pub(super) struct Sightings<'s>(pub &'s mut Sighted);
 
 impl<'de> DeserializeSeed<'de> for Sightings<'_> {
     type Value = ();
@@ -286,14 +306,21 @@ impl<'de> Visitor<'de> for Sightings<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut kind = Number(0);
+        let (mut kind, mut date) = (Number(0), Number(0));
         while let Some(key) = map.next_key::<Key>()? {
             match key {
                 Key::Type => kind = map.next_value()?,
+                Key::DateSighting => date = map.next_value()?,
                 _ => skip(&mut map)?,
             }
         }
-        if let Some(n) = usize::try_from(kind.0).ok().and_then(|kind| self.0.get_mut(kind)) {
+        let Sighted { counts, seen_secs, end_secs } = self.0;
+        match kind.0 {
+            0 => *seen_secs = date.0.max(*seen_secs),
+            2 => *end_secs = date.0.max(*end_secs),
+            _ => {}
+        }
+        if let Some(n) = usize::try_from(kind.0).ok().and_then(|kind| counts.get_mut(kind)) {
             *n = n.saturating_add(1);
         }
         Ok(())
@@ -363,6 +390,7 @@ keys! {
     DecayScore = "decay_score",
     Decayed = "decayed",
     Sighting = "Sighting",
+    DateSighting = "date_sighting",
 }
 
 /// Skips a field's value, however deep, without keeping it.
@@ -449,10 +477,34 @@ mod tests {
     #[test]
     fn sightings_are_counted_by_kind() {
         let json = r#"[{"type":"0","source":""},{"type":0},{"type":"1"},{"type":"2"}]"#;
-        let mut seen = [0; 2];
+        let mut seen = Sighted::default();
         let of_json = &mut serde_json::Deserializer::from_str(json);
         Sightings(&mut seen).deserialize(of_json).expect("sightings");
-        assert_eq!(seen, [2, 1]);
+        assert_eq!((seen.counts, seen.end()), ([2, 1], None));
+    }
+
+    #[test]
+    fn the_last_end_counts_unless_it_was_seen_later() {
+        for (json, want) in [
+            (r#"[{"type":"2","date_sighting":"1700000000"}]"#, Some("2023-11-14T22:13:20Z")),
+            (
+                r#"[{"type":2,"date_sighting":1700000000},{"type":2,"date_sighting":5},
+                    {"type":0,"date_sighting":1600000000}]"#,
+                Some("2023-11-14T22:13:20Z"),
+            ),
+            (
+                r#"[{"type":"2","date_sighting":"1700000000"},
+                    {"type":"0","date_sighting":"1700000001"}]"#,
+                None,
+            ),
+            (r#"[{"type":"2","date_sighting":"99999999999999999"}]"#, None),
+            (r#"[{"type":"2"}]"#, None),
+        ] {
+            let mut seen = Sighted::default();
+            let of_json = &mut serde_json::Deserializer::from_str(json);
+            Sightings(&mut seen).deserialize(of_json).expect("sightings");
+            assert_eq!(seen.end().as_deref(), want, "{json}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::control::intel::json::parts::Key;
 use crate::control::intel::json::parts::Named;
 use crate::control::intel::json::parts::Number;
 use crate::control::intel::json::parts::Scalar;
+use crate::control::intel::json::parts::Sighted;
 use crate::control::intel::json::parts::Sightings;
 use crate::control::intel::json::parts::TAG_END;
 use crate::control::intel::json::parts::Tags;
@@ -51,8 +52,10 @@ pub struct AttributeParts {
     pub deleted: Flag,
     /// Its time is over.
     pub decayed: Flag,
-    /// Seen; false positives.
-    pub sightings: [u32; 2],
+    /// What sightings say.
+    pub sightings: Sighted,
+    /// The end that they set; empty where none does.
+    pub valid_until: String,
     /// Last change.
     pub timestamp: Number,
     /// Its event's number.
@@ -126,7 +129,8 @@ impl AttributeParts {
         let texts = [&mut self.uuid, &mut self.first_seen, &mut self.last_seen, &mut self.comment];
         texts.into_iter().for_each(String::clear);
         (self.to_ids, self.deleted, self.decayed) = (Flag(None), Flag(None), Flag(None));
-        self.sightings = [0; 2];
+        self.sightings = Sighted::default();
+        self.valid_until.clear();
         (self.timestamp, self.event_id) = (Number(0), Number(0));
         self.event_uuid.clear();
         self.tags.clear();
@@ -159,6 +163,7 @@ impl AttributeParts {
                 _ => skip(map)?,
             }
         }
+        self.valid_until.extend(self.sightings.end());
         Ok(())
     }
 }

@@ -181,6 +181,7 @@ impl Telling<'_> {
             timestamp_secs: line.timestamp_secs,
             first_seen: &line.first_seen,
             last_seen: &line.last_seen,
+            valid_until: &line.valid_until,
             comment: &line.comment,
             tags,
             spot,

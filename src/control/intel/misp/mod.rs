@@ -51,6 +51,10 @@ pub struct MispSettings {
     pub published_only: bool,
     /// Asks for attributes whose `to_ids` is false, too.
     pub include_non_ids: bool,
+    /// Asks for scores of decaying models, which servers work out for each attribute.
+    pub decay_scores: bool,
+    /// Asks for sightings, which servers look up for each attribute.
+    pub sightings: bool,
     /// Organisations whose events are taken, by name, number or UUID; empty: all.
     pub orgs: Vec<String>,
     /// Threat levels of events that are taken, 1 to 4; empty: all.
@@ -75,6 +79,8 @@ impl Default for MispSettings {
             max_tlp: None,
             published_only: true,
             include_non_ids: false,
+            decay_scores: false,
+            sightings: false,
             orgs: Vec::new(),
             threat_levels: Vec::new(),
             objects: OBJECTS.map(str::to_owned).into(),

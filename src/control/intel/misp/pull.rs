@@ -109,6 +109,8 @@ impl MispSettings {
             "objects": self.objects,
             "tags": self.tags,
             "include_non_ids": self.include_non_ids,
+            "decay_scores": self.decay_scores,
+            "sightings": self.sightings,
         })
         .to_string()
     }
@@ -137,7 +139,15 @@ impl MispSettings {
         if !self.types.is_empty() {
             filters.insert("type".to_owned(), json!(self.types));
         }
-        filters.insert("includeEventUuid".to_owned(), json!(true));
+        for (is_asked, what) in [
+            (true, "includeEventUuid"),
+            (self.decay_scores, "includeDecayScore"),
+            (self.sightings, "includeSightings"),
+        ] {
+            if is_asked {
+                filters.insert(what.to_owned(), json!(true));
+            }
+        }
         filters
     }
 

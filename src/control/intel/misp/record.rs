@@ -149,6 +149,9 @@ pub struct AttributeLine<'a> {
     /// Last seen.
     #[serde(rename = "l", borrow, default, skip_serializing_if = "str::is_empty")]
     pub last_seen: Cow<'a, str>,
+    /// The end that sightings set.
+    #[serde(rename = "u", borrow, default, skip_serializing_if = "str::is_empty")]
+    pub valid_until: Cow<'a, str>,
     /// Sightings, and those that call it a false positive.
     #[serde(rename = "k", default, skip_serializing_if = "is_none_seen")]
     pub sightings: [u32; 2],
@@ -229,7 +232,8 @@ impl<'a> AttributeLine<'a> {
             comment: Cow::Borrowed(cut(parts.comment.trim(), TEXT_BYTES_MAX)),
             first_seen: word(&parts.first_seen),
             last_seen: word(&parts.last_seen),
-            sightings: parts.sightings,
+            valid_until: word(&parts.valid_until),
+            sightings: parts.sightings.counts,
             tags: tags(&parts.tags).map(Cow::Borrowed).collect(),
         })
     }
@@ -314,6 +318,7 @@ mod tests {
             comment: Cow::Borrowed("é"),
             first_seen: Cow::Borrowed(""),
             last_seen: Cow::Borrowed(""),
+            valid_until: Cow::Borrowed(""),
             sightings: [0, 2],
             tags: vec![Cow::Borrowed("tlp:red")],
         };

@@ -155,6 +155,15 @@ pub(crate) fn attribute(state: &State, one: &Attribute, filter: &Filter<'_>) -> 
     if filter.is_set("includeEventUuid") || filter.is_set("includeAttributeUuid") {
         json["event_uuid"] = Value::from(event.uuid.clone());
     }
+    if filter.is_set("includeDecayScore") {
+        json["decay_score"] = json!([{ "score": 12.5, "base_score": 80, "decayed": one.is_decayed,
+            "DecayingModel": { "id": "1", "name": "NIDS Simple Decaying Model" } }]);
+    }
+    if let Some(date) = one.ends.filter(|_| filter.is_set("includeSightings")) {
+        json["Sighting"] = json!([{ "id": "1", "attribute_id": one.id.to_string(),
+            "event_id": one.event.to_string(), "org_id": "1", "date_sighting": date.to_string(),
+            "uuid": "0b8a2d4e-0000-4000-8000-000000000002", "source": "", "type": "2" }]);
+    }
     let mut tags = tags(&one.tags);
     if filter.is_set("includeEventTags") {
         for mut tag in self::tags(&event.tags) {

@@ -40,6 +40,10 @@ pub(crate) struct Attribute {
     /// Somebody proposes to delete it, and the server holds such back
     /// (`proposals_block_attributes`): it is left out of an answer after paging.
     pub(crate) is_held_back: bool,
+    /// Somebody's sighting says when it ends.
+    pub(crate) ends: Option<u64>,
+    /// All decaying models say that its time is over.
+    pub(crate) is_decayed: bool,
 }
 
 /// An object, without its attributes.
@@ -121,6 +125,8 @@ impl State {
             timestamp: now(),
             tags: Vec::new(),
             is_held_back: false,
+            ends: None,
+            is_decayed: false,
         });
         uuid(0xa, id)
     }
@@ -262,5 +268,7 @@ pub(crate) fn made(number: u64) -> Attribute {
         timestamp: 1_767_225_600 + number % 86_400,
         tags: Vec::new(),
         is_held_back: false,
+        ends: None,
+        is_decayed: false,
     }
 }
