@@ -6,7 +6,7 @@ mod description;
 mod failing;
 mod memory;
 mod paging;
-mod peers;
+pub(crate) mod peers;
 mod puller;
 mod stand;
 mod wakeup;
