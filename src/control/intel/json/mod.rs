@@ -30,7 +30,8 @@ use crate::control::intel::json::event::Node;
 use crate::control::intel::json::harvester::Harvester;
 use crate::control::intel::ledger::Spot;
 
-pub use crate::control::intel::json::bounded::StringsBounded;
+pub use crate::control::intel::json::answer::What;
+pub use crate::control::intel::json::bounded::Bounded;
 pub use crate::control::intel::json::event::Found;
 pub use crate::control::intel::json::event::Owner;
 pub use crate::control::intel::json::event::Reading;
@@ -90,7 +91,7 @@ pub fn parse(
         whole.drain(..3);
     }
     let broken = ended.err().map_or_else(Broken::default, Broken::new);
-    let all = StringsBounded::new(whole.as_slice().chain(broken).chain(read));
+    let all = Bounded::new(whole.as_slice().chain(broken).chain(read));
     let all = BufReader::with_capacity(1 << 16, all);
     let mut json = serde_json::Deserializer::from_reader(all);
     seed.deserialize(&mut json).and_then(|()| json.end())
