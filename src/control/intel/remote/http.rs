@@ -17,6 +17,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use reqwest::Certificate;
 use reqwest::Proxy;
@@ -369,10 +371,13 @@ impl Answer {
 
     /// Returns for how long the server wants to be left alone.
     fn wait(&self) -> Option<Duration> {
-        let secs = |name| self.header(name)?.trim().parse::<u64>().ok();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let named = [RETRY_AFTER.as_str(), "x-rate-limit-reset", "ratelimit-reset"];
-        let secs = named.into_iter().find_map(secs)?;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let said = |name| {
+            let text = self.header(name)?.trim();
+            text.parse::<u64>().ok().or_else(|| date_secs(text))
+        };
+        let secs = named.into_iter().find_map(said)?;
         // some write the time at which it ends
         let now = now.map_or(0, |now| now.as_secs());
         let secs = if secs > 1_000_000_000 { secs.saturating_sub(now) } else { secs };
@@ -448,6 +453,12 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>, RemoteError> {
 }
 
 fn settings(what: &str, error: &reqwest::Error) -> RemoteError {
+/// Reads a date of HTTP (RFC 9110 §5.6.7) as seconds since 1970.
+pub fn date_secs(date: &str) -> Option<u64> {
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
+    u64::try_from(time.as_second()).ok()
+}
+
     RemoteError::Settings { what: format!("{what}: {}", innermost(error)) }
 }
 
