@@ -9,6 +9,7 @@
 //!         `limits::JSON_TAGS_BYTES_MAX`; nesting, `DEPTH_MAX`; unknown fields are skipped unread
 //! Leaves: proposals, sightings, reports, attachments; STIX, which `stix` reads
 
+mod answer;
 mod bounded;
 mod event;
 mod harvester;
@@ -26,6 +27,7 @@ use crate::control::intel::harvest::Gather;
 use crate::control::intel::input::Broken;
 use crate::control::intel::input::Stream;
 use crate::control::intel::input::trimmed;
+use crate::control::intel::json::answer::Answer;
 use crate::control::intel::json::event::Node;
 use crate::control::intel::json::harvester::Harvester;
 use crate::control::intel::ledger::Spot;
@@ -70,6 +72,20 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
 /// It is no JSON, or cannot be read to its end; what was found before was told.
 pub fn walk<T: Teller>(read: impl Read, reading: &mut Reading<T>) -> Result<(), serde_json::Error> {
     parse(read, Node::top(reading))
+}
+
+/// Walks over the answer to a search and tells what is found; `is_misp` of the reading stays as it
+/// was where it is an object that lists nothing.
+///
+/// # Errors
+/// As [`walk`], or it is not of the shape that MISP gives it.
+pub fn walk_answer<T: Teller>(
+    read: impl Read,
+    what: What,
+    reading: &mut Reading<T>,
+) -> Result<(), serde_json::Error> {
+    reading.is_strict = true;
+    parse(read, Answer::top(reading, what))
 }
 
 /// Reads one value: a small one whole, a large one as a stream.

@@ -23,6 +23,7 @@ use tracing::warn;
 
 use crate::control::intel::json::Reading;
 use crate::control::intel::misp::MispSettings;
+use crate::control::intel::json::What;
 use crate::control::intel::misp::keep::CHANGES_BYTES_MAX;
 use crate::control::intel::misp::keep::Changes;
 use crate::control::intel::misp::keep::EventsOnly;
@@ -35,7 +36,6 @@ use crate::control::intel::misp::record::FilterLine;
 use crate::control::intel::misp::record::Header;
 use crate::control::intel::misp::record::write;
 use crate::control::intel::misp::search::Search;
-use crate::control::intel::misp::search::What;
 use crate::control::intel::misp::stored::BASE;
 use crate::control::intel::misp::stored::Base;
 use crate::control::intel::misp::stored::DELTA;
@@ -184,7 +184,11 @@ impl Pull<'_> {
             Scope::Due => is_old || is_large || header.filter != self.settings.filter(),
         };
         if !is_due {
-            return self.changes(&header, &state, &delta);
+            return match self.changes(&header, &state, &delta) {
+                // more than is kept as changes
+                Err(RemoteError::TooLarge { .. }) => self.everything(),
+                outcome => outcome,
+            };
         }
         match self.everything() {
             // what is too much at once may be had in parts

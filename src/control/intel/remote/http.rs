@@ -47,7 +47,7 @@ pub const READ_SECS: u32 = 120;
 /// Time for one answer, so that one that trickles ends: 2 GB at 1 MB/s take half of it.
 const ANSWER_SECS_MAX: u64 = 3_600;
 
-/// Bytes of one answer, unpacked: ten million attributes in one.
+/// Bytes of one answer, unpacked, where nothing narrower is asked: ten million attributes in one.
 const ANSWER_BYTES_MAX: u64 = 16 << 30;
 
 /// Redirects that are followed for one question.
@@ -109,6 +109,8 @@ pub struct Question {
     pub headers: Vec<(&'static str, String)>,
     /// JSON to POST; `None`: GET.
     pub json: Option<String>,
+    /// Bytes of the answer, unpacked, at most.
+    pub bytes_max: u64,
 }
 
 /// An answer: 200, or what else was asked for; a stream that ends with an error where it was cut.
@@ -117,6 +119,7 @@ pub struct Answer {
     response: Response,
     place: String,
     until: Instant,
+    bytes_max: u64,
     bytes_left: u64,
     read: Duration,
     failure: Option<RemoteError>,
@@ -125,7 +128,8 @@ pub struct Answer {
 impl Question {
     /// Asks for JSON with a GET.
     pub fn get(url: Url) -> Self {
-        Self { url, accept: "application/json", headers: Vec::new(), json: None }
+        let (headers, bytes_max) = (Vec::new(), ANSWER_BYTES_MAX);
+        Self { url, accept: "application/json", headers, json: None, bytes_max }
     }
 
     /// Asks for JSON with a POST of JSON.
@@ -300,8 +304,9 @@ impl Http {
         };
         let until = Instant::now() + Duration::from_secs(ANSWER_SECS_MAX);
         let response = request.send().map_err(|error| self.unanswered(place.clone(), &error))?;
-        let (read, bytes_left) = (self.read, ANSWER_BYTES_MAX);
-        let answer = Answer { response, place, until, bytes_left, read, failure: None };
+        let (read, bytes_max) = (self.read, question.bytes_max);
+        let bytes_left = bytes_max;
+        let answer = Answer { response, place, until, bytes_max, bytes_left, read, failure: None };
         match answer.status() {
             200..=299 | 304 => Ok(answer),
             status => Err(answer.refused(status)),
@@ -343,6 +348,11 @@ impl Answer {
         &self.place
     }
 
+    /// Returns how many bytes were read so far, unpacked.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_max - self.bytes_left
+    }
+
     /// Returns why the body ended early, if it did.
     pub fn take_failure(&mut self) -> Option<RemoteError> {
         self.failure.take()
@@ -379,7 +389,6 @@ impl Answer {
         };
         let secs = named.into_iter().find_map(said)?;
         // some write the time at which it ends
-        let now = now.map_or(0, |now| now.as_secs());
         let secs = if secs > 1_000_000_000 { secs.saturating_sub(now) } else { secs };
         Some(Duration::from_secs(secs))
     }
@@ -401,7 +410,8 @@ impl Read for Answer {
         match self.response.read(bytes) {
             Ok(read) => {
                 let Some(left) = self.bytes_left.checked_sub(read as u64) else {
-                    let what = format!("an answer of over {} GiB", ANSWER_BYTES_MAX >> 30);
+                    self.bytes_left = 0;
+                    let what = format!("an answer of over {} MiB", self.bytes_max >> 20);
                     return Err(self.fail(RemoteError::TooLarge { place, what }));
                 };
                 self.bytes_left = left;
@@ -443,6 +453,12 @@ pub fn said(body: &[u8]) -> String {
     told.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect()
 }
 
+/// Reads a date of HTTP (RFC 9110 §5.6.7) as seconds since 1970.
+pub fn date_secs(date: &str) -> Option<u64> {
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
+    u64::try_from(time.as_second()).ok()
+}
+
 fn authorities(path: &Path) -> Result<Vec<Certificate>, RemoteError> {
     let wrong = |what: &str| RemoteError::Settings {
         what: format!("ca_file {}: {what}: certificates in PEM are wanted", path.display()),
@@ -453,12 +469,6 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>, RemoteError> {
 }
 
 fn settings(what: &str, error: &reqwest::Error) -> RemoteError {
-/// Reads a date of HTTP (RFC 9110 §5.6.7) as seconds since 1970.
-pub fn date_secs(date: &str) -> Option<u64> {
-    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
-    u64::try_from(time.as_second()).ok()
-}
-
     RemoteError::Settings { what: format!("{what}: {}", innermost(error)) }
 }
 
