@@ -6,6 +6,9 @@
 //! the bench, however fast it was.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod cost;
+#[allow(dead_code, reason = "other benches are asked more")]
+mod options;
 #[allow(dead_code, reason = "captures need more of it")]
 #[path = "generator/random.rs"]
 mod random;
@@ -23,9 +26,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use cost::cpu_secs;
+use cost::peak_mebibytes;
 use nix::sys::resource::UsageWho;
-use nix::sys::resource::getrusage;
-use nix::sys::time::TimeValLike;
 use random::Random;
 use tapsieve::control::intel::IntelOptions;
 use tapsieve::control::intel::compile::compile;
@@ -128,28 +131,18 @@ fn name(random: &mut Random) -> String {
 }
 
 fn main() -> ExitCode {
-    // `cargo test` lists and runs benches, too
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    match run(&Options::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    cost::bench(|| run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
     let folder = options.data.join(format!("intel-{}", options.indicators));
     std::fs::create_dir_all(&folder)?;
     let lists = write_lists(options.indicators, &folder)?;
-    let (started, cpu) = (Instant::now(), cpu_secs());
+    let (started, cpu) = (Instant::now(), cpu_secs(UsageWho::RUSAGE_SELF));
     let made = compile(&lists, &IntelOptions::default())?;
-    let (compile_secs, compile_cpu) = (started.elapsed().as_secs_f64(), cpu_secs() - cpu);
-    let peak = peak_mebibytes();
+    let (compile_secs, compile_cpu) =
+        (started.elapsed().as_secs_f64(), cpu_secs(UsageWho::RUSAGE_SELF) - cpu);
+    let peak = peak_mebibytes(UsageWho::RUSAGE_SELF);
     let path = folder.join("set");
     let started = Instant::now();
     let bytes = compiled::store(&made.set, &path)?;
@@ -332,13 +325,4 @@ fn ip(text: &str) -> std::net::IpAddr {
 fn bytes_of(hex: &str) -> Vec<u8> {
     let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("digits");
     (0..hex.len()).step_by(2).map(byte).collect()
-}
-
-fn cpu_secs() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel tells");
-    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6
-}
-
-fn peak_mebibytes() -> i64 {
-    getrusage(UsageWho::RUSAGE_SELF).expect("the kernel tells").max_rss() >> 10
 }

@@ -6,6 +6,9 @@
 //! answer fails the bench, however fast it was.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod cost;
+#[allow(dead_code, reason = "other benches are asked more")]
+mod options;
 #[allow(dead_code, unused_imports, reason = "tests need more of it")]
 #[path = "../tests/it/misp/stand/mod.rs"]
 mod stand;
@@ -16,9 +19,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use cost::cpu_secs;
+use cost::peak_mebibytes;
 use nix::sys::resource::UsageWho;
-use nix::sys::resource::getrusage;
-use nix::sys::time::TimeValLike;
 use stand::KEY;
 use stand::Stand;
 use stand::State;
@@ -46,18 +49,7 @@ struct Taken {
 }
 
 fn main() -> ExitCode {
-    // `cargo test` lists and runs benches, too
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return ExitCode::SUCCESS;
-    }
-    match run(&Options::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    cost::bench(|| run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
@@ -71,10 +63,10 @@ fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
     let url = stand.url();
     let pull = ["intel", "pull", "--misp", &url, "--key-file", "key", "--ca-file", "ca.pem"];
     let pulled = taken(folder.path(), &[&pull[..], &["--to", "pulled"]].concat())?;
-    let peak_of_pull = peak_mebibytes()?;
+    let peak_of_pull = peak_mebibytes(UsageWho::RUSAGE_CHILDREN);
     let compile = ["intel", "compile", "--intel", "pulled", "--output", "set"];
     let compiled = taken(folder.path(), &compile)?;
-    let peak = peak_mebibytes()?;
+    let peak = peak_mebibytes(UsageWho::RUSAGE_CHILDREN);
     let wrong = check(&folder.path().join("set"), options.attributes)?;
     let (cpu_secs, sent) = (pulled.cpu_secs + compiled.cpu_secs, stand.made_bytes());
     println!(
@@ -110,14 +102,17 @@ fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
 
 /// Runs the program in a folder.
 fn taken(folder: &Path, arguments: &[&str]) -> Result<Taken, Box<dyn std::error::Error>> {
-    let (started, before) = (Instant::now(), cpu_secs()?);
+    let (started, before) = (Instant::now(), cpu_secs(UsageWho::RUSAGE_CHILDREN));
     let mut command = Command::new(env!("CARGO_BIN_EXE_tapsieve"));
     let ended = command.current_dir(folder).args(arguments).output()?;
     if !ended.status.success() {
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         return Err(format!("{arguments:?}: {said}").into());
     }
-    Ok(Taken { secs: started.elapsed().as_secs_f64(), cpu_secs: cpu_secs()? - before })
+    Ok(Taken {
+        secs: started.elapsed().as_secs_f64(),
+        cpu_secs: cpu_secs(UsageWho::RUSAGE_CHILDREN) - before,
+    })
 }
 
 /// Counts what was compiled, and looks for some of it; returns what is wrong.
@@ -139,15 +134,4 @@ fn check(set: &Path, attributes: u64) -> Result<Option<String>, Box<dyn std::err
         }
     }
     Ok(None)
-}
-
-fn cpu_secs() -> nix::Result<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(micros as f64 / 1e6)
-}
-
-/// The most that any run of the program took.
-fn peak_mebibytes() -> nix::Result<i64> {
-    Ok(getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss() >> 10)
 }

@@ -162,9 +162,17 @@ pub const SHOWN_CELLS_PER_FLOW: u32 = 2;
 /// Flows of a worker whose hits are remembered, so that none is told twice; beyond, one may be.
 pub const FLOWS_WITH_HITS_MAX: usize = 65_536;
 
+/// Flows with hits beyond which only halves of pairs are remembered: so many that the other half is
+/// still found where all else is told twice.
+pub const FLOWS_WITH_REPEATS_MAX: usize = FLOWS_WITH_HITS_MAX / 2;
+
 /// Bytes of one string of a JSON feed: an attached sample of 50 MiB, MISP's usual upload limit, in
 /// base64. A longer one ends the file's reading.
 pub const JSON_STRING_BYTES_MAX: usize = 80 * 1024 * 1024;
+
+/// Levels of lists and objects of a JSON feed that is read as a stream, those of skipped fields
+/// included: MISP's own answers have nine.
+pub const JSON_LEVELS_MAX: usize = 4_096;
 
 /// Bytes kept of one MISP object until it is whole, about 200,000 attributes; templates have tens.
 /// A larger one ends the file's reading.

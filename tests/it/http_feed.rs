@@ -11,20 +11,17 @@ use serde_json::Value;
 use serde_json::json;
 use tapsieve::control::intel::IntelOptions;
 use tapsieve::control::intel::compile::compile;
-use tapsieve::control::intel::remote::RemoteError;
-use tapsieve::control::intel::remote::source::Pulled;
-use tapsieve::control::intel::remote::source::Remote;
 use tapsieve::control::intel::remote::source::RemoteKind;
 use tapsieve::control::intel::remote::source::Scope;
 
 use crate::run::corpus;
 use crate::web::Answered;
 use crate::web::Web;
+use crate::web::counts;
+use crate::web::pull;
 
 const A: &str = "2d72a64d-a1bc-5bf6-915e-215bdbf26eaf";
 const B: &str = "a026bf22-4e30-5550-9e1b-2bcd36288d04";
-
-const BYTES_MAX: u64 = 1 << 30;
 
 /// Files that a server has; a test changes them.
 type Files = Arc<Mutex<BTreeMap<String, Answered>>>;
@@ -47,14 +44,6 @@ fn serve(files: &[(&str, Answered)]) -> (Web, Files) {
 
 fn put(files: &Files, path: &str, answer: Answered) {
     files.lock().expect("whole").insert(path.to_owned(), answer);
-}
-
-fn pull(remote: &Remote, folder: &Path) -> Result<Pulled, RemoteError> {
-    remote.pull(folder, BYTES_MAX, Scope::Due)
-}
-
-fn counts(pulled: &Pulled) -> (u64, u64, u64, bool) {
-    (pulled.new, pulled.changed, pulled.gone, pulled.differs)
 }
 
 /// Returns the values that the mirror gives.

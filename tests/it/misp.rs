@@ -7,7 +7,7 @@ mod failing;
 mod lifetime;
 mod memory;
 mod paging;
-mod peers;
+pub(crate) mod peers;
 pub(crate) mod puller;
 pub(crate) mod stand;
 mod wakeup;

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -11,25 +10,24 @@ use serde_json::Value;
 use serde_json::json;
 use tapsieve::control::intel::IntelOptions;
 use tapsieve::control::intel::compile::compile;
-use tapsieve::control::intel::remote::RemoteError;
 use tapsieve::control::intel::remote::key::Key;
 use tapsieve::control::intel::remote::key::KeyPlace;
 use tapsieve::control::intel::remote::key::KeyScheme;
-use tapsieve::control::intel::remote::source::Pulled;
 use tapsieve::control::intel::remote::source::Remote;
 use tapsieve::control::intel::remote::source::RemoteKind;
 use tapsieve::control::intel::remote::source::Scope;
 
-use crate::run::root;
-use crate::run::skip;
+use crate::misp::peers::python;
+use crate::misp::peers::run_script;
 use crate::web::Answered;
 use crate::web::Asked;
+use crate::web::BYTES_MAX;
 use crate::web::Web;
+use crate::web::counts;
+use crate::web::pull;
 
 const ID: &str = "91a7b528-80eb-42ed-a74d-c6fbd5a26116";
 const MEDIA: &str = "application/taxii+json;version=2.1";
-const BYTES_MAX: u64 = 1 << 30;
-
 /// What the stand-in has, and how it behaves.
 #[derive(Default)]
 struct Shelf {
@@ -138,14 +136,6 @@ fn shelf(n: usize, page: usize) -> Shelf {
 
 fn remote(web: &Web) -> Remote {
     web.remote(&collection(), RemoteKind::Taxii)
-}
-
-fn pull(remote: &Remote, folder: &Path) -> Result<Pulled, RemoteError> {
-    remote.pull(folder, BYTES_MAX, Scope::Due)
-}
-
-fn counts(pulled: &Pulled) -> (u64, u64, u64, bool) {
-    (pulled.new, pulled.changed, pulled.gone, pulled.differs)
 }
 
 /// Returns the values that the mirror gives, and checks that all have their maker.
@@ -281,11 +271,7 @@ fn user_and_password_come_from_a_file() {
 /// The stand-in is no invention of ours: a client of others reads the same of it.
 #[test]
 fn taxii2_client_reads_the_same() {
-    let python = root().join("target/peers/python/bin/python3");
-    let has = Command::new(&python).args(["-c", "import taxii2client"]).output();
-    if !has.is_ok_and(|output| output.status.success()) {
-        return skip("taxii2-client is not in target/peers: make test-deps");
-    }
+    let Some(python) = python() else { return };
     let (web, _) = serve(shelf(10, 3));
     let script = "import sys, json\n\
         from taxii2client.v21 import Collection, as_pages\n\
@@ -294,12 +280,7 @@ fn taxii2_client_reads_the_same() {
         for page in as_pages(c.get_objects, per_request=4):\n    \
             for o in page.get('objects', []):\n        \
                 print(o['id'])\n";
-    let output = Command::new(&python)
-        .args(["-c", script, &web.url(&collection())])
-        .output()
-        .expect("python starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = run_script(&python, &["-c", script, &web.url(&collection())]).text();
     let mut theirs = text.lines().filter(|id| !id.starts_with("malware")).collect::<Vec<_>>();
     theirs.sort_unstable();
     let folder = tempfile::tempdir().expect("a folder");

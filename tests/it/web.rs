@@ -1,10 +1,12 @@
-//! A web server of one test: plain HTTP on loopback, whose answers are a function of what is asked.
+//! A web server of one test: plain HTTP on loopback, whose answers are a function of what is asked;
+//! and pulling from it.
 
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -14,10 +16,26 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use reqwest::Url;
+use tapsieve::control::intel::remote::RemoteError;
 use tapsieve::control::intel::remote::http::HttpSettings;
 use tapsieve::control::intel::remote::http::ProxyRule;
+use tapsieve::control::intel::remote::source::Pulled;
 use tapsieve::control::intel::remote::source::Remote;
 use tapsieve::control::intel::remote::source::RemoteKind;
+use tapsieve::control::intel::remote::source::Scope;
+
+/// Bytes of a mirror, at most.
+pub(crate) const BYTES_MAX: u64 = 1 << 30;
+
+/// Pulls what is due.
+pub(crate) fn pull(remote: &Remote, folder: &Path) -> Result<Pulled, RemoteError> {
+    remote.pull(folder, BYTES_MAX, Scope::Due)
+}
+
+/// What is new, changed and gone, and whether the mirror differs.
+pub(crate) fn counts(pulled: &Pulled) -> (u64, u64, u64, bool) {
+    (pulled.new, pulled.changed, pulled.gone, pulled.differs)
+}
 
 /// What was asked.
 #[derive(Clone, Debug)]

@@ -17,8 +17,8 @@ use serde::de::MapAccess;
 use serde::de::Visitor;
 
 use crate::control::intel::input::Plan;
+use crate::control::intel::json::Bounded;
 use crate::control::intel::json::Number;
-use crate::control::intel::json::StringsBounded;
 use crate::control::intel::json::fault;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
@@ -66,7 +66,7 @@ pub fn read_manifest(
     manifest: impl Read,
     events: &mut Vec<(String, u32)>,
 ) -> Result<(), serde_json::Error> {
-    let read = BufReader::new(StringsBounded::new(manifest));
+    let read = BufReader::new(Bounded::new(manifest));
     let mut json = serde_json::Deserializer::from_reader(read);
     Manifest(events).deserialize(&mut json)
 }

@@ -21,6 +21,7 @@ use crate::model::indicator::IndicatorId;
 use crate::model::indicator::Match;
 use crate::model::limits::FLOW_HITS_MAX;
 use crate::model::limits::FLOWS_WITH_HITS_MAX;
+use crate::model::limits::FLOWS_WITH_REPEATS_MAX;
 use crate::model::limits::RELATED_MAX;
 use crate::model::observation::Notes;
 use crate::model::observation::Observation;
@@ -33,9 +34,6 @@ use crate::pipeline::matcher::current::InForce;
 
 /// Seed of the memory's hash; its keys come from flows that an indicator names.
 const SEED: u64 = 0x6869_7473_6f66_666c;
-
-/// Flows beyond which only halves of pairs are remembered.
-const FLOWS_WITH_REPEATS_MAX: usize = FLOWS_WITH_HITS_MAX / 2;
 
 /// Where an observation was made.
 #[derive(Clone, Copy, Debug)]

@@ -90,17 +90,48 @@ fn a_fault_that_stays_leaves_the_last_good_copy() {
             (Fault::Torn { percent: 50 }, ""),
             (Fault::Nothing, ""),
             (Fault::RedirectLoop, "redirects to"),
+            (Fault::Endless, "an answer of over "),
+            (Fault::Deep { levels: 1_000, is_field: false }, "not JSON as MISP writes it"),
+            (Fault::Deep { levels: 100_000_000, is_field: true }, "4,096 levels"),
         ],
         |(fault, says)| stays(fault, says),
     );
+}
+
+/// What lists nothing in a shape that MISP does not give is no empty list: nothing is gone.
+#[test]
+fn an_answer_of_another_shape_takes_nothing_away() {
+    let shapes = [
+        r#"{"response":[[]]}"#,
+        r#"{"response":"x"}"#,
+        r#"{"response":{}}"#,
+        r#"{"response":null}"#,
+        r#"{"response":{"Attribute":"none"}}"#,
+        r#"{"response":[{"Attribute":[]}]}"#,
+        "{}",
+        "null",
+        "[[]]",
+    ];
+    let cases = ["/attributes/restSearch", "/objects/restSearch", "/events/restSearch"];
+    let cases = cases.iter().flat_map(|path| shapes.map(|shape| (*path, shape)));
+    all(&cases.collect::<Vec<_>>(), |(path, shape)| {
+        let (stand, puller, before) = pulled_once();
+        stand.fail(Rule::on(path, Fault::Instead(shape)));
+        let pulled = puller.pull(&stand.url(), &[SMALL, &["--full"]].concat(), PULL_SECS);
+        assert_eq!(pulled.code, 1, "{path} {shape}: {}", pulled.stderr);
+        let is_told = ["not JSON as MISP writes it", "an answer without indicators"];
+        let is_told = is_told.iter().any(|what| pulled.stderr.contains(what));
+        assert!(is_told, "{path} {shape}: {}", pulled.stderr);
+        assert_eq!(puller.attributes().len(), before, "{path} {shape}");
+    });
 }
 
 #[test]
 fn a_fault_that_passes_costs_time_alone() {
     all(
         &[
-            Fault::TooMany { says_when: true },
-            Fault::TooMany { says_when: false },
+            Fault::TooMany { says_when: true, secs: 1 },
+            Fault::TooMany { says_when: false, secs: 1 },
             Fault::GatewayTimeout,
             Fault::ServerError,
             Fault::EmptyServerError,
@@ -166,14 +197,28 @@ fn of_several_servers_one_that_fails_keeps_its_copy_and_the_others_are_pulled() 
 
 #[test]
 fn a_server_that_says_when_is_left_alone_until_then() {
+    all(&[false, true], |says_when| {
+        let (stand, puller, before) = pulled_once();
+        stand.fail(Rule::on(ATTRIBUTES, Fault::TooMany { says_when, secs: 4 }).times(1));
+        stand.asked();
+        puller.pull_well(&stand, SMALL);
+        let asked = stand.asked_of(ATTRIBUTES);
+        let pause = asked[1].at - asked[0].at;
+        assert!(pause >= Duration::from_secs(4), "{says_when}: {pause:?}");
+        assert_eq!(puller.attributes().len(), before + 2);
+    });
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_for_a_day_is_asked_at_the_next_pull() {
     let (stand, puller, before) = pulled_once();
-    stand.fail(Rule::on(ATTRIBUTES, Fault::TooMany { says_when: false }).times(1));
+    stand.fail(Rule::on(ATTRIBUTES, Fault::TooMany { says_when: true, secs: 86_400 }));
     stand.asked();
-    puller.pull_well(&stand, SMALL);
-    let asked = stand.asked_of(ATTRIBUTES);
-    let pause = asked[1].at - asked[0].at;
-    assert!(pause >= Duration::from_secs(1), "{pause:?}");
-    assert_eq!(puller.attributes().len(), before + 2);
+    let pulled = puller.pull(&stand.url(), SMALL, PULL_SECS);
+    assert_eq!(pulled.code, 1, "{}", pulled.stderr);
+    assert!(pulled.stderr.contains("too many requests (429)"), "{}", pulled.stderr);
+    assert_eq!(stand.asked_of(ATTRIBUTES).len(), 1);
+    assert_eq!(puller.attributes().len(), before);
 }
 
 #[test]

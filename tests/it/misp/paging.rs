@@ -87,8 +87,47 @@ fn a_delta_brings_what_is_new_and_changed_and_asks_for_little() {
     assert_eq!(values.len(), 51);
     let asked = stand.asked_of("/attributes/restSearch");
     assert!(asked.iter().all(|one| !one.body["attribute_timestamp"].is_null()), "{asked:?}");
-    // what is new and what follows it, and what was deleted
-    assert!(asked.len() <= 3, "{} pages", asked.len());
+    // what is new and what follows it, what was deleted, and what came with the event's change
+    assert!(asked.len() <= 5, "{} pages", asked.len());
+    stand.asked();
+    puller.pull_well(&stand, SMALL);
+    // what is known by now is asked for by its time alone
+    let asked = stand.asked_of("/attributes/restSearch");
+    assert!(asked.iter().all(|one| one.body["eventid"].is_null()), "{asked:?}");
+}
+
+#[test]
+fn what_comes_from_another_server_with_its_old_times_goes_with_the_delta() {
+    let stand = Stand::new(addresses(20, 0..0));
+    stand.edit(|state| state.arrive(1, 90_000));
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, SMALL);
+    let ja4 = "t13d1516h2_8daaf6152771_e5627efa2ab1";
+    stand.edit(|state| {
+        let event = state.event("From afar", &[]);
+        state.attribute(event, "domain", "afar.example");
+        let parts = [("ja4-fingerprint", "text", ja4), ("ja4-type", "text", "JA4")];
+        state.object(event, "ja4-plus", &parts);
+        state.arrive(event, 86_400);
+    });
+    puller.pull_well(&stand, SMALL);
+    assert!(values(&puller).is_superset(&["afar.example", ja4].map(str::to_owned).into()));
+    // and what was changed there since, however long ago
+    stand.edit(|state| {
+        let all = state.attributes.iter().map(|one| one.uuid.clone()).collect::<Vec<_>>();
+        state.change(&all[3], "30.44.6.3");
+        state.soft_delete(&all[4]);
+        state.publish(1);
+        let time = state.event_of(1).timestamp - 86_000;
+        state.named(&all[3]).timestamp = time;
+        state.named(&all[4]).timestamp = time;
+        state.events[0].timestamp = time;
+    });
+    puller.pull_well(&stand, SMALL);
+    let values = values(&puller);
+    assert!(values.contains("30.44.6.3"), "{values:?}");
+    assert!(!values.contains("30.44.5.3") && !values.contains("30.44.5.4"), "{values:?}");
+    assert_eq!(values.len(), 21);
 }
 
 #[test]

@@ -21,6 +21,8 @@ use serde::de::Visitor;
 
 use crate::control::intel::Sibling;
 use crate::control::intel::json::DEPTH_MAX;
+use crate::control::intel::json::answer::List;
+use crate::control::intel::json::answer::One;
 use crate::control::intel::json::parts::Key;
 use crate::control::intel::json::parts::Scalar;
 use crate::control::intel::json::parts::lenient;
@@ -30,6 +32,9 @@ use crate::control::intel::json::record::AttributeParts;
 use crate::control::intel::json::record::Kept;
 use crate::control::intel::json::record::ObjectParts;
 use crate::control::intel::json::record::Story;
+
+/// What is wrong with an attribute of an answer.
+const NO_TYPE: &str = "an attribute without `type`";
 
 /// Takes what a walk finds.
 pub trait Teller {
@@ -69,13 +74,18 @@ pub struct Reading<T> {
     pub attributes: u64,
     /// Something in it was MISP's.
     pub is_misp: bool,
+    /// Elements that the answers to searches list.
+    pub elements: u64,
+    /// It is the answer to a search: what is not as MISP writes it is an error.
+    pub(super) is_strict: bool,
 }
 
 impl<T: Teller> Reading<T> {
     /// Begins.
     pub fn new(teller: T) -> Self {
         let spare = AttributeParts::default();
-        Self { teller, spare, attributes: 0, is_misp: false }
+        let (attributes, elements) = (0, 0);
+        Self { teller, spare, attributes, is_misp: false, elements, is_strict: false }
     }
 }
 
@@ -104,7 +114,8 @@ impl<'r, T: Teller> Node<'r, T> {
         Self { reading, depth: 0, is_answer: false }
     }
 
-    fn fields<'de, A: MapAccess<'de>>(
+    /// Reads the fields of an event or answer.
+    pub(super) fn fields<'de, A: MapAccess<'de>>(
         &mut self,
         map: &mut A,
         owner: &mut Owner,
@@ -183,9 +194,12 @@ impl<'de> Visitor<'de> for StorySeed<'_> {
 }
 
 /// An attribute or a list of them: told at once, or kept until their object is whole.
-enum Attributes<'r, T> {
+pub(super) enum Attributes<'r, T> {
+    /// Of an event or answer.
     Tell(&'r mut Reading<T>, &'r mut Owner),
-    Keep(&'r mut u64, &'r mut Kept),
+    /// Of an object: how many there are in all, what is kept, and whether nothing else may be
+    /// there.
+    Keep(&'r mut u64, &'r mut Kept, bool),
 }
 
 impl<'de, T: Teller> DeserializeSeed<'de> for Attributes<'_, T> {
@@ -201,12 +215,24 @@ impl<'de, T: Teller> Visitor<'de> for Attributes<'_, T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         match self {
+            Self::Tell(reading, owner) if reading.is_strict => {
+                while seq.next_element_seed(One(Attributes::Tell(reading, owner)))?.is_some() {
+                    reading.elements += 1;
+                }
+            }
             Self::Tell(reading, owner) => {
                 while seq.next_element_seed(Attributes::Tell(reading, owner))?.is_some() {}
             }
-            Self::Keep(number, kept) => {
-                while seq.next_element_seed(Attributes::<T>::Keep(number, kept))?.is_some() {}
-            }
+            Self::Keep(number, kept, is_strict) => loop {
+                let one = Attributes::<T>::Keep(number, kept, is_strict);
+                let read = match is_strict {
+                    true => seq.next_element_seed(One(one))?,
+                    false => seq.next_element_seed(one)?,
+                };
+                if read.is_none() {
+                    break;
+                }
+            },
         }
         Ok(())
     }
@@ -217,6 +243,9 @@ impl<'de, T: Teller> Visitor<'de> for Attributes<'_, T> {
                 let mut parts = std::mem::take(&mut reading.spare);
                 parts.clear();
                 parts.read(&mut map)?;
+                if reading.is_strict && parts.kind.is_empty() {
+                    return Err(Error::custom(NO_TYPE));
+                }
                 reading.attributes += 1;
                 parts.number = reading.attributes;
                 let object = &ObjectParts::default();
@@ -224,9 +253,12 @@ impl<'de, T: Teller> Visitor<'de> for Attributes<'_, T> {
                 reading.teller.attribute(&found, owner);
                 reading.spare = parts;
             }
-            Self::Keep(number, kept) => {
+            Self::Keep(number, kept, is_strict) => {
                 let mut parts = AttributeParts::default();
                 parts.read(&mut map)?;
+                if is_strict && parts.kind.is_empty() {
+                    return Err(Error::custom(NO_TYPE));
+                }
                 *number += 1;
                 parts.number = *number;
                 let full = || Error::custom("an object of more than 64 MiB");
@@ -238,9 +270,9 @@ impl<'de, T: Teller> Visitor<'de> for Attributes<'_, T> {
 }
 
 /// An object or a list of them.
-struct Objects<'r, T> {
-    reading: &'r mut Reading<T>,
-    owner: &'r mut Owner,
+pub(super) struct Objects<'r, T> {
+    pub(super) reading: &'r mut Reading<T>,
+    pub(super) owner: &'r mut Owner,
 }
 
 impl<'de, T: Teller> DeserializeSeed<'de> for Objects<'_, T> {
@@ -267,8 +299,13 @@ impl<'de, T: Teller> Visitor<'de> for Objects<'_, T> {
                 Key::Name => map.next_value_seed(Scalar(&mut object.name))?,
                 Key::Deleted => object.deleted = map.next_value()?,
                 Key::Attribute => {
-                    let number = &mut self.reading.attributes;
-                    map.next_value_seed(Attributes::<T>::Keep(number, &mut kept))?;
+                    let (number, is_strict) =
+                        (&mut self.reading.attributes, self.reading.is_strict);
+                    let all = Attributes::<T>::Keep(number, &mut kept, is_strict);
+                    match is_strict {
+                        true => map.next_value_seed(List(all))?,
+                        false => map.next_value_seed(all)?,
+                    }
                 }
                 Key::Event => {
                     let story = object.event.get_or_insert_default();

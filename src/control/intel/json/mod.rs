@@ -9,6 +9,7 @@
 //!         `limits::JSON_TAGS_BYTES_MAX`; nesting, `DEPTH_MAX`; unknown fields are skipped unread
 //! Leaves: proposals, sightings, reports, attachments; STIX, which `stix` reads
 
+mod answer;
 mod bounded;
 mod composite;
 mod event;
@@ -27,11 +28,13 @@ use crate::control::intel::harvest::Gather;
 use crate::control::intel::input::Broken;
 use crate::control::intel::input::Stream;
 use crate::control::intel::input::trimmed;
+use crate::control::intel::json::answer::Answer;
 use crate::control::intel::json::event::Node;
 use crate::control::intel::json::harvester::Harvester;
 use crate::control::intel::ledger::Spot;
 
-pub use crate::control::intel::json::bounded::StringsBounded;
+pub use crate::control::intel::json::answer::What;
+pub use crate::control::intel::json::bounded::Bounded;
 pub use crate::control::intel::json::event::Found;
 pub use crate::control::intel::json::event::Owner;
 pub use crate::control::intel::json::event::Reading;
@@ -72,6 +75,20 @@ pub fn walk<T: Teller>(read: impl Read, reading: &mut Reading<T>) -> Result<(), 
     parse(read, Node::top(reading))
 }
 
+/// Walks over the answer to a search and tells what is found; `is_misp` of the reading stays as it
+/// was where it is an object that lists nothing.
+///
+/// # Errors
+/// As [`walk`], or it is not of the shape that MISP gives it.
+pub fn walk_answer<T: Teller>(
+    read: impl Read,
+    what: What,
+    reading: &mut Reading<T>,
+) -> Result<(), serde_json::Error> {
+    reading.is_strict = true;
+    parse(read, Answer::top(reading, what))
+}
+
 /// Reads one value: a small one whole, a large one as a stream.
 ///
 /// # Errors
@@ -91,7 +108,7 @@ pub fn parse(
         whole.drain(..3);
     }
     let broken = ended.err().map_or_else(Broken::default, Broken::new);
-    let all = StringsBounded::new(whole.as_slice().chain(broken).chain(read));
+    let all = Bounded::new(whole.as_slice().chain(broken).chain(read));
     let all = BufReader::with_capacity(1 << 16, all);
     let mut json = serde_json::Deserializer::from_reader(all);
     seed.deserialize(&mut json).and_then(|()| json.end())

@@ -12,7 +12,7 @@ use crate::control::intel::json::Teller;
 use crate::control::intel::misp::record::AttributeLine;
 use crate::control::intel::misp::record::EventLine;
 use crate::control::intel::misp::record::write;
-use crate::control::intel::misp::search::Counting;
+use crate::control::intel::misp::search::Taking;
 use crate::control::intel::misp::stored::EVENTS_MAX;
 use crate::control::intel::misp::stored::Events;
 use crate::control::intel::remote::RemoteError;
@@ -38,7 +38,6 @@ pub(super) struct Keeper<K> {
     pub(super) events: Events,
     /// Attributes without a UUID, which cannot be kept.
     pub(super) nameless: u64,
-    told: u64,
     first: Option<String>,
     failure: Option<RemoteError>,
     place: String,
@@ -66,11 +65,10 @@ pub(super) struct EventsOnly;
 impl<K: Keeping> Keeper<K> {
     pub(super) fn new(to: K, place: &str) -> Self {
         let (events, place) = (Events::default(), place.to_owned());
-        Self { to, events, nameless: 0, told: 0, first: None, failure: None, place }
+        Self { to, events, nameless: 0, first: None, failure: None, place }
     }
 
     fn note(&mut self, uuid: &str) {
-        self.told += 1;
         if self.first.is_none() {
             self.first = Some(uuid.to_owned());
         }
@@ -105,11 +103,7 @@ impl<K: Keeping> Teller for Keeper<K> {
     }
 }
 
-impl<K: Keeping> Counting for Keeper<K> {
-    fn told(&self) -> u64 {
-        self.told
-    }
-
+impl<K: Keeping> Taking for Keeper<K> {
     fn take_first(&mut self) -> Option<String> {
         self.first.take()
     }

@@ -1,10 +1,11 @@
 //! Pulling from a MISP server: everything into a new base, or what has changed into the delta.
 //!
 //! A pull of changes asks for attributes and objects by their own time of change, soft-deleted ones
-//! too, and for events by theirs and by that of publishing; drafts are fetched like all others and
-//! left out when the mirror is read, so that publishing an event needs no old attributes again. It
-//! cannot see what was deleted for good or withdrawn from us: a full pull does, by comparing
-//! UUIDs. A full pull that saw an error anywhere changes nothing.
+//! too, and for events by theirs and by that of publishing, then for what is in those that are new
+//! or others than we know, as what came from another server keeps the times of there; drafts are
+//! fetched like all others and left out when the mirror is read, so that publishing an event needs
+//! no old attributes again. It cannot see what was deleted for good or withdrawn from us: a full
+//! pull does, by comparing UUIDs. A full pull that saw an error anywhere changes nothing.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -22,6 +23,7 @@ use serde_json::json;
 use tracing::warn;
 
 use crate::control::intel::json::Reading;
+use crate::control::intel::json::What;
 use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::keep::CHANGES_BYTES_MAX;
 use crate::control::intel::misp::keep::Changes;
@@ -35,7 +37,6 @@ use crate::control::intel::misp::record::FilterLine;
 use crate::control::intel::misp::record::Header;
 use crate::control::intel::misp::record::write;
 use crate::control::intel::misp::search::Search;
-use crate::control::intel::misp::search::What;
 use crate::control::intel::misp::stored::BASE;
 use crate::control::intel::misp::stored::Base;
 use crate::control::intel::misp::stored::DELTA;
@@ -60,6 +61,9 @@ const GONE_ASKED_MAX: usize = 5_000;
 
 /// UUIDs of one such question.
 const GONE_ASKED_AT_ONCE: usize = 500;
+
+/// Events of one question for what is in them.
+const EVENTS_ASKED_AT_ONCE: usize = 100;
 
 /// How far we are.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -194,7 +198,11 @@ impl Pull<'_> {
             Scope::Due => is_old || is_large || header.filter != self.settings.filter(),
         };
         if !is_due {
-            return self.changes(&header, &state, &delta);
+            return match self.changes(&header, &state, &delta) {
+                // more than is kept as changes
+                Err(RemoteError::TooLarge { .. }) => self.everything(),
+                outcome => outcome,
+            };
         }
         match self.everything() {
             // what is too much at once may be had in parts
@@ -367,18 +375,14 @@ impl Pull<'_> {
             filters.insert(key.to_owned(), since.clone());
             filters
         };
-        let deleted = |mut filters: Map<String, Value>| {
-            filters.insert("deleted".to_owned(), json!([0, 1]));
-            filters
-        };
-        let filters = deleted(with(settings.attribute_filters(), "attribute_timestamp"));
+        let filters = with_deleted(with(settings.attribute_filters(), "attribute_timestamp"));
         search.all(What::Attributes, &filters, page, &mut found)?;
         // a server may make comments of what it deletes: whatever their type
         let mut filters = with(settings.filters(), "attribute_timestamp");
         filters.insert("deleted".to_owned(), json!([1]));
         search.all(What::Attributes, &filters, page, &mut found)?;
         if !settings.objects.is_empty() {
-            let mut filters = deleted(with(settings.filters(), "timestamp"));
+            let mut filters = with_deleted(with(settings.filters(), "timestamp"));
             filters.insert("object_name".to_owned(), json!(settings.objects));
             search.all(What::Objects, &filters, page, &mut found)?;
         }
@@ -388,11 +392,74 @@ impl Pull<'_> {
         for key in ["timestamp", "publish_timestamp"] {
             search.all(What::Events, &with(metadata.clone(), key), PAGE_EVENTS, &mut found)?;
         }
+        self.arrived(&mut search, old, &mut found)?;
         let Keeper { to, events, .. } = found.teller;
         let pulled = self.merge(header, old, to, events)?;
         let since_secs = search.begun_secs.unwrap_or(begun_secs).max(state.since_secs);
         self.keep_state(&State { since_secs, ..state.clone() })?;
         Ok(pulled)
+    }
+
+    /// Asks for what is in events that we did not know, or not as they are now: one that the server
+    /// has from another keeps the times that it had there, and so do its attributes.
+    fn arrived(
+        &self,
+        search: &mut Search<'_>,
+        old: &Delta,
+        found: &mut Reading<Keeper<Changes>>,
+    ) -> Result<(), RemoteError> {
+        let told = &found.teller.events;
+        if told.iter().all(|(uuid, event)| old.events.get(uuid) == Some(event)) {
+            return Ok(());
+        }
+        let path = self.mirror.folder().join(BASE);
+        let disk = |error: io::Error| RemoteError::Disk { path, why: error.to_string() };
+        let base = Base::open(self.mirror.folder()).and_then(|base| match base {
+            Some(mut base) => base.events(),
+            None => Ok(Events::default()),
+        });
+        let base = base.map_err(disk)?;
+        let (mut new, mut changed, mut since_secs) = (Vec::new(), Vec::new(), u32::MAX);
+        for (uuid, event) in told {
+            match old.events.get(uuid).or_else(|| base.get(uuid)) {
+                None => new.push(event.id.to_string()),
+                Some(known) if known.timestamp_secs != event.timestamp_secs => {
+                    changed.push(event.id.to_string());
+                    since_secs = since_secs.min(known.timestamp_secs);
+                }
+                Some(_) => {}
+            }
+        }
+        drop(base);
+        self.of_events(search, &new, None, found)?;
+        self.of_events(search, &changed, Some(since_secs), found)
+    }
+
+    /// Asks for the attributes and objects of events, by their numbers; of attributes for those
+    /// that were changed since a time.
+    fn of_events(
+        &self,
+        search: &mut Search<'_>,
+        events: &[String],
+        since_secs: Option<u32>,
+        found: &mut Reading<Keeper<Changes>>,
+    ) -> Result<(), RemoteError> {
+        let (settings, page) = (self.settings, self.settings.page_attributes);
+        for some in events.chunks(EVENTS_ASKED_AT_ONCE) {
+            let mut filters = with_deleted(settings.attribute_filters());
+            filters.insert("eventid".to_owned(), json!(some));
+            if let Some(since_secs) = since_secs {
+                filters.insert("attribute_timestamp".to_owned(), json!(since_secs.to_string()));
+            }
+            search.all(What::Attributes, &filters, page, found)?;
+            if !settings.objects.is_empty() {
+                let mut filters = with_deleted(settings.filters());
+                filters.insert("eventid".to_owned(), json!(some));
+                filters.insert("object_name".to_owned(), json!(settings.objects));
+                search.all(What::Objects, &filters, page, found)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes a new delta, where something differs from what is there.
@@ -494,6 +561,11 @@ impl Pull<'_> {
         }
         Ok(())
     }
+}
+
+fn with_deleted(mut filters: Map<String, Value>) -> Map<String, Value> {
+    filters.insert("deleted".to_owned(), json!([0, 1]));
+    filters
 }
 
 /// Completes a line by what an earlier one of the same attribute says of its object.

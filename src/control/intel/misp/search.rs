@@ -5,10 +5,13 @@
 //! Reads:  answers as streams
 //! Yields: what is found, to a teller; a page that broke is asked for again, so some may be told
 //!         twice
-//! Bounds: `PAGES_MAX`; a page's own are those of `remote::http` and `json`
+//! Bounds: `PAGES_MAX`; of a page `ELEMENT_BYTES_MAX` and those of `remote::http` and `json`; of
+//!         all pages and tries of a pull together `PULL_BYTES_MAX` and `PULL_TIME_MAX`
 //! Leaves: other formats than JSON
 
 use std::io::Read;
+use std::time::Duration;
+use std::time::Instant;
 
 use reqwest::Url;
 use serde_json::Map;
@@ -17,11 +20,14 @@ use serde_json::json;
 
 use crate::control::intel::json::Reading;
 use crate::control::intel::json::Teller;
-use crate::control::intel::json::walk;
+use crate::control::intel::json::What;
+use crate::control::intel::json::walk_answer;
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::http::Http;
 use crate::control::intel::remote::http::HttpSettings;
 use crate::control::intel::remote::http::Question;
+use crate::control::intel::remote::http::date_secs;
+use crate::control::intel::remote::http::place;
 use crate::control::intel::remote::http::said;
 use crate::control::intel::remote::retry::Retry;
 
@@ -38,22 +44,24 @@ const HOLLOW_MAX: u32 = 3;
 /// of one row that is left out counts as much, and is the last as well.
 const COUNTED_OF_NOTHING: u64 = 1;
 
+/// Bytes of a page for each element that was asked for: some have a kilobyte, those with many tags
+/// and clusters some hundred. What is longer is no page: it is not asked for again, nor in parts.
+const ELEMENT_BYTES_MAX: u64 = 512 * 1024;
+
+/// Bytes that any page may have.
+const PAGE_BYTES_MIN: u64 = 16 << 20;
+
+/// Bytes of all answers to one pull, those that broke off included: thirty million attributes.
+const PULL_BYTES_MAX: u64 = 64 << 30;
+
+/// Time after which a pull asks nothing more: twenty million attributes at 1 MB/s.
+const PULL_TIME_MAX: Duration = Duration::from_secs(6 * 3_600);
+
 /// First bytes of an answer that are kept to say what it was.
 const HEAD_BYTES: usize = 4 * 1024;
 
-/// What is searched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum What {
-    Attributes,
-    Objects,
-    Events,
-}
-
-/// What takes the elements of pages, and counts them.
-pub(super) trait Counting: Teller {
-    /// Returns how many elements were told so far, and what names the first of this page.
-    fn told(&self) -> u64;
-
+/// What takes the elements of pages.
+pub(super) trait Taking: Teller {
     /// Returns what names the first element told since the last call.
     fn take_first(&mut self) -> Option<String>;
 
@@ -66,6 +74,8 @@ pub(super) struct Search<'h> {
     http: &'h Http,
     settings: &'h HttpSettings,
     retry: Retry,
+    begun: Instant,
+    bytes_left: u64,
     /// The server's time when it was first asked, in seconds since 1970.
     pub(super) begun_secs: Option<u64>,
 }
@@ -80,33 +90,32 @@ struct Page {
     first: Option<String>,
 }
 
-impl What {
-    fn path(self) -> &'static str {
-        match self {
-            Self::Attributes => "attributes/restSearch",
-            Self::Objects => "objects/restSearch",
-            Self::Events => "events/restSearch",
-        }
+fn path(what: What) -> &'static str {
+    match what {
+        What::Attributes => "attributes/restSearch",
+        What::Objects => "objects/restSearch",
+        What::Events => "events/restSearch",
     }
 }
 
 impl<'h> Search<'h> {
     pub(super) fn new(http: &'h Http, settings: &'h HttpSettings) -> Self {
-        Self { http, settings, retry: Retry::default(), begun_secs: None }
+        let (retry, begun, bytes_left) = (Retry::default(), Instant::now(), PULL_BYTES_MAX);
+        Self { http, settings, retry, begun, bytes_left, begun_secs: None }
     }
 
     /// Tells all that a search finds.
     ///
     /// # Errors
     /// Any page could not be had whole.
-    pub(super) fn all<T: Counting>(
+    pub(super) fn all<T: Taking>(
         &mut self,
         what: What,
         filters: &Map<String, Value>,
         page_max: u32,
         reading: &mut Reading<T>,
     ) -> Result<(), RemoteError> {
-        let url = self.settings.below(what.path())?;
+        let url = self.settings.below(path(what))?;
         let (mut limit, mut number, mut hollow) = (page_max.max(1), 1, 0);
         let mut before: Option<String> = None;
         while number <= PAGES_MAX {
@@ -115,8 +124,10 @@ impl<'h> Search<'h> {
                 [("returnFormat", json!("json")), ("limit", json!(limit)), ("page", json!(number))];
             body.extend(pages.map(|(key, value)| (key.to_owned(), value)));
             let body = Value::Object(body).to_string();
+            let bytes_max = PAGE_BYTES_MIN.max(u64::from(limit) * ELEMENT_BYTES_MAX);
+            let question = Question { bytes_max, ..Question::post(url.clone(), body) };
             let retry = self.retry;
-            let page = match retry.run(|| self.page(&url, &body, reading)) {
+            let page = match retry.run(|| self.page(&question, what, reading)) {
                 Ok(page) => page,
                 Err(error) if error.may_be_too_much() && limit / 2 >= PAGE_MIN => {
                     // the same place in half steps
@@ -130,7 +141,7 @@ impl<'h> Search<'h> {
                 return Ok(());
             }
             if page.first.is_some() && page.first == before {
-                let place = crate::control::intel::remote::http::place(&url);
+                let place = place(&url);
                 let what = format!(
                     "page {number} is the one before it again: does a cache stand between?"
                 );
@@ -139,28 +150,35 @@ impl<'h> Search<'h> {
             before = page.first;
             number += 1;
         }
-        let place = crate::control::intel::remote::http::place(&url);
-        Err(RemoteError::TooLarge { place, what: format!("no end after {PAGES_MAX} pages") })
+        Err(endless(&url, format!("no end after {PAGES_MAX} pages")))
     }
 
-    fn page<T: Counting>(
+    fn page<T: Taking>(
         &mut self,
-        url: &Url,
-        body: &str,
+        question: &Question,
+        what: What,
         reading: &mut Reading<T>,
     ) -> Result<Page, RemoteError> {
-        let question = Question::post(url.clone(), body.to_owned());
-        let mut answer = self.http.ask(&question)?;
-        let now = answer.header("date").and_then(secs_of);
+        if self.bytes_left == 0 {
+            let what = format!("over {} GiB in one pull", PULL_BYTES_MAX >> 30);
+            return Err(endless(&question.url, what));
+        }
+        if self.begun.elapsed() > PULL_TIME_MAX {
+            let what = format!("a pull that is not over in {} s", PULL_TIME_MAX.as_secs());
+            return Err(endless(&question.url, what));
+        }
+        let mut answer = self.http.ask(question)?;
+        let now = answer.header("date").and_then(date_secs);
         self.begun_secs = self.begun_secs.or(now);
         let count = |name| answer.header(name)?.trim().parse::<u64>().ok();
         let skipped = count("x-skipped-elements-count").unwrap_or(0);
         let counted = count("x-result-count").unwrap_or(0);
-        let before = reading.teller.told();
+        let before = reading.elements;
         let _of_a_page_that_broke = reading.teller.take_first();
         reading.is_misp = false;
         let mut head = Vec::new();
-        let outcome = walk(Headed { read: &mut answer, head: &mut head }, reading);
+        let outcome = walk_answer(Headed { read: &mut answer, head: &mut head }, what, reading);
+        self.bytes_left = self.bytes_left.saturating_sub(answer.bytes_read());
         if let Some(failure) = answer.take_failure().or_else(|| reading.teller.take_failure()) {
             return Err(failure);
         }
@@ -174,8 +192,12 @@ impl<'h> Search<'h> {
             Err(error) => return Err(broken(place, &head, &error)),
         }
         let first = reading.teller.take_first();
-        Ok(Page { found: reading.teller.told() - before, skipped, counted, first })
+        Ok(Page { found: reading.elements - before, skipped, counted, first })
     }
+}
+
+fn endless(url: &Url, what: String) -> RemoteError {
+    RemoteError::TooLarge { place: place(url), what }
 }
 
 /// Says what an answer is that could not be read.
@@ -190,14 +212,10 @@ fn broken(place: String, head: &[u8], error: &serde_json::Error) -> RemoteError 
     if error.is_eof() {
         return RemoteError::Cut { place, why: error.to_string() };
     }
-    let (what, may_mend) = (format!("not JSON as MISP writes it: {error}"), error.is_syntax());
+    // what does not fit is named by what it is, however long
+    let error_told = said(error.to_string().as_bytes());
+    let (what, may_mend) = (format!("not JSON as MISP writes it: {error_told}"), error.is_syntax());
     RemoteError::Answer { place, what, may_mend }
-}
-
-/// Reads a date of HTTP (RFC 9110 §5.6.7) as seconds since 1970.
-fn secs_of(date: &str) -> Option<u64> {
-    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
-    u64::try_from(time.as_second()).ok()
 }
 
 /// Reads, and keeps the first bytes.
@@ -212,5 +230,31 @@ impl<R: Read> Read for Headed<'_, R> {
         let room = HEAD_BYTES.saturating_sub(self.head.len()).min(read);
         self.head.extend(bytes.get(..room).unwrap_or_default());
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::intel::misp::keep::EventsOnly;
+    use crate::control::intel::misp::keep::Keeper;
+
+    #[test]
+    fn a_pull_that_has_read_enough_or_takes_too_long_asks_nothing_more() {
+        // nobody listens there: asking would be told as another error
+        let url = Url::parse("http://127.0.0.1:1/").expect("a URL");
+        let settings = HttpSettings::new(url);
+        let http = settings.open().expect("ready");
+        let long_ago = Instant::now().checked_sub(2 * PULL_TIME_MAX).expect("a time");
+        for (begun, bytes_left, said) in
+            [(Instant::now(), 0, "over 64 GiB in one pull"), (long_ago, 1, "not over in 21600 s")]
+        {
+            let mut search = Search { begun, bytes_left, ..Search::new(&http, &settings) };
+            let mut found = Reading::new(Keeper::new(EventsOnly, "x"));
+            let error = search.all(What::Events, &Map::new(), 10, &mut found);
+            let error = error.expect_err("too much");
+            assert_eq!(error.reason(), "too_large", "{error}");
+            assert!(error.to_string().ends_with(said), "{error}");
+        }
     }
 }

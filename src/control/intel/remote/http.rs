@@ -17,6 +17,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use reqwest::Certificate;
 use reqwest::Proxy;
@@ -45,7 +47,7 @@ pub const READ_SECS: u32 = 120;
 /// Time for one answer, so that one that trickles ends: 2 GB at 1 MB/s take half of it.
 const ANSWER_SECS_MAX: u64 = 3_600;
 
-/// Bytes of one answer, unpacked: ten million attributes in one.
+/// Bytes of one answer, unpacked, where nothing narrower is asked: ten million attributes in one.
 const ANSWER_BYTES_MAX: u64 = 16 << 30;
 
 /// Redirects that are followed for one question.
@@ -107,6 +109,8 @@ pub struct Question {
     pub headers: Vec<(&'static str, String)>,
     /// JSON to POST; `None`: GET.
     pub json: Option<String>,
+    /// Bytes of the answer, unpacked, at most.
+    pub bytes_max: u64,
 }
 
 /// An answer: 200, or what else was asked for; a stream that ends with an error where it was cut.
@@ -115,6 +119,7 @@ pub struct Answer {
     response: Response,
     place: String,
     until: Instant,
+    bytes_max: u64,
     bytes_left: u64,
     read: Duration,
     failure: Option<RemoteError>,
@@ -123,7 +128,8 @@ pub struct Answer {
 impl Question {
     /// Asks for JSON with a GET.
     pub fn get(url: Url) -> Self {
-        Self { url, accept: "application/json", headers: Vec::new(), json: None }
+        let (headers, bytes_max) = (Vec::new(), ANSWER_BYTES_MAX);
+        Self { url, accept: "application/json", headers, json: None, bytes_max }
     }
 
     /// Asks for JSON with a POST of JSON.
@@ -298,8 +304,9 @@ impl Http {
         };
         let until = Instant::now() + Duration::from_secs(ANSWER_SECS_MAX);
         let response = request.send().map_err(|error| self.unanswered(place.clone(), &error))?;
-        let (read, bytes_left) = (self.read, ANSWER_BYTES_MAX);
-        let answer = Answer { response, place, until, bytes_left, read, failure: None };
+        let (read, bytes_max) = (self.read, question.bytes_max);
+        let bytes_left = bytes_max;
+        let answer = Answer { response, place, until, bytes_max, bytes_left, read, failure: None };
         match answer.status() {
             200..=299 | 304 => Ok(answer),
             status => Err(answer.refused(status)),
@@ -341,6 +348,11 @@ impl Answer {
         &self.place
     }
 
+    /// Returns how many bytes were read so far, unpacked.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_max - self.bytes_left
+    }
+
     /// Returns why the body ended early, if it did.
     pub fn take_failure(&mut self) -> Option<RemoteError> {
         self.failure.take()
@@ -369,12 +381,14 @@ impl Answer {
 
     /// Returns for how long the server wants to be left alone.
     fn wait(&self) -> Option<Duration> {
-        let secs = |name| self.header(name)?.trim().parse::<u64>().ok();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let named = [RETRY_AFTER.as_str(), "x-rate-limit-reset", "ratelimit-reset"];
-        let secs = named.into_iter().find_map(secs)?;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let said = |name| {
+            let text = self.header(name)?.trim();
+            text.parse::<u64>().ok().or_else(|| date_secs(text))
+        };
+        let secs = named.into_iter().find_map(said)?;
         // some write the time at which it ends
-        let now = now.map_or(0, |now| now.as_secs());
         let secs = if secs > 1_000_000_000 { secs.saturating_sub(now) } else { secs };
         Some(Duration::from_secs(secs))
     }
@@ -396,7 +410,8 @@ impl Read for Answer {
         match self.response.read(bytes) {
             Ok(read) => {
                 let Some(left) = self.bytes_left.checked_sub(read as u64) else {
-                    let what = format!("an answer of over {} GiB", ANSWER_BYTES_MAX >> 30);
+                    self.bytes_left = 0;
+                    let what = format!("an answer of over {} MiB", self.bytes_max >> 20);
                     return Err(self.fail(RemoteError::TooLarge { place, what }));
                 };
                 self.bytes_left = left;
@@ -436,6 +451,12 @@ pub fn said(body: &[u8]) -> String {
     let line = || text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
     let told = message.or_else(title).or_else(line).unwrap_or_default();
     told.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect()
+}
+
+/// Reads a date of HTTP (RFC 9110 §5.6.7) as seconds since 1970.
+pub fn date_secs(date: &str) -> Option<u64> {
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
+    u64::try_from(time.as_second()).ok()
 }
 
 fn authorities(path: &Path) -> Result<Vec<Certificate>, RemoteError> {

@@ -27,8 +27,8 @@ use serde::de::Visitor;
 use crate::control::intel::Fault;
 use crate::control::intel::input::Stream;
 use crate::control::intel::input::trimmed;
+use crate::control::intel::json::Bounded;
 use crate::control::intel::json::Flag;
-use crate::control::intel::json::StringsBounded;
 use crate::control::intel::json::fault;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
@@ -113,7 +113,7 @@ pub(super) fn lists(file: &Path) -> Result<Vec<RawList>, Fault> {
         return Err(Fault { spot: Spot::File, what: "empty file".to_owned() });
     }
     let is_many = trimmed(&stream.head).starts_with(b"[");
-    let read = BufReader::new(StringsBounded::new(stream.into_read()));
+    let read = BufReader::new(Bounded::new(stream.into_read()));
     let mut all = Vec::new();
     parse(read, is_many)?.into_iter().try_for_each(|node| node.lists(&mut all))?;
     for list in all.iter_mut().filter(|list| list.name.is_empty()) {

@@ -196,10 +196,37 @@ pub(crate) fn sent(answer: Answer, fault: Option<Fault>, asked: &Asked) -> Respo
         | Fault::Torn { .. }
         | Fault::Trickle
         | Fault::Stall
+        | Fault::Endless
         | Fault::Flood { .. }
-        | Fault::LongText { .. } => with_body(answer, fault),
+        | Fault::LongText { .. }
+        | Fault::Deep { .. } => with_body(answer, fault),
         _ => instead(answer, fault, asked),
     }
+}
+
+/// Attributes of so many bytes.
+fn flood(bytes: u64) -> Pieces {
+    let (mut next, mut sent) = (0, 0);
+    let more = move || {
+        let some = (sent < bytes).then(|| some_made(next, MADE_AT_ONCE))?;
+        (next, sent) = (next + MADE_AT_ONCE, sent + some.len() as u64);
+        Some(some)
+    };
+    list_of(more, b"]}}")
+}
+
+/// Lists within lists, in place of attributes or in a field of one.
+fn deep(levels: usize, is_field: bool) -> Pieces {
+    let (head, end) = if is_field { ("{\"x\":", ",\"type\":\"url\"}") } else { ("", "") };
+    let mut parts = vec![end.to_owned()];
+    let mut all = |mark: &str| {
+        let step = 1 << 20;
+        parts.extend((0..levels).step_by(step).map(|at| mark.repeat(step.min(levels - at))));
+    };
+    all("]");
+    all("[");
+    parts.push(head.to_owned());
+    list_of(move || parts.pop().map(String::into_bytes), b"]}}")
 }
 
 /// Answers in which the body is wrong.
@@ -217,15 +244,9 @@ fn with_body(answer: Answer, fault: Fault) -> Response<Pieces> {
             let half = answer.body[..len / 2].to_vec();
             (head, Pieces::then_silence(half))
         }
-        Fault::Flood { bytes } => {
-            let (mut next, mut sent) = (0, 0);
-            let more = move || {
-                let some = (sent < bytes).then(|| some_made(next, MADE_AT_ONCE))?;
-                (next, sent) = (next + MADE_AT_ONCE, sent + some.len() as u64);
-                Some(some)
-            };
-            (head, list_of(more, b"]}}"))
-        }
+        Fault::Endless => (head, flood(u64::MAX)),
+        Fault::Flood { bytes } => (head, flood(bytes)),
+        Fault::Deep { levels, is_field } => (head, deep(levels, is_field)),
         Fault::LongText { bytes } => {
             let mut left = bytes;
             let mut first = some_made(0, 1);
@@ -269,16 +290,18 @@ fn instead(answer: Answer, fault: Fault, asked: &Asked) -> Response<Pieces> {
         }
         Fault::RedirectHere => Answer::html(308, ""),
         Fault::RedirectLoop | Fault::RedirectAway { .. } => Answer::html(302, ""),
+        Fault::Instead(body) => Answer { status: 200, body: body.as_bytes().to_vec(), ..answer },
         Fault::Nothing => Answer { body: Vec::new(), ..answer },
         _ => answer,
     };
     match fault {
-        Fault::TooMany { says_when } => {
+        Fault::TooMany { says_when, secs } => {
             answer.headers.push(("x-rate-limit-limit", "5".to_owned()));
             answer.headers.push(("x-rate-limit-remaining", "0".to_owned()));
-            answer.headers.push(("x-rate-limit-reset", "1".to_owned()));
+            let reset = if says_when { 86_400 } else { secs };
+            answer.headers.push(("x-rate-limit-reset", reset.to_string()));
             if says_when {
-                answer.headers.push(("retry-after", "1".to_owned()));
+                answer.headers.push(("retry-after", secs.to_string()));
             }
         }
         Fault::RedirectHere => {

@@ -7,8 +7,9 @@ use super::state::made;
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Fault {
-    /// 429, with or without `Retry-After`, and MISP's own headers: a limit of 5, again in 1 s.
-    TooMany { says_when: bool },
+    /// 429, with or without `Retry-After`, and MISP's own headers: a limit of 5, again in so many
+    /// seconds.
+    TooMany { says_when: bool, secs: u64 },
     /// A proxy's 504, in HTML.
     GatewayTimeout,
     /// MISP's 500, in JSON.
@@ -33,10 +34,16 @@ pub(crate) enum Fault {
     Stall,
     /// No answer for a time.
     Silence(Duration),
+    /// Attributes without end.
+    Endless,
     /// So many bytes of attributes, whatever the limit was.
     Flood { bytes: u64 },
     /// An attribute whose value is so long.
     LongText { bytes: u64 },
+    /// An answer of so many levels, in what is listed or in a field that nobody reads.
+    Deep { levels: usize, is_field: bool },
+    /// 200 and this in place of the right body.
+    Instead(&'static str),
     /// 308 to the same path with a slash after it.
     RedirectHere,
     /// 302 to itself, again and again.

@@ -224,6 +224,19 @@ impl State {
         (event.published, event.timestamp) = (false, now());
     }
 
+    /// Takes an event over from another server: all in it was changed so long ago, there, and it is
+    /// published here now (`Event::_add` keeps times, and publishes).
+    pub(crate) fn arrive(&mut self, event: u64, secs: u64) {
+        for one in self.attributes.iter_mut().filter(|one| one.event == event) {
+            one.timestamp -= secs;
+        }
+        for one in self.objects.iter_mut().filter(|one| one.event == event) {
+            one.timestamp -= secs;
+        }
+        let event = self.event_to_change(event);
+        (event.timestamp, event.publish_timestamp) = (event.timestamp - secs, now());
+    }
+
     /// Withdraws an event, which no time tells.
     pub(crate) fn unpublish(&mut self, event: u64) {
         self.event_to_change(event).published = false;
