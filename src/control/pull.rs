@@ -38,6 +38,7 @@ use crate::control::intel::remote::source::name_of;
 use crate::control::log;
 use crate::control::log::LogFormat;
 use crate::control::output;
+use crate::control::sensor::confine::assume_user;
 use crate::model::marking::Tlp;
 
 /// Pulls servers into local copies.
@@ -188,6 +189,8 @@ fn of_config(path: &Path) -> Result<(Vec<Remote>, MirrorConfig), Failure> {
         let what = "no [[intel]] of it is a server: give one as `misp`, `feed` or `taxii`";
         return Err(Failure::Usage(format!("{}: {what}", path.display())));
     }
+    // what root wrote the sensor could not replace
+    assume_user(&config.confinement)?;
     Ok((config.remotes, config.mirror))
 }
 

@@ -150,6 +150,64 @@ fn a_soft_deletion_goes_with_the_delta() {
 }
 
 #[test]
+fn one_that_becomes_another_type_goes_with_the_delta() {
+    let stand = Stand::new(addresses(20, 0..0));
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, &[]);
+    stand.edit(|state| {
+        let uuid = state.attributes[7].uuid.clone();
+        state.change(&uuid, "a remark");
+        state.named(&uuid).ty = "comment".to_owned();
+        // what was never asked for is not taken because it is new
+        state.attribute(1, "md5", "d41d8cd98f00b204e9800998ecf8427e");
+        state.publish(1);
+    });
+    puller.pull_well(&stand, &[]);
+    assert_eq!(values(&puller).len(), 19);
+    let delta = std::fs::read_to_string(puller.pulled().join("delta.misp")).expect("there");
+    assert!(delta.contains("a remark") && !delta.contains("md5"), "{delta}");
+}
+
+#[test]
+fn an_event_that_the_list_missed_is_asked_for() {
+    let mut state = addresses(5, 0..0);
+    let draft = state.event("Draft", &["tlp:red"]);
+    let published = state.event("Published", &["tlp:green"]);
+    state.attribute(draft, "domain", "draft.example");
+    state.attribute(published, "domain", "published.example");
+    state.unpublish(draft);
+    // as when another event is deleted while the list is read
+    state.unlisted = vec![draft, published];
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, &["--tag", "!tlp:red"]);
+    let values = values(&puller);
+    assert!(
+        values.contains("published.example") && !values.contains("draft.example"),
+        "{values:?}"
+    );
+}
+
+#[test]
+fn an_event_that_gets_its_tag_later_comes_whole() {
+    let mut state = addresses(5, 0..0);
+    state.attributes.iter_mut().for_each(|one| one.timestamp -= 7_200);
+    let other = state.event("Tagged", &["tlp:green"]);
+    state.attribute(other, "domain", "tagged.example");
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    let tagged = ["--tag", "tlp:*"];
+    puller.pull_well(&stand, &tagged);
+    assert_eq!(values(&puller).len(), 1);
+    stand.edit(|state| {
+        state.events[0].tags = vec!["tlp:green".to_owned()];
+        state.publish(1);
+    });
+    puller.pull_well(&stand, &tagged);
+    assert_eq!(values(&puller).len(), 6);
+}
+
+#[test]
 fn hard_deletion_and_unpublishing_go_with_reconciliation() {
     let mut state = addresses(20, 0..0);
     let other = state.event("Another", &[]);

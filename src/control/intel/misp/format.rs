@@ -11,7 +11,10 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
@@ -50,6 +53,9 @@ struct Telling<'m> {
     filter: Filter,
     provider: &'m str,
     delta: &'m Delta,
+    /// Attributes of the base, and how many there are by its last line.
+    told: AtomicU64,
+    ends: OnceLock<u64>,
     /// The first line that could not be read, and how many.
     damage: Mutex<Option<(Fault, u64)>>,
 }
@@ -89,6 +95,8 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
         filter: filter(&base.header.filter)?,
         provider: &base.header.provider,
         delta: &delta,
+        told: AtomicU64::new(0),
+        ends: OnceLock::new(),
         damage: Mutex::new(None),
     };
     let rest = Stream { head: Vec::new(), rest: Box::new(base.rest) };
@@ -96,9 +104,12 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
     let outcome = each_block(rest, first, line_border, gather.parallel(), each);
     telling.changes(gather);
     outcome?;
+    if telling.ends.get() != Some(&telling.told.load(Ordering::Relaxed)) {
+        telling.damaged(Spot::File, "it was cut");
+    }
     let damage = telling.damage.into_inner().unwrap_or_else(PoisonError::into_inner);
     damage.map_or(Ok(()), |(fault, lines)| {
-        let what = format!("{}: {lines} lines left out: pull again", fault.what);
+        let what = format!("{}: {lines} lines left out: pull again, with --full", fault.what);
         Err(Fault { what, ..fault })
     })
 }
@@ -121,16 +132,20 @@ impl Telling<'_> {
     /// Tells the attributes of a block that the delta does not have.
     fn block<'a>(&self, block: &Block, gather: &Gather<'a>) {
         let mut basket = Basket { harvest: gather.begin(), events: HashMap::default() };
+        let mut told = 0;
         let lines = block.bytes.split(|byte| *byte == b'\n').zip(block.line..);
         for (line, number) in lines.filter(|(line, _)| !line.is_empty()) {
-            let is_newer = match LineOf::read(line) {
-                Some(LineOf::Attribute(uuid)) => self.delta.has(uuid),
-                _ => false,
-            };
-            if !is_newer {
-                self.line(line, Spot::Line(number), &mut basket);
+            told += 1;
+            match LineOf::read(line) {
+                Some(LineOf::Attribute(uuid)) if self.delta.has(uuid) => {}
+                Some(LineOf::End(count)) => {
+                    told -= 1;
+                    let _the_first_counts = self.ends.set(count);
+                }
+                _ => self.line(line, Spot::Line(number), &mut basket),
             }
         }
+        self.told.fetch_add(told, Ordering::Relaxed);
         gather.end(basket.harvest);
     }
 
@@ -145,13 +160,16 @@ impl Telling<'_> {
         gather.end(basket.harvest);
     }
 
+    fn damaged(&self, spot: Spot, what: &str) {
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        damage.get_or_insert_with(|| (Fault { spot, what: what.to_owned() }, 0)).1 += 1;
+    }
+
     fn line(&self, line: &[u8], spot: Spot, basket: &mut Basket<'_>) {
         let line = match serde_json::from_slice::<AttributeLine<'_>>(line) {
             Ok(line) => line,
             Err(error) => {
-                let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-                let first = || (Fault { spot, what: format!("a damaged line: {error}") }, 0);
-                damage.get_or_insert_with(first).1 += 1;
+                self.damaged(spot, &format!("a damaged line: {error}"));
                 return;
             }
         };

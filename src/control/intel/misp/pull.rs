@@ -1,14 +1,13 @@
 //! Pulling from a MISP server: everything into a new base, or what has changed into the delta.
 //!
-//! A pull of changes asks for attributes and objects by their own time of change, soft-deleted ones
-//! too, and for events by theirs and by that of publishing, then for what is in those that are new
-//! or others than we know, as what came from another server keeps the times of there; drafts are
-//! fetched like all others and left out when the mirror is read, so that publishing an event needs
-//! no old attributes again. It cannot see what was deleted for good or withdrawn from us: a full
-//! pull does, by comparing UUIDs. A full pull that saw an error anywhere changes nothing.
+//! Drafts are fetched like all others and left out when the mirror is read, so that publishing an
+//! event needs no old attributes again. A pull of changes (`changes`) cannot see what was deleted
+//! for good or withdrawn from us: a full pull does, by comparing UUIDs. A full pull that saw an
+//! error anywhere changes nothing.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+mod changes;
+mod questions;
+
 use std::io;
 use std::io::Write;
 use std::path::Path;
@@ -17,8 +16,6 @@ use std::time::UNIX_EPOCH;
 
 use serde::Deserialize;
 use serde::Serialize;
-use serde_json::Map;
-use serde_json::Value;
 use serde_json::json;
 use tracing::warn;
 
@@ -26,14 +23,12 @@ use crate::control::intel::json::Reading;
 use crate::control::intel::json::What;
 use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::keep::CHANGES_BYTES_MAX;
-use crate::control::intel::misp::keep::Changes;
 use crate::control::intel::misp::keep::EventsOnly;
 use crate::control::intel::misp::keep::Everything;
 use crate::control::intel::misp::keep::Keeper;
 use crate::control::intel::misp::keep::digest;
 use crate::control::intel::misp::record::AttributeLine;
 use crate::control::intel::misp::record::FORM;
-use crate::control::intel::misp::record::FilterLine;
 use crate::control::intel::misp::record::Header;
 use crate::control::intel::misp::record::write;
 use crate::control::intel::misp::search::Search;
@@ -59,11 +54,11 @@ const PAGE_EVENTS: u32 = 1_000;
 /// when something is deleted while they are read. More are believed at once.
 const GONE_ASKED_MAX: usize = 5_000;
 
+/// Seconds by which a clock may be set back without a word.
+const CLOCK_SLACK_SECS: u64 = 3_600;
+
 /// UUIDs of one such question.
 const GONE_ASKED_AT_ONCE: usize = 500;
-
-/// Events of one question for what is in them.
-const EVENTS_ASKED_AT_ONCE: usize = 100;
 
 /// How far we are.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -102,75 +97,12 @@ impl MispSettings {
         let pull = Pull { settings: self, remote, mirror, http, place };
         pull.run(scope)
     }
-
-    /// Returns all that decides what a base holds.
-    fn question(&self, place: &str) -> String {
-        json!({
-            "place": place,
-            "types": self.types,
-            "orgs": self.orgs,
-            "threat_levels": self.threat_levels,
-            "objects": self.objects,
-            "tags": self.tags,
-            "include_non_ids": self.include_non_ids,
-            "decay_scores": self.decay_scores,
-            "sightings": self.sightings,
-        })
-        .to_string()
-    }
-
-    fn filter(&self) -> FilterLine {
-        let (tags, max_tlp) = (self.tags.clone(), self.max_tlp.clone());
-        FilterLine { published_only: self.published_only, tags, max_tlp }
-    }
-
-    /// Returns what every search asks for.
-    fn filters(&self) -> Map<String, Value> {
-        let mut filters = Map::new();
-        let mut put = |key: &str, value: Value| filters.insert(key.to_owned(), value);
-        if !self.orgs.is_empty() {
-            put("org", json!(self.orgs));
-        }
-        if !self.threat_levels.is_empty() {
-            put("threat_level_id", json!(self.threat_levels));
-        }
-        filters
-    }
-
-    /// Returns what searches for attributes ask for.
-    fn attribute_filters(&self) -> Map<String, Value> {
-        let mut filters = self.filters();
-        if !self.types.is_empty() {
-            filters.insert("type".to_owned(), json!(self.types));
-        }
-        for (is_asked, what) in [
-            (true, "includeEventUuid"),
-            (self.decay_scores, "includeDecayScore"),
-            (self.sightings, "includeSightings"),
-        ] {
-            if is_asked {
-                filters.insert(what.to_owned(), json!(true));
-            }
-        }
-        filters
-    }
-
-    /// Returns what a search for everything may leave out on the server: what a change may bring
-    /// back shows as a change.
-    fn narrowed(&self, mut filters: Map<String, Value>) -> Map<String, Value> {
-        let needed = self.tags.iter().filter(|tag| !tag.trim_start().starts_with('!'));
-        let needed = needed.map(|tag| tag.trim().replace('*', "%")).collect::<Vec<_>>();
-        if !needed.is_empty() {
-            filters.insert("tags".to_owned(), json!({ "OR": needed }));
-        }
-        filters
-    }
 }
 
 impl Pull<'_> {
     fn run(&self, scope: Scope) -> Result<Pulled, RemoteError> {
         let question = self.settings.question(&self.place);
-        let header = match Base::open(self.mirror.folder()) {
+        let header = match Base::open_whole(self.mirror.folder()) {
             Ok(base) => base.map(|base| base.header),
             Err(error) => {
                 warn!("{}: {error}", self.mirror.folder().join(BASE).display());
@@ -189,8 +121,8 @@ impl Pull<'_> {
                 return self.everything();
             }
         };
-        let hours = u64::from(self.remote.reconcile_hours);
-        let is_old = now_secs().saturating_sub(state.full_secs) >= hours * 3_600;
+        let secs_max = u64::from(self.remote.reconcile_hours) * 3_600;
+        let is_old = age_secs(state.full_secs).is_none_or(|secs| secs >= secs_max);
         let is_large = delta.bytes() > CHANGES_BYTES_MAX as u64;
         let is_due = match scope {
             Scope::Everything => true,
@@ -198,7 +130,7 @@ impl Pull<'_> {
             Scope::Due => is_old || is_large || header.filter != self.settings.filter(),
         };
         if !is_due {
-            return match self.changes(&header, &state, &delta) {
+            return match self.changes(&header, &state, &delta, &[]) {
                 // more than is kept as changes
                 Err(RemoteError::TooLarge { .. }) => self.everything(),
                 outcome => outcome,
@@ -207,7 +139,7 @@ impl Pull<'_> {
         match self.everything() {
             // what is too much at once may be had in parts
             Err(error) if error.may_be_too_much() && !is_large => {
-                let pulled = self.changes(&header, &state, &delta)?;
+                let pulled = self.changes(&header, &state, &delta, &[])?;
                 Ok(Pulled { trouble: Some(error), ..pulled })
             }
             outcome => outcome,
@@ -258,7 +190,7 @@ impl Pull<'_> {
         let mut metadata = settings.filters();
         metadata.insert("metadata".to_owned(), json!(true));
         search.all(What::Events, &metadata, PAGE_EVENTS, &mut events)?;
-        let since_secs = search.begun_secs.unwrap_or(begun_secs);
+        let since_secs = search.begun_secs(begun_secs);
         let old = self.old();
         // larger than any before, even where what is there is damaged
         let id = old.as_ref().map_or(0, |(base, _)| base.header.id + 1).max(begun_secs);
@@ -272,8 +204,8 @@ impl Pull<'_> {
             write(event, &mut line);
             put(&line)?;
         }
-        drop(events);
-        let everything = Everything::new(draft, &self.place);
+        let known = events.teller.events.into_keys().collect();
+        let everything = Everything::new(draft, &self.place, known);
         let mut found = Reading::new(Keeper::new(everything, &self.place));
         let page = settings.page_attributes;
         if !settings.objects.is_empty() {
@@ -291,12 +223,11 @@ impl Pull<'_> {
         if nameless > 0 {
             warn!("{}: {nameless} attributes without UUID were left out", self.place);
         }
-        to.draft.keep()?;
-        drop(to.digests);
+        let missed = to.keep()?;
         let state = State { id, since_secs, full_secs: now_secs() };
         self.keep_state(&state)?;
         // what has changed meanwhile
-        match self.changes(&header, &state, &Delta::default()) {
+        match self.changes(&header, &state, &Delta::default(), &missed) {
             Ok(more) => pulled.new += more.new,
             Err(error) => pulled.trouble = Some(error),
         }
@@ -361,228 +292,17 @@ impl Pull<'_> {
         pulled.new = (digests.len() as u64).saturating_sub(same + pulled.changed + back);
         Ok(pulled)
     }
-
-    /// Adds what has changed since the last pull to the delta.
-    fn changes(&self, header: &Header, state: &State, old: &Delta) -> Result<Pulled, RemoteError> {
-        let settings = self.settings;
-        let begun_secs = now_secs();
-        let mut search = Search::new(&self.http, &self.remote.http);
-        let overlap = u64::from(settings.overlap_secs);
-        let since = json!(state.since_secs.saturating_sub(overlap).to_string());
-        let mut found = Reading::new(Keeper::new(Changes::new(&self.place), &self.place));
-        let page = settings.page_attributes;
-        let with = |mut filters: Map<String, Value>, key: &str| {
-            filters.insert(key.to_owned(), since.clone());
-            filters
-        };
-        let filters = with_deleted(with(settings.attribute_filters(), "attribute_timestamp"));
-        search.all(What::Attributes, &filters, page, &mut found)?;
-        // a server may make comments of what it deletes: whatever their type
-        let mut filters = with(settings.filters(), "attribute_timestamp");
-        filters.insert("deleted".to_owned(), json!([1]));
-        search.all(What::Attributes, &filters, page, &mut found)?;
-        if !settings.objects.is_empty() {
-            let mut filters = with_deleted(with(settings.filters(), "timestamp"));
-            filters.insert("object_name".to_owned(), json!(settings.objects));
-            search.all(What::Objects, &filters, page, &mut found)?;
-        }
-        // after the attributes: the event of each is there by now
-        let mut metadata = settings.filters();
-        metadata.insert("metadata".to_owned(), json!(true));
-        for key in ["timestamp", "publish_timestamp"] {
-            search.all(What::Events, &with(metadata.clone(), key), PAGE_EVENTS, &mut found)?;
-        }
-        self.arrived(&mut search, old, &mut found)?;
-        let Keeper { to, events, .. } = found.teller;
-        let pulled = self.merge(header, old, to, events)?;
-        let since_secs = search.begun_secs.unwrap_or(begun_secs).max(state.since_secs);
-        self.keep_state(&State { since_secs, ..state.clone() })?;
-        Ok(pulled)
-    }
-
-    /// Asks for what is in events that we did not know, or not as they are now: one that the server
-    /// has from another keeps the times that it had there, and so do its attributes.
-    fn arrived(
-        &self,
-        search: &mut Search<'_>,
-        old: &Delta,
-        found: &mut Reading<Keeper<Changes>>,
-    ) -> Result<(), RemoteError> {
-        let told = &found.teller.events;
-        if told.iter().all(|(uuid, event)| old.events.get(uuid) == Some(event)) {
-            return Ok(());
-        }
-        let path = self.mirror.folder().join(BASE);
-        let disk = |error: io::Error| RemoteError::Disk { path, why: error.to_string() };
-        let base = Base::open(self.mirror.folder()).and_then(|base| match base {
-            Some(mut base) => base.events(),
-            None => Ok(Events::default()),
-        });
-        let base = base.map_err(disk)?;
-        let (mut new, mut changed, mut since_secs) = (Vec::new(), Vec::new(), u32::MAX);
-        for (uuid, event) in told {
-            match old.events.get(uuid).or_else(|| base.get(uuid)) {
-                None => new.push(event.id.to_string()),
-                Some(known) if known.timestamp_secs != event.timestamp_secs => {
-                    changed.push(event.id.to_string());
-                    since_secs = since_secs.min(known.timestamp_secs);
-                }
-                Some(_) => {}
-            }
-        }
-        drop(base);
-        self.of_events(search, &new, None, found)?;
-        self.of_events(search, &changed, Some(since_secs), found)
-    }
-
-    /// Asks for the attributes and objects of events, by their numbers; of attributes for those
-    /// that were changed since a time.
-    fn of_events(
-        &self,
-        search: &mut Search<'_>,
-        events: &[String],
-        since_secs: Option<u32>,
-        found: &mut Reading<Keeper<Changes>>,
-    ) -> Result<(), RemoteError> {
-        let (settings, page) = (self.settings, self.settings.page_attributes);
-        for some in events.chunks(EVENTS_ASKED_AT_ONCE) {
-            let mut filters = with_deleted(settings.attribute_filters());
-            filters.insert("eventid".to_owned(), json!(some));
-            if let Some(since_secs) = since_secs {
-                filters.insert("attribute_timestamp".to_owned(), json!(since_secs.to_string()));
-            }
-            search.all(What::Attributes, &filters, page, found)?;
-            if !settings.objects.is_empty() {
-                let mut filters = with_deleted(settings.filters());
-                filters.insert("eventid".to_owned(), json!(some));
-                filters.insert("object_name".to_owned(), json!(settings.objects));
-                search.all(What::Objects, &filters, page, found)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes a new delta, where something differs from what is there.
-    fn merge(
-        &self,
-        header: &Header,
-        old: &Delta,
-        changes: Changes,
-        mut events: Events,
-    ) -> Result<Pulled, RemoteError> {
-        let mut fresh = changes.lines;
-        fresh.retain(|uuid, line| old.line(*uuid) != Some(line.as_slice()));
-        events.retain(|uuid, event| old.events.get(uuid) != Some(event));
-        let mut pulled = Pulled::default();
-        if fresh.is_empty() && events.is_empty() {
-            // a base that was written just now begins with an empty delta
-            if old.id == header.id {
-                return Ok(pulled);
-            }
-        } else {
-            self.sift(&mut fresh, &mut events, old, &mut pulled)?;
-        }
-        if fresh.is_empty() && events.is_empty() && old.id == header.id {
-            return Ok(pulled);
-        }
-        pulled.differs = !(fresh.is_empty() && events.is_empty());
-        let mut all = old.events.clone();
-        all.extend(events);
-        let mut header = self.header(header.id, header.since_secs, &all);
-        header.delta = true;
-        self.put(DELTA, |to| {
-            let mut line = Vec::new();
-            write(&header, &mut line);
-            to.write_all(&line)?;
-            for event in all.values() {
-                write(event, &mut line);
-                to.write_all(&line)?;
-            }
-            let kept = old.lines().filter(|(uuid, _)| !fresh.contains_key(uuid));
-            let fresh = fresh.iter().map(|(uuid, line)| (*uuid, line.as_slice()));
-            for (_, line) in kept.chain(fresh) {
-                to.write_all(line)?;
-            }
-            Ok(())
-        })?;
-        Ok(pulled)
-    }
-
-    /// Drops what the base has already, and counts the rest.
-    fn sift(
-        &self,
-        fresh: &mut HashMap<Uuid, Vec<u8>, foldhash::fast::RandomState>,
-        events: &mut Events,
-        old: &Delta,
-        pulled: &mut Pulled,
-    ) -> Result<(), RemoteError> {
-        let path = self.mirror.folder().join(BASE);
-        let disk =
-            |error: io::Error| RemoteError::Disk { path: path.clone(), why: error.to_string() };
-        let mut base = Base::open(self.mirror.folder()).map_err(disk)?;
-        let mut known = HashSet::<Uuid, foldhash::fast::RandomState>::default();
-        let mut same = Vec::new();
-        for (uuid, line) in old.lines() {
-            if let Some(new) = fresh.get_mut(&uuid) {
-                known.insert(uuid);
-                complete(new, line);
-                if new == line {
-                    same.push(uuid);
-                }
-            }
-        }
-        if let Some(base) = &mut base {
-            let there = base.events().map_err(disk)?;
-            events.retain(|uuid, event| {
-                old.events.contains_key(uuid) || there.get(uuid) != Some(event)
-            });
-            let each = |uuid: Uuid, line: &[u8]| {
-                if let Some(new) = fresh.get_mut(&uuid)
-                    && known.insert(uuid)
-                {
-                    complete(new, line);
-                    if new == line {
-                        same.push(uuid);
-                    }
-                }
-            };
-            base.each_attribute(each).map_err(disk)?;
-        }
-        same.iter().for_each(|uuid| drop(fresh.remove(uuid)));
-        // what was deleted before we knew of it
-        fresh.retain(|uuid, line| known.contains(uuid) || !is_deleted(line));
-        for (uuid, line) in fresh.iter() {
-            let count = match (known.contains(uuid), is_deleted(line)) {
-                (false, _) => &mut pulled.new,
-                (true, true) => &mut pulled.gone,
-                (true, false) => &mut pulled.changed,
-            };
-            *count += 1;
-        }
-        Ok(())
-    }
-}
-
-fn with_deleted(mut filters: Map<String, Value>) -> Map<String, Value> {
-    filters.insert("deleted".to_owned(), json!([0, 1]));
-    filters
-}
-
-/// Completes a line by what an earlier one of the same attribute says of its object.
-fn complete(new: &mut Vec<u8>, before: &[u8]) {
-    let read = serde_json::from_slice::<AttributeLine<'_>>;
-    let mut line = Vec::new();
-    if let (Ok(mut attribute), Ok(before)) = (read(new), read(before)) {
-        attribute.complete(before);
-        write(&attribute, &mut line);
-    }
-    if !line.is_empty() {
-        *new = line;
-    }
 }
 
 fn is_deleted(line: &[u8]) -> bool {
     serde_json::from_slice::<AttributeLine<'_>>(line).is_ok_and(|line| line.deleted)
+}
+
+/// Returns how long ago a time of our clock was; `None`: it is to come, as the clock was wrong.
+fn age_secs(secs: u64) -> Option<u64> {
+    (now_secs() + CLOCK_SLACK_SECS)
+        .checked_sub(secs)
+        .map(|age| age.saturating_sub(CLOCK_SLACK_SECS))
 }
 
 fn now_secs() -> u64 {

@@ -1,9 +1,11 @@
 //! The lines of a mirror: one JSON object each, short keys, the UUID first.
 //!
-//! A base file is a header, the events, then the attributes; a delta file the same with what has
-//! changed since. What is of no use to matching is not kept, and what is as usual is not written.
+//! A base file is a header, the events, then the attributes, and their number, so that a cut shows; a
+//! delta file the same with what has changed since. What is of no use to matching is not kept, and what is as usual is not written.
 
 use std::borrow::Cow;
+use std::io;
+use std::io::Write;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -18,7 +20,7 @@ use crate::control::intel::uuid::Uuid;
 pub const MAGIC: &[u8] = b"{\"tapsieve_misp\":";
 
 /// The form of the lines.
-pub const FORM: u32 = 1;
+pub const FORM: u32 = 2;
 
 /// Bytes of a value that are kept: one that is longer than an indicator may be (64 KiB) is told to
 /// be so by the rest of it.
@@ -38,6 +40,9 @@ const TAGS_BYTES_MAX: usize = 256 * 1024;
 const EVENT: &[u8] = b"{\"e\":\"";
 const ATTRIBUTE: &[u8] = b"{\"a\":\"";
 const UUID_BYTES: usize = 36;
+
+/// Begins the last line of a file; the number of its attributes follows.
+const END: &[u8] = b"{\"end\":";
 
 /// The first line of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -167,6 +172,8 @@ pub enum LineOf {
     Event(Uuid),
     /// An attribute.
     Attribute(Uuid),
+    /// Nothing: it is the last, after so many attributes.
+    End(u64),
 }
 
 impl LineOf {
@@ -176,15 +183,24 @@ impl LineOf {
             let text = std::str::from_utf8(rest.get(..UUID_BYTES)?).ok()?;
             Some(Uuid::from_text(text)).filter(|uuid| uuid.is_some())
         };
-        match (line.strip_prefix(EVENT), line.strip_prefix(ATTRIBUTE)) {
-            (Some(rest), _) => uuid(rest).map(Self::Event),
-            (_, Some(rest)) => uuid(rest).map(Self::Attribute),
-            (None, None) => None,
+        if let Some(rest) = line.strip_prefix(ATTRIBUTE) {
+            return uuid(rest).map(Self::Attribute);
         }
+        if let Some(rest) = line.strip_prefix(EVENT) {
+            return uuid(rest).map(Self::Event);
+        }
+        let rest = line.trim_ascii_end().strip_prefix(END)?.strip_suffix(b"}")?;
+        std::str::from_utf8(rest).ok()?.parse().ok().map(Self::End)
     }
 }
 
 impl EventLine {
+    /// Returns about how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        let tags = self.tags.iter().map(|tag| tag.len() + size_of::<String>());
+        size_of::<Self>() + self.org.len() + self.info.len() + tags.sum::<usize>()
+    }
+
     /// Returns what is kept of an event; `None` where it has no UUID.
     pub fn of(story: &Story) -> Option<Self> {
         let uuid = Some(Uuid::from_text(&story.uuid)).filter(|uuid| uuid.is_some())?;
@@ -266,6 +282,15 @@ pub fn write(line: &impl Serialize, to: &mut Vec<u8>) {
     // texts and numbers, into memory: nothing that could fail
     let _infallible = serde_json::to_writer(&mut *to, line);
     to.push(b'\n');
+}
+
+/// Writes the last line of a file.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_end(attributes: u64, to: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    to.write_all(END)?;
+    writeln!(to, "{attributes}}}")
 }
 
 fn cut(text: &str, bytes_max: usize) -> &str {

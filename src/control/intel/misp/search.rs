@@ -77,7 +77,7 @@ pub(super) struct Search<'h> {
     begun: Instant,
     bytes_left: u64,
     /// The server's time when it was first asked, in seconds since 1970.
-    pub(super) begun_secs: Option<u64>,
+    pub(super) server_secs: Option<u64>,
 }
 
 /// What is known of one page.
@@ -101,7 +101,13 @@ fn path(what: What) -> &'static str {
 impl<'h> Search<'h> {
     pub(super) fn new(http: &'h Http, settings: &'h HttpSettings) -> Self {
         let (retry, begun, bytes_left) = (Retry::default(), Instant::now(), PULL_BYTES_MAX);
-        Self { http, settings, retry, begun, bytes_left, begun_secs: None }
+        Self { http, settings, retry, begun, bytes_left, server_secs: None }
+    }
+
+    /// Returns the time from which on changes are missing, in seconds since 1970, of a pull that
+    /// began then by our clock: the earlier of that and the server's, as either may be wrong.
+    pub(super) fn begun_secs(&self, ours: u64) -> u64 {
+        self.server_secs.unwrap_or(ours).min(ours)
     }
 
     /// Tells all that a search finds.
@@ -169,7 +175,7 @@ impl<'h> Search<'h> {
         }
         let mut answer = self.http.ask(question)?;
         let now = answer.header("date").and_then(date_secs);
-        self.begun_secs = self.begun_secs.or(now);
+        self.server_secs = self.server_secs.or(now);
         let count = |name| answer.header(name)?.trim().parse::<u64>().ok();
         let skipped = count("x-skipped-elements-count").unwrap_or(0);
         let counted = count("x-result-count").unwrap_or(0);

@@ -10,6 +10,8 @@ use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
+use std::io::Seek;
+use std::io::SeekFrom;
 use std::ops::Range;
 use std::path::Path;
 
@@ -28,6 +30,9 @@ pub const DELTA: &str = "delta.misp";
 
 /// Bytes of a line; `lines` leaves longer ones out.
 const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes at the end of a base in which its last line is: fewer than the shortest header has.
+const END_BYTES_MAX: i64 = 32;
 
 /// Bytes of a delta that are read: pulling makes a base of a larger one.
 pub const DELTA_BYTES_MAX: u64 = 256 << 20;
@@ -92,6 +97,23 @@ impl Base {
         }
     }
 
+    /// Opens the base in a folder, where it has its end; `None`: there is none.
+    ///
+    /// # Errors
+    /// It is there and cannot be read, or was cut.
+    pub fn open_whole(folder: &Path) -> io::Result<Option<Self>> {
+        let Some(base) = Self::open(folder)? else { return Ok(None) };
+        let mut file = File::open(folder.join(BASE))?;
+        let mut end = Vec::new();
+        file.seek(SeekFrom::End(-END_BYTES_MAX))?;
+        file.read_to_end(&mut end)?;
+        let last = end.strip_suffix(b"\n").and_then(|end| end.rsplit(|byte| *byte == b'\n').next());
+        match last.and_then(LineOf::read) {
+            Some(LineOf::End(_)) => Ok(Some(base)),
+            _ => Err(cut()),
+        }
+    }
+
     /// Reads the events; the attributes follow.
     ///
     /// # Errors
@@ -148,13 +170,12 @@ impl Delta {
             let range = at..at + line.len();
             at = range.end;
             match LineOf::read(line) {
-                Some(LineOf::Attribute(uuid)) if line.ends_with(b"\n") => {
-                    delta.lines.insert(uuid, range);
-                }
-                _ => return Err(io::Error::other("damaged or cut: pull again")),
+                Some(LineOf::Attribute(uuid)) => drop(delta.lines.insert(uuid, range)),
+                Some(LineOf::End(count)) if count == delta.lines.len() as u64 => return Ok(delta),
+                _ => return Err(cut()),
             }
         }
-        Ok(delta)
+        Err(cut())
     }
 
     /// Tells whether it has an attribute.
@@ -194,6 +215,10 @@ fn line_of(read: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<()> {
     read.take(LINE_BYTES_MAX).read_until(b'\n', line)?;
     match line.pop() {
         Some(b'\n') => Ok(()),
-        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "damaged or cut: pull again")),
+        _ => Err(cut()),
     }
+}
+
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "damaged or cut: pull again, with --full")
 }

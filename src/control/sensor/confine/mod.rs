@@ -117,6 +117,17 @@ pub(super) fn check(settings: &Confinement) {
     }
 }
 
+/// Becomes the user that a sensor would run as, so that it may use what is written; no more.
+///
+/// # Errors
+///
+/// When there is no such user, or root's power cannot be given up.
+pub fn assume_user(settings: &Confinement) -> Result<(), ConfineError> {
+    let was_root = Uid::effective().is_root();
+    Identity::find(settings, was_root)?.assume()?;
+    identity::reduce(settings, was_root).map(drop)
+}
+
 impl Confined {
     /// Becomes the user, and gives up all but the files that the configuration names; while there
     /// is one thread.

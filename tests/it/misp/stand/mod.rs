@@ -8,7 +8,7 @@
 mod answer;
 mod body;
 mod certificate;
-mod faults;
+pub(crate) mod faults;
 mod filter;
 mod listen;
 mod search;
@@ -145,13 +145,6 @@ impl Stand {
     /// Takes what was asked of a path so far.
     pub(crate) fn asked_of(&self, path: &str) -> Vec<Asked> {
         self.asked().into_iter().filter(|asked| asked.path.starts_with(path)).collect()
-    }
-
-    /// About how many bytes of JSON all attributes are that are made when they are asked for.
-    #[allow(dead_code, reason = "the bench of pulling needs it")]
-    pub(crate) fn made_bytes(&self) -> u64 {
-        let some = faults::some_made(100_000, 100).len() as u64;
-        self.edit(|state| state.made) * some / 100
     }
 
     /// Ends all connections; from now on they are refused.

@@ -112,7 +112,8 @@ pub(crate) fn events(state: &State, filter: &Filter<'_>) -> Page {
         .any(|name| filter.is_set(name));
     let is_asked = |event: &&Event| {
         let has = of(event).any(|one| filter.takes(one, event));
-        let is_in_time = filter.takes_time("timestamp", event.timestamp);
+        let is_in_time = filter.takes_time("timestamp", event.timestamp)
+            && (filter.is_set("eventid") || !state.unlisted.contains(&event.id));
         is_in_time && filter.takes_event(event) && (has || !narrows)
     };
     let rows = page(state.events.iter().filter(is_asked), filter, state.repeats_rows);

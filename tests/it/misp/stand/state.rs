@@ -73,6 +73,8 @@ pub(crate) struct State {
     pub(crate) events: Vec<Event>,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) objects: Vec<Object>,
+    /// Events that are found by their numbers alone.
+    pub(crate) unlisted: Vec<u64>,
     pub(crate) warninglists: Vec<Warninglist>,
     /// Besides those above, attributes that are made when they are asked for; event 1 has them.
     pub(crate) made: u64,

@@ -49,7 +49,8 @@ fn base() -> Vec<u8> {
         attribute(5, EVENT, "red.example", ",\"g\":[\"tlp:red\"]"),
         attribute(6, EVENT, "idle.example", ",\"x\":true"),
     ];
-    [header(2, false, 2), events.into_bytes(), attributes.concat().into_bytes()].concat()
+    let attributes = attributes.concat() + "{\"end\":6}\n";
+    [header(2, false, 2), events.into_bytes(), attributes.into_bytes()].concat()
 }
 
 /// A delta of the base with this number: one changes, one goes, one is new, the draft is published.
@@ -60,7 +61,8 @@ fn delta(id: u64) -> Vec<u8> {
         attribute(3, EVENT, "gone.example", ",\"d\":true"),
         attribute(7, EVENT, "late.example", ""),
     ];
-    [header(id, true, 1), events.into_bytes(), attributes.concat().into_bytes()].concat()
+    let attributes = attributes.concat() + "{\"end\":3}\n";
+    [header(id, true, 1), events.into_bytes(), attributes.into_bytes()].concat()
 }
 
 /// Compiles a mirror; returns the values that match, with their events, why others do not, and the
@@ -124,4 +126,22 @@ fn damage_is_told_and_the_rest_is_read() {
     torn.extend(b"{\"a\":\"33333338-a1bc-4bf6-915e-215bdbf26eaf\",\"y\":\"dom");
     let (values, _, damage) = compiled(&torn, None);
     assert_eq!((values.len(), damage), (3, 1));
+}
+
+#[test]
+fn a_cut_shows_wherever_it_is() {
+    let base = base();
+    let lines = base.split_inclusive(|byte| *byte == b'\n').collect::<Vec<_>>();
+    // the end; the last attribute and the end; one in the middle
+    for kept in
+        [lines[..9].concat(), lines[..8].concat(), [&lines[..4], &lines[5..]].concat().concat()]
+    {
+        let (_, _, damage) = compiled(&kept, None);
+        assert_eq!(damage, 1, "{}", String::from_utf8_lossy(&kept));
+    }
+    let delta = delta(2);
+    let lines = delta.split_inclusive(|byte| *byte == b'\n').collect::<Vec<_>>();
+    for kept in [4, 5] {
+        assert_eq!(compiled(&base, Some(&lines[..kept].concat())).2, 1, "{kept}");
+    }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
@@ -223,6 +224,44 @@ fn a_comparison_that_breaks_changes_nothing() {
     let too_small = server.remote.pull(server.folder(), 100, Scope::Everything);
     assert_eq!(too_small.expect_err("no room").reason(), "local");
     assert_eq!(fs::read(server.folder().join(BASE)).expect("there"), before);
+}
+
+#[test]
+fn a_copy_that_was_cut_is_pulled_anew() {
+    let server = Server::new(rows());
+    server.pull(Scope::Due);
+    for (name, lines, new) in [(BASE, 1, 0), (BASE, 2, 1), (DELTA, 1, 0)] {
+        let path = server.folder().join(name);
+        let text = fs::read_to_string(&path).expect("there");
+        let all = text.split_inclusive('\n').collect::<Vec<_>>();
+        fs::write(&path, all[..all.len() - lines].concat()).expect("written");
+        assert_eq!(server.pull(Scope::Changes), ([new, 0, 0], true), "{name}");
+        assert_eq!(server.pull(Scope::Changes), ([0, 0, 0], false), "{name}");
+        assert_eq!(server.values().len(), 3);
+    }
+}
+
+#[test]
+fn a_clock_that_was_ahead_is_no_reason_to_wait() {
+    let server = Server::new(rows());
+    server.pull(Scope::Due);
+    let path = server.folder().join(STATE);
+    let state =
+        || serde_json::from_slice::<State>(&fs::read(&path).expect("there")).expect("sound");
+    let ahead = now_secs() + 10 * 365 * 86_400;
+    let wrong = State { full_secs: ahead, since_secs: ahead, ..state() };
+    fs::write(&path, serde_json::to_vec(&wrong).expect("JSON")).expect("written");
+    server.change(|held| held.rows.retain(|row| row.0 != 3));
+    assert_eq!(server.pull(Scope::Due), ([0, 0, 1], true));
+    assert!(state().since_secs < ahead && state().full_secs < ahead);
+    // and one of the server, in one answer
+    let http = server.remote.http.open().expect("ready");
+    let mut search = Search::new(&http, &server.remote.http);
+    assert_eq!(search.begun_secs(7), 7);
+    for (theirs, since) in [(5, 5), (9, 7)] {
+        search.server_secs = Some(theirs);
+        assert_eq!(search.begun_secs(7), since);
+    }
 }
 
 #[test]

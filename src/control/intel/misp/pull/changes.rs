@@ -1,0 +1,282 @@
+//! What has changed since the last pull, into the delta: attributes and objects by their own time of
+//! change, soft-deleted ones too, and events by theirs and by that of publishing; then what is in
+//! events that are new to us, or were changed, as what comes from another server keeps the times
+//! that it had there.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::io;
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::control::intel::json::Reading;
+use crate::control::intel::json::What;
+use crate::control::intel::misp::MispSettings;
+use crate::control::intel::misp::keep::Changes;
+use crate::control::intel::misp::keep::Keeper;
+use crate::control::intel::misp::pull::PAGE_EVENTS;
+use crate::control::intel::misp::pull::Pull;
+use crate::control::intel::misp::pull::State;
+use crate::control::intel::misp::pull::is_deleted;
+use crate::control::intel::misp::pull::now_secs;
+use crate::control::intel::misp::pull::questions::with_deleted;
+use crate::control::intel::misp::record::AttributeLine;
+use crate::control::intel::misp::record::Header;
+use crate::control::intel::misp::record::write;
+use crate::control::intel::misp::record::write_end;
+use crate::control::intel::misp::search::Search;
+use crate::control::intel::misp::stored::BASE;
+use crate::control::intel::misp::stored::Base;
+use crate::control::intel::misp::stored::DELTA;
+use crate::control::intel::misp::stored::Delta;
+use crate::control::intel::misp::stored::Events;
+use crate::control::intel::remote::RemoteError;
+use crate::control::intel::remote::source::Pulled;
+use crate::control::intel::uuid::Uuid;
+
+/// Events of one question for what is in them.
+const EVENTS_ASKED_AT_ONCE: usize = 100;
+
+impl Pull<'_> {
+    /// Adds what has changed since the last pull to the delta; `missed` are the numbers of events
+    /// that attributes named and no list had.
+    pub(super) fn changes(
+        &self,
+        header: &Header,
+        state: &State,
+        old: &Delta,
+        missed: &[String],
+    ) -> Result<Pulled, RemoteError> {
+        let settings = self.settings;
+        let begun_secs = now_secs();
+        let mut search = Search::new(&self.http, &self.remote.http);
+        let overlap = u64::from(settings.overlap_secs);
+        let since = json!(state.since_secs.saturating_sub(overlap).to_string());
+        let mut found = Reading::new(Keeper::new(Changes::new(&self.place), &self.place));
+        let page = settings.page_attributes;
+        let with = |mut filters: Map<String, Value>, key: &str| {
+            filters.insert(key.to_owned(), since.clone());
+            filters
+        };
+        // of all types: one that we have may have become one that is not asked for
+        let of_all_types = MispSettings { types: Vec::new(), ..settings.clone() };
+        let filters = with_deleted(with(of_all_types.attribute_filters(), "attribute_timestamp"));
+        search.all(What::Attributes, &filters, page, &mut found)?;
+        if !settings.objects.is_empty() {
+            let mut filters = with_deleted(with(settings.filters(), "timestamp"));
+            filters.insert("object_name".to_owned(), json!(settings.objects));
+            search.all(What::Objects, &filters, page, &mut found)?;
+        }
+        // after the attributes: the event of each is there by now
+        let mut metadata = settings.filters();
+        metadata.insert("metadata".to_owned(), json!(true));
+        for key in ["timestamp", "publish_timestamp"] {
+            search.all(What::Events, &with(metadata.clone(), key), PAGE_EVENTS, &mut found)?;
+        }
+        for some in missed.chunks(EVENTS_ASKED_AT_ONCE) {
+            let mut filters = metadata.clone();
+            filters.insert("eventid".to_owned(), json!(some));
+            search.all(What::Events, &filters, PAGE_EVENTS, &mut found)?;
+        }
+        self.arrived(&mut search, old, &mut found)?;
+        let Keeper { to, events, .. } = found.teller;
+        let pulled = self.merge(header, old, to, events)?;
+        let since_secs = search.begun_secs(begun_secs);
+        self.keep_state(&State { since_secs, ..state.clone() })?;
+        Ok(pulled)
+    }
+
+    /// Asks for what is in events that we did not know, or not as they are now: one that the server
+    /// has from another keeps the times that it had there, and so do its attributes.
+    fn arrived(
+        &self,
+        search: &mut Search<'_>,
+        old: &Delta,
+        found: &mut Reading<Keeper<Changes>>,
+    ) -> Result<(), RemoteError> {
+        let told = &found.teller.events;
+        if told.iter().all(|(uuid, event)| old.events.get(uuid) == Some(event)) {
+            return Ok(());
+        }
+        let path = self.mirror.folder().join(BASE);
+        let disk = |error: io::Error| RemoteError::Disk { path, why: error.to_string() };
+        let base = Base::open(self.mirror.folder()).and_then(|base| match base {
+            Some(mut base) => base.events(),
+            None => Ok(Events::default()),
+        });
+        let base = base.map_err(disk)?;
+        let (mut new, mut changed, mut since_secs) = (Vec::new(), Vec::new(), u32::MAX);
+        for (uuid, event) in told {
+            let asks_tags = !self.settings.tags.is_empty();
+            match old.events.get(uuid).or_else(|| base.get(uuid)) {
+                None => new.push(event.id.to_string()),
+                // what its tags had left out on the server
+                Some(known) if asks_tags && known.tags != event.tags => {
+                    new.push(event.id.to_string());
+                }
+                Some(known) if known.timestamp_secs != event.timestamp_secs => {
+                    changed.push(event.id.to_string());
+                    since_secs = since_secs.min(known.timestamp_secs);
+                }
+                Some(_) => {}
+            }
+        }
+        drop(base);
+        self.of_events(search, &new, None, found)?;
+        self.of_events(search, &changed, Some(since_secs), found)
+    }
+
+    /// Asks for the attributes and objects of events, by their numbers; of attributes for those
+    /// that were changed since a time.
+    fn of_events(
+        &self,
+        search: &mut Search<'_>,
+        events: &[String],
+        since_secs: Option<u32>,
+        found: &mut Reading<Keeper<Changes>>,
+    ) -> Result<(), RemoteError> {
+        let (settings, page) = (self.settings, self.settings.page_attributes);
+        for some in events.chunks(EVENTS_ASKED_AT_ONCE) {
+            let mut filters = with_deleted(settings.attribute_filters());
+            filters.insert("eventid".to_owned(), json!(some));
+            if let Some(since_secs) = since_secs {
+                filters.insert("attribute_timestamp".to_owned(), json!(since_secs.to_string()));
+            }
+            search.all(What::Attributes, &filters, page, found)?;
+            if !settings.objects.is_empty() {
+                let mut filters = with_deleted(settings.filters());
+                filters.insert("eventid".to_owned(), json!(some));
+                filters.insert("object_name".to_owned(), json!(settings.objects));
+                search.all(What::Objects, &filters, page, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a new delta, where something differs from what is there.
+    fn merge(
+        &self,
+        header: &Header,
+        old: &Delta,
+        changes: Changes,
+        mut events: Events,
+    ) -> Result<Pulled, RemoteError> {
+        let mut fresh = changes.lines;
+        fresh.retain(|uuid, line| old.line(*uuid) != Some(line.as_slice()));
+        events.retain(|uuid, event| old.events.get(uuid) != Some(event));
+        let mut pulled = Pulled::default();
+        if fresh.is_empty() && events.is_empty() {
+            // a base that was written just now begins with an empty delta
+            if old.id == header.id {
+                return Ok(pulled);
+            }
+        } else {
+            self.sift(&mut fresh, &mut events, old, &mut pulled)?;
+        }
+        if fresh.is_empty() && events.is_empty() && old.id == header.id {
+            return Ok(pulled);
+        }
+        pulled.differs = !(fresh.is_empty() && events.is_empty());
+        let mut all = old.events.clone();
+        all.extend(events);
+        let mut header = self.header(header.id, header.since_secs, &all);
+        header.delta = true;
+        self.put(DELTA, |to| {
+            let mut line = Vec::new();
+            write(&header, &mut line);
+            to.write_all(&line)?;
+            for event in all.values() {
+                write(event, &mut line);
+                to.write_all(&line)?;
+            }
+            let kept = old.lines().filter(|(uuid, _)| !fresh.contains_key(uuid));
+            let fresh = fresh.iter().map(|(uuid, line)| (*uuid, line.as_slice()));
+            let mut count = 0;
+            for (_, line) in kept.chain(fresh) {
+                to.write_all(line)?;
+                count += 1;
+            }
+            write_end(count, to)
+        })?;
+        Ok(pulled)
+    }
+
+    /// Drops what the base has already, and counts the rest.
+    fn sift(
+        &self,
+        fresh: &mut HashMap<Uuid, Vec<u8>, foldhash::fast::RandomState>,
+        events: &mut Events,
+        old: &Delta,
+        pulled: &mut Pulled,
+    ) -> Result<(), RemoteError> {
+        let path = self.mirror.folder().join(BASE);
+        let disk =
+            |error: io::Error| RemoteError::Disk { path: path.clone(), why: error.to_string() };
+        let mut base = Base::open(self.mirror.folder()).map_err(disk)?;
+        let mut known = HashSet::<Uuid, foldhash::fast::RandomState>::default();
+        let mut same = Vec::new();
+        for (uuid, line) in old.lines() {
+            if let Some(new) = fresh.get_mut(&uuid) {
+                known.insert(uuid);
+                complete(new, line);
+                if new == line {
+                    same.push(uuid);
+                }
+            }
+        }
+        if let Some(base) = &mut base {
+            let there = base.events().map_err(disk)?;
+            events.retain(|uuid, event| {
+                old.events.contains_key(uuid) || there.get(uuid) != Some(event)
+            });
+            let each = |uuid: Uuid, line: &[u8]| {
+                if let Some(new) = fresh.get_mut(&uuid)
+                    && known.insert(uuid)
+                {
+                    complete(new, line);
+                    if new == line {
+                        same.push(uuid);
+                    }
+                }
+            };
+            base.each_attribute(each).map_err(disk)?;
+        }
+        same.iter().for_each(|uuid| drop(fresh.remove(uuid)));
+        // what was deleted before we knew of it, and what is not asked for
+        fresh.retain(|uuid, line| known.contains(uuid) || self.is_wanted(line));
+        for (uuid, line) in fresh.iter() {
+            let count = match (known.contains(uuid), is_deleted(line)) {
+                (false, _) => &mut pulled.new,
+                (true, true) => &mut pulled.gone,
+                (true, false) => &mut pulled.changed,
+            };
+            *count += 1;
+        }
+        Ok(())
+    }
+
+    /// Tells whether a search for everything would find it.
+    fn is_wanted(&self, line: &[u8]) -> bool {
+        let MispSettings { types, include_non_ids, .. } = self.settings;
+        serde_json::from_slice::<AttributeLine<'_>>(line).is_ok_and(|line| {
+            let of_type = types.is_empty() || types.iter().any(|ty| *ty == line.kind);
+            let is_asked = of_type && (*include_non_ids || !line.not_for_ids);
+            !line.deleted && (is_asked || !line.object.is_empty())
+        })
+    }
+}
+
+/// Completes a line by what an earlier one of the same attribute says of its object.
+fn complete(new: &mut Vec<u8>, before: &[u8]) {
+    let read = serde_json::from_slice::<AttributeLine<'_>>;
+    let mut line = Vec::new();
+    if let (Ok(mut attribute), Ok(before)) = (read(new), read(before)) {
+        attribute.complete(before);
+        write(&attribute, &mut line);
+    }
+    if !line.is_empty() {
+        *new = line;
+    }
+}
