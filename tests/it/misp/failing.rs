@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tapsieve::control::intel::misp::WARNINGLISTS;
+
 use super::agreement::sample;
 use super::puller::Puller;
 use super::puller::attributes;
@@ -124,6 +126,26 @@ fn an_answer_of_another_shape_takes_nothing_away() {
         assert!(is_told, "{path} {shape}: {}", pulled.stderr);
         assert_eq!(puller.attributes().len(), before, "{path} {shape}");
     });
+}
+
+#[test]
+fn a_warninglist_that_is_none_is_asked_for_again() {
+    let (stand, puller, _) = pulled_once();
+    let lists = puller.pulled().join(WARNINGLISTS);
+    let all = [SMALL, &["--full", "--warninglists"]].concat();
+    for wrong in ["{}", "[]", r#"{"message":"Invalid"}"#, r#"{"Warninglist":"x"}"#, "<html>"] {
+        stand.fail(Rule::on("/warninglists/view", Fault::Instead(wrong)));
+        let pulled = puller.pull(&stand.url(), &all, PULL_SECS);
+        assert_eq!(pulled.code, 3, "{wrong}: {}", pulled.stderr);
+        assert!(pulled.stderr.contains("no warninglist: "), "{wrong}: {}", pulled.stderr);
+        let is_list = |name: &str| name.ends_with(".json");
+        let files = std::fs::read_dir(&lists).expect("a folder").map(|file| file.expect("one"));
+        let left = files.filter(|file| is_list(&file.file_name().to_string_lossy())).count();
+        assert_eq!(left, 0, "{wrong}");
+        stand.mend();
+    }
+    puller.pull_well(&stand, &all);
+    assert!(lists.join("1-20260101.json").exists());
 }
 
 #[test]

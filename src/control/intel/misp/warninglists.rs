@@ -6,12 +6,16 @@
 //! Bounds: `limits::WARNINGLISTS_MAX`, `INDEX_BYTES_MAX`, `LIST_BYTES_MAX`
 //! Leaves: lists that are not enabled
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io;
+use std::io::BufReader;
 use std::io::Read;
+use std::io::Write;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::control::intel::json::Flag;
 use crate::control::intel::json::Number;
@@ -19,6 +23,7 @@ use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::http::Http;
 use crate::control::intel::remote::http::HttpSettings;
 use crate::control::intel::remote::http::Question;
+use crate::control::intel::remote::http::said;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::retry::Retry;
 use crate::model::limits::WARNINGLISTS_MAX;
@@ -100,11 +105,47 @@ pub(super) fn pull(
 
 fn fetch(http: &Http, question: &Question, mirror: &Mirror, name: &str) -> Result<(), RemoteError> {
     let mut answer = http.ask(question)?;
+    let place = answer.place().to_owned();
     let mut draft = mirror.draft(name)?;
-    let copied = io::copy(&mut answer, &mut draft);
-    match (copied, answer.take_failure()) {
-        (_, Some(failure)) => Err(failure),
-        (Err(error), None) => Err(draft.fault(&error)),
-        (Ok(_), None) => draft.keep().map(drop),
+    let copied = Copied { from: &mut answer, to: &mut draft, failure: None };
+    let mut copied = BufReader::with_capacity(1 << 16, copied);
+    let read = serde_json::from_reader::<_, Whole>(&mut copied);
+    let failure = copied.into_inner().failure;
+    match (answer.take_failure(), failure, read) {
+        (Some(failure), _, _) => Err(failure),
+        (_, Some(error), _) => Err(draft.fault(&error)),
+        (_, _, Err(error)) => {
+            let what = format!("no warninglist: {}", said(error.to_string().as_bytes()));
+            Err(RemoteError::Answer { place, what, may_mend: !error.is_data() })
+        }
+        (_, _, Ok(_)) => draft.keep().map(drop),
+    }
+}
+
+/// A list as it is answered: a map, whatever is in it.
+#[derive(Deserialize)]
+struct Whole {
+    #[serde(rename = "Warninglist")]
+    _list: BTreeMap<String, IgnoredAny>,
+}
+
+/// Reads, and writes what was read.
+struct Copied<'c, R, W> {
+    from: &'c mut R,
+    to: &'c mut W,
+    failure: Option<io::Error>,
+}
+
+impl<R: Read, W: Write> Read for Copied<'_, R, W> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(bytes)?;
+        match self.to.write_all(bytes.get(..read).unwrap_or_default()) {
+            Ok(()) => Ok(read),
+            Err(error) => {
+                let told = io::Error::other(error.to_string());
+                self.failure = Some(error);
+                Err(told)
+            }
+        }
     }
 }
