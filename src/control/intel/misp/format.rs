@@ -77,10 +77,11 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
         // told with its base
         return Ok(());
     }
-    let delta = Delta::open(folder).map_err(|error| Fault {
-        spot: Spot::File,
-        what: format!("the delta beside it: {error}"),
-    })?;
+    let (delta, damaged) = match Delta::open(folder) {
+        Ok(delta) => (delta, None),
+        // better what there was than nothing
+        Err(error) => (Delta::default(), Some(format!("the delta beside it: {error}"))),
+    };
     if delta.id > base.header.id {
         // both were replaced since this base was opened
         base = Base::new(File::open(&gather.file.path)?)?;
@@ -99,17 +100,21 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
         ends: OnceLock::new(),
         damage: Mutex::new(None),
     };
+    if let Some(what) = damaged {
+        telling.damaged(Spot::File, &what, 0);
+    }
     let rest = Stream { head: Vec::new(), rest: Box::new(base.rest) };
     let each = |block: Block| telling.block(&block, gather);
     let outcome = each_block(rest, first, line_border, gather.parallel(), each);
     telling.changes(gather);
     outcome?;
     if telling.ends.get() != Some(&telling.told.load(Ordering::Relaxed)) {
-        telling.damaged(Spot::File, "it was cut");
+        telling.damaged(Spot::File, "it was cut", 0);
     }
     let damage = telling.damage.into_inner().unwrap_or_else(PoisonError::into_inner);
     damage.map_or(Ok(()), |(fault, lines)| {
-        let what = format!("{}: {lines} lines left out: pull again, with --full", fault.what);
+        let left = if lines > 0 { format!(": {lines} lines left out") } else { String::new() };
+        let what = format!("{}{left}: pull again, with --full", fault.what);
         Err(Fault { what, ..fault })
     })
 }
@@ -160,16 +165,17 @@ impl Telling<'_> {
         gather.end(basket.harvest);
     }
 
-    fn damaged(&self, spot: Spot, what: &str) {
+    /// Notes damage, and how many lines it leaves out for certain.
+    fn damaged(&self, spot: Spot, what: &str, lines: u64) {
         let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-        damage.get_or_insert_with(|| (Fault { spot, what: what.to_owned() }, 0)).1 += 1;
+        damage.get_or_insert_with(|| (Fault { spot, what: what.to_owned() }, 0)).1 += lines;
     }
 
     fn line(&self, line: &[u8], spot: Spot, basket: &mut Basket<'_>) {
         let line = match serde_json::from_slice::<AttributeLine<'_>>(line) {
             Ok(line) => line,
             Err(error) => {
-                self.damaged(spot, &format!("a damaged line: {error}"));
+                self.damaged(spot, &format!("a damaged line: {error}"), 1);
                 return;
             }
         };

@@ -244,7 +244,7 @@ impl Pull<'_> {
     /// Returns what is there, where it can be read.
     fn old(&self) -> Option<(Base, Delta)> {
         let base = Base::open(self.mirror.folder()).ok().flatten()?;
-        let delta = Delta::open(self.mirror.folder()).ok()?;
+        let delta = Delta::open(self.mirror.folder()).unwrap_or_default();
         let delta = if delta.id == base.header.id { delta } else { Delta::default() };
         Some((base, delta))
     }

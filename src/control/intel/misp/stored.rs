@@ -81,7 +81,7 @@ impl Base {
                 let form = header.form;
                 wrong(format!("a mirror of form {form}, {FORM} is read: pull again"))
             }
-            Err(error) => wrong(format!("the header of a mirror is damaged: {error}: pull again")),
+            Err(error) => wrong(format!("the header of a mirror is damaged: {error}")),
         }
     }
 
@@ -220,5 +220,5 @@ fn line_of(read: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn cut() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "damaged or cut: pull again, with --full")
+    io::Error::new(io::ErrorKind::UnexpectedEof, "damaged or cut")
 }
