@@ -99,9 +99,10 @@ pub struct ObjectParts {
 }
 
 /// The attributes of an object, until it is whole.
-#[derive(Default)]
-pub(super) struct Kept {
-    pub(super) attributes: Vec<AttributeParts>,
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Those that are kept.
+    pub attributes: Vec<AttributeParts>,
     bytes: usize,
 }
 
@@ -125,7 +126,11 @@ impl AttributeParts {
         self.event = None;
     }
 
-    pub(super) fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+    /// Reads the fields of an attribute.
+    ///
+    /// # Errors
+    /// It is no JSON.
+    pub fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Key>()? {
             match key {
                 Key::Type => map.next_value_seed(Scalar(&mut self.kind))?,
@@ -201,14 +206,14 @@ impl Story {
 
 impl Kept {
     /// Keeps an attribute; `None` when there is no room for it.
-    pub(super) fn keep(&mut self, parts: AttributeParts) -> Option<()> {
+    pub fn keep(&mut self, parts: AttributeParts) -> Option<()> {
         let story = parts.event.as_ref().map_or(0, |story| size_of::<Story>() + story.text_bytes());
         self.bytes += size_of::<AttributeParts>() + parts.text_bytes() + story;
         (self.bytes <= JSON_OBJECT_BYTES_MAX).then(|| self.attributes.push(parts))
     }
 
     /// Returns what the attributes say of a fingerprint among them, for each relation one may have.
-    pub(super) fn siblings<'k>(&'k self) -> impl Fn(&str) -> Sibling<'k> {
+    pub fn siblings<'k>(&'k self) -> impl Fn(&str) -> Sibling<'k> {
         let find = |relation: &str| self.attributes.iter().find(|a| a.relation == relation);
         let ja4_type = find("ja4-type");
         let has_ja3s = find("ja3s-fingerprint-md5").is_some();
