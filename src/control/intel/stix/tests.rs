@@ -26,10 +26,12 @@ fn whole(objects: &[Value]) -> String {
     json!({"type": "bundle", "id": format!("bundle--{UUID}"), "objects": objects}).to_string()
 }
 
-/// Returns a bundle of objects that are not versions of one.
+/// Returns a bundle of objects that are not versions of one: the first keeps its id.
 fn bundle(objects: &[Value]) -> String {
     let mut objects = objects.to_vec();
-    for (n, object) in objects.iter_mut().enumerate().skip(1) {
+    let is_own = |object: &Value| object["id"].as_str().is_some_and(|id| id.ends_with(UUID));
+    let own = objects.iter_mut().filter(|object| is_own(object));
+    for (n, object) in own.enumerate().skip(1) {
         let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
         if let Some((kind, UUID)) = id.split_once("--") {
             object["id"] = json!(format!("{kind}--{n:08x}{}", UUID.get(8..).expect("a UUID")));
