@@ -176,7 +176,14 @@ impl Config {
         let mut problems = Problems::of(text);
         for error in &errors {
             let at = error.span().map_or(0, |span| span.start);
-            problems.note(at, error.message().lines().collect::<Vec<_>>().join(": "));
+            let what = error.message().lines().collect::<Vec<_>>().join(": ");
+            let what = match (what.as_str(), error.span().and_then(|span| text.get(span))) {
+                ("duplicate key", Some(key)) => {
+                    format!("duplicate key `{}`: it is above already, take one out", key.trim())
+                }
+                _ => what,
+            };
+            problems.note(at, what);
         }
         let config = if errors.is_empty() {
             Some(whole(Section::new("", 0, table.get_ref(), &mut problems)))
@@ -486,6 +493,31 @@ mod tests {
                 "5:1: [warninglists] needs `path`",
                 "6:10: action: `block` is none: \"drop\" and \"downgrade\" and \"inform\" are",
                 "8:8: off: `X` is named twice",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_nobody_can_have_meant_is_told_with_what_to_do() {
+        check(
+            "[sensor]\nname = \"a\"\nname = \"b\"\n",
+            &["3:1: duplicate key `name`: it is above already, take one out"],
+        );
+        let text = "[sensor]\nname = \"a\\nb\"\nown_networks = [\"0.0.0.0/0\", \"a\\u0000\"]\n\
+                    [[capture]]\ninterface = \"\"\ncpus = [1, 99_999]\nthreads = 2\n\
+                    filter = \"\"\"udp or\n tcp\"\"\"\n[[intel]]\npath = \"/feed\\u0000\"\n\
+                    [canary]\ninterval_secs = 60\ninterface = \"\"\n";
+        check(
+            text,
+            &[
+                "2:8: name: a control character (\\n) is in it: take it out",
+                "3:17: own_networks: 0.0.0.0/0 is wider than any network: no indicator in it would \
+                 match",
+                "3:30: own_networks: a control character (\\u{0}) is in it: take it out",
+                "5:13: interface: empty, and [capture] needs it: fill it in",
+                "6:12: cpus: a number of a CPU from 0 to 1023 is wanted, not 99_999",
+                "11:8: path: a control character (\\u{0}) is in it: take it out",
+                "14:13: interface: empty: name the one to send on, or take the key out",
             ],
         );
     }
