@@ -393,6 +393,8 @@ fn a_check_finds_what_a_start_would_stumble_over() {
     check("", "", 0, "");
     check("[drop]", "[spool]\npath = \"no/ne\"\n[drop]", 0, "");
     check("\"lo\"", "\"none0\"", 0, "[[capture]] interface: no `none0` is here now");
+    let canary = "[canary]\ninterval_secs = 60\ninterface = \"none1\"\n[drop]";
+    check("[drop]", canary, 0, "[canary] interface: no `none1` is here now");
     let long = format!("\"lo\"\nfilter = \"{}\"", vec!["port 53"; 300].join(" or "));
     let to_lo = |more: &str| format!("\"lo\"\n{more}");
     let wrong: &[(&str, &str, &str)] = &[
