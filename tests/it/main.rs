@@ -27,3 +27,4 @@ mod doctor;
 mod deploy;
 mod bench_live;
 mod misp;
+mod objects;

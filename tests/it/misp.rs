@@ -7,6 +7,6 @@ mod failing;
 mod memory;
 mod paging;
 mod peers;
-mod puller;
-mod stand;
+pub(crate) mod puller;
+pub(crate) mod stand;
 mod wakeup;

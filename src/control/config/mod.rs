@@ -119,6 +119,8 @@ pub struct Indicators {
     pub allow_own_networks: bool,
     /// Takes attributes whose `to_ids` is false.
     pub include_non_ids: bool,
+    /// Takes the attributes of composite objects each for itself.
+    pub objects_in_parts: bool,
     /// Looks for the hosts of URLs in server names of TLS.
     pub tls_url_hosts: bool,
     /// A new set with fewer than this share of the indicators in force is refused, in percent.
@@ -200,6 +202,11 @@ impl Config {
         self.intel.iter().cloned().chain(pulled).collect()
     }
 
+    /// Returns the servers as messages name them.
+    pub fn remote_labels(&self) -> Vec<&str> {
+        self.remotes.iter().map(|remote| remote.label.as_str()).collect()
+    }
+
     /// Returns how indicators are read.
     pub fn intel_options(&self) -> IntelOptions {
         let indicators = self.indicators.clone();
@@ -218,6 +225,7 @@ impl Config {
         IntelOptions {
             policy,
             include_non_ids: indicators.include_non_ids,
+            objects_in_parts: indicators.objects_in_parts,
             filter: self.filter.clone(),
             warninglists,
             canary: self.canary.is_some(),
@@ -351,6 +359,7 @@ fn indicators(mut section: Section<'_, '_>) -> (Indicators, Filter) {
         allow_public_suffix: section.flag("allow_public_suffix", default.allow_public_suffix),
         allow_own_networks: section.flag("allow_own_networks", default.allow_own_networks),
         include_non_ids: section.flag("include_non_ids", default.include_non_ids),
+        objects_in_parts: section.flag("objects_in_parts", default.objects_in_parts),
         tls_url_hosts: section.flag("tls_url_hosts", default.tls_url_hosts),
         shrink_percent_min: section.number(
             "shrink_percent_min",
@@ -406,6 +415,7 @@ impl Default for Indicators {
             allow_public_suffix: false,
             allow_own_networks: false,
             include_non_ids: false,
+            objects_in_parts: false,
             tls_url_hosts: false,
             shrink_percent_min: 50,
             watch_secs: 60,

@@ -50,6 +50,10 @@ pub struct IntelArguments {
     #[arg(long)]
     pub include_non_ids: bool,
 
+    /// Take addresses in objects like ip-port without their ports, and each half of a domain-ip
+    #[arg(long)]
+    pub objects_in_parts: bool,
+
     /// Match only attributes with this tag, of their own or their event's (* stands for anything);
     /// with ! before it, only those without; repeatable
     #[arg(long = "tag", value_name = "[!]TAG", value_parser = TagRule::from_text)]
@@ -121,7 +125,14 @@ impl IntelArguments {
             exclude_decayed: self.exclude_decayed,
             validity: self.validity(),
         };
-        IntelOptions { policy, include_non_ids, filter, warninglists, canary: false }
+        IntelOptions {
+            policy,
+            include_non_ids,
+            objects_in_parts: self.objects_in_parts,
+            filter,
+            warninglists,
+            canary: false,
+        }
     }
 
     /// Returns how old indicators may be.

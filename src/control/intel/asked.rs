@@ -7,13 +7,14 @@ use crate::model::validity::AsOf;
 /// Returns what leaves attributes out or marks them, a line each, in an order of its own. Nothing
 /// for what is so by default; what a set's policy says is not repeated.
 pub fn asked(options: &IntelOptions) -> String {
-    let IntelOptions { policy, include_non_ids, filter, .. } = options;
+    let IntelOptions { policy, include_non_ids, objects_in_parts, filter, .. } = options;
     let mut lines = policy.own_networks.iter().map(|net| format!("own {net}")).collect::<Vec<_>>();
     lines.extend(filter.tags.iter().map(|rule| format!("tag {rule}")));
     lines.extend(filter.tlp_max.map(|tlp| format!("tlp at most {}", tlp.name())));
     for (is_asked, what) in [
         (policy.allow_public_suffix, "public suffixes"),
         (*include_non_ids, "not for detection, too"),
+        (*objects_in_parts, "objects in parts"),
         (filter.published_only, "published"),
         (filter.exclude_decayed, "not decayed"),
     ] {

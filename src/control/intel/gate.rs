@@ -162,7 +162,7 @@ fn types_of(attribute: &Attribute<'_>) -> Result<Meaning, LeftOut> {
         ("ja3-fingerprint-md5", _, sibling) if attribute.object == "ja3s" => match sibling {
             Sibling::Ja3s => one(T::Ja3),
             Sibling::Unknown => Ok(Meaning { first: T::Ja3, second: Some(T::Ja3s) }),
-            Sibling::Silent | Sibling::Ja4Type(_) => one(T::Ja3s),
+            _ => one(T::Ja3s),
         },
         ("digest", ..) => Err(LeftOut::UnknownDigest),
         (kind, ..) => T::from_name(kind).map_or(Err(LeftOut::Unsupported), one),

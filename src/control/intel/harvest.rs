@@ -15,6 +15,8 @@ use crate::control::intel::IntelOptions;
 use crate::control::intel::catalog::EventRecord;
 use crate::control::intel::catalog::SourceRecord;
 use crate::control::intel::catalog::written;
+use crate::control::intel::composed::Composed;
+use crate::control::intel::composed::composed;
 use crate::control::intel::detail::detail;
 use crate::control::intel::filter::Around;
 use crate::control::intel::filter::Filter;
@@ -213,6 +215,9 @@ pub enum Remark {
     Warned(Action),
 }
 
+/// What becomes of an attribute that is kept, and what is to be said of it.
+type Kept = (Usage, Option<Remark>);
+
 /// What a format knows of an event.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventParts<'a> {
@@ -362,11 +367,15 @@ impl<'a> Harvest<'a> {
         self.named.clear();
         let kept = meaning.and_then(|meaning| {
             self.filter(attribute, event)?;
-            Ok((meaning, self.keep(attribute, event, meaning)?))
+            let kept = match self.keep_composed(attribute, event) {
+                Some(kept) => kept,
+                None => self.keep(attribute, event, meaning)?,
+            };
+            Ok((meaning.first, kept))
         });
         match kept {
-            Ok((meaning, (usage, remark))) => {
-                self.count(event, |ledger| ledger.accept(meaning.first, usage));
+            Ok((ty, (usage, remark))) => {
+                self.count(event, |ledger| ledger.accept(ty, usage));
                 if let Some(remark) = remark {
                     self.list(attribute, event, remark);
                 }
@@ -385,12 +394,30 @@ impl<'a> Harvest<'a> {
         }
     }
 
+    /// Keeps an attribute with what belongs to it in its object; `None`: it stands for itself.
+    fn keep_composed(&mut self, attribute: &Attribute<'_>, event: u32) -> Option<Kept> {
+        let all = composed(attribute, self.options);
+        let Composed { ty, pattern, spelling } = all.first()?;
+        let warned = self.warned(*ty, pattern, spelling);
+        if warned == Some(Action::Drop) {
+            // one half may be named, and the other not
+            return None;
+        }
+        self.note_named();
+        let remark = warned.map(Remark::Warned);
+        if self.purpose == Purpose::Compile {
+            let source = self.source(attribute, event);
+            all.iter().for_each(|one| self.enter(one.ty, &one.pattern, &one.spelling, source));
+        }
+        Some((Usage::Matched, remark))
+    }
+
     fn keep(
         &mut self,
         attribute: &Attribute<'_>,
         event: u32,
         meaning: Meaning,
-    ) -> Result<(Usage, Option<Remark>), LeftOut> {
+    ) -> Result<Kept, LeftOut> {
         let read = |ty| Pattern::from_text(ty, attribute.value, &self.options.policy);
         let pattern = read(meaning.first).map_err(LeftOut::Refused)?;
         let second = meaning.second.and_then(|ty| Some((ty, read(ty).ok()?)));
@@ -399,6 +426,7 @@ impl<'a> Harvest<'a> {
             return Err(LeftOut::Refused(Refusal::TooLong));
         }
         let warned = self.warned(meaning.first, &pattern, spelling);
+        self.note_named();
         if warned == Some(Action::Drop) {
             return Err(LeftOut::Warninglist);
         }
@@ -451,12 +479,17 @@ impl<'a> Harvest<'a> {
         ask(&self.options.filter, &around)
     }
 
-    /// Asks the warninglists, counts those that name a value, and returns the strongest action.
+    /// Asks the warninglists which of them name a value, and returns the strongest action.
     fn warned(&mut self, ty: IndicatorType, pattern: &Pattern, value: &str) -> Option<Action> {
         self.lists.judge(ty, pattern, value, &mut self.named);
         let lists = self.named.iter().filter_map(|number| self.lists.list(*number));
-        lists.clone().for_each(|list| self.ledger.name_by(list));
         lists.map(|list| list.action).min()
+    }
+
+    /// Counts the warninglists that name the attribute.
+    fn note_named(&mut self) {
+        let lists = self.named.iter().filter_map(|number| self.lists.list(*number));
+        lists.for_each(|list| self.ledger.name_by(list));
     }
 
     /// Returns an attribute's tags with what is said of it here.

@@ -2,18 +2,21 @@
 //! attributes, and some filters ask for them.
 
 use crate::control::intel::Attribute;
+use crate::control::intel::Sibling;
 use crate::control::intel::gate::Meaning;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::uuid::Uuid;
 
-/// What is kept of an attribute until its event is whole; what its object says is in its meaning
-/// already.
+/// What is kept of an attribute until its event is whole; what its object says of a fingerprint is
+/// in its meaning already.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     /// What it means.
     pub(super) meaning: Meaning,
     kind: Box<str>,
     value: Box<str>,
+    ports: Box<str>,
+    half: Box<str>,
     first_seen: Box<str>,
     last_seen: Box<str>,
     valid_until: Box<str>,
@@ -31,7 +34,14 @@ pub(super) struct Held {
 impl Held {
     /// Keeps an attribute.
     pub(super) fn of(attribute: &Attribute<'_>, meaning: Meaning) -> Self {
+        let (ports, half) = match attribute.sibling {
+            Sibling::Ports(ports) => (ports, ""),
+            Sibling::Half(half) => ("", half),
+            Sibling::Unknown | Sibling::Silent | Sibling::Ja4Type(_) | Sibling::Ja3s => ("", ""),
+        };
         Self {
+            ports: ports.into(),
+            half: half.into(),
             meaning,
             kind: attribute.kind.into(),
             value: attribute.value.into(),
@@ -52,7 +62,13 @@ impl Held {
 
     /// Returns the attribute.
     pub(super) fn attribute(&self) -> Attribute<'_> {
+        let sibling = match (&*self.ports, &*self.half) {
+            ("", "") => Sibling::Silent,
+            ("", half) => Sibling::Half(half),
+            (ports, _) => Sibling::Ports(ports),
+        };
         Attribute {
+            sibling,
             kind: &self.kind,
             value: &self.value,
             first_seen: &self.first_seen,

@@ -10,6 +10,7 @@ pub mod asked;
 pub mod catalog;
 pub mod compile;
 pub mod compiled;
+mod composed;
 pub mod csv;
 mod detail;
 pub mod feed;
@@ -80,6 +81,8 @@ pub struct IntelOptions {
     pub policy: Policy,
     /// Accept attributes whose `to_ids` is false.
     pub include_non_ids: bool,
+    /// Take the attributes of composite objects each for itself.
+    pub objects_in_parts: bool,
     /// Which attributes match, by what is said around them.
     pub filter: Filter,
     /// Which warninglists are used, and how.
@@ -157,7 +160,7 @@ impl Default for Attribute<'_> {
     }
 }
 
-/// What the other attributes of an object say of a fingerprint in it.
+/// What the other attributes of an object say of one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sibling<'a> {
     /// The format does not keep an object's attributes together.
@@ -168,6 +171,11 @@ pub enum Sibling<'a> {
     Ja4Type(&'a str),
     /// The object has a JA3S of its own, so its JA3 is one.
     Ja3s,
+    /// The ports of its end, in decimal, separated by commas: the address is meant with one of
+    /// them.
+    Ports(&'a str),
+    /// The address that belongs to it, a name, or the name that belongs to it, an address.
+    Half(&'a str),
 }
 
 /// Why a file ended early.

@@ -104,18 +104,28 @@ impl Feeds {
         }
     }
 
+    /// Returns the servers that nothing was ever pulled from, and why.
+    pub(super) fn missing(&self) -> Vec<(String, String)> {
+        let missing = |feed: &Feed| {
+            let pulls = feed.pulls.as_ref().filter(|_| feed.is_missing())?;
+            let why = pulls.trouble.as_ref().map(|(_, why)| format!(": {why}"));
+            Some((format!("nothing was pulled yet of {}", feed.name), why.unwrap_or_default()))
+        };
+        self.0.iter().filter_map(missing).collect()
+    }
+
     /// Returns what keeps servers from being pulled: what it is, and more of it.
     pub(super) fn troubles(&self) -> Vec<(String, String)> {
         let now = secs(SystemTime::now());
         let trouble = |feed: &Feed| {
-            let (since, why) = feed.pulls.as_ref()?.trouble.as_ref()?;
+            let (since, why) =
+                feed.pulls.as_ref().filter(|_| !feed.is_missing())?.trouble.as_ref()?;
             let key = format!("{} cannot be pulled whole", feed.name);
-            let last = match feed.success_secs {
-                never if never <= 0.0 => "it never was".to_owned(),
-                last => format!("last pulled {:.0} s ago", (now - last).max(0.0)),
-            };
+            let last = (now - feed.success_secs).max(0.0);
             let long = since.elapsed().as_secs();
-            Some((key, format!(", for {long} s, its copy is in use ({last}): {why}")))
+            let more =
+                format!(", for {long} s, its copy is in use (last pulled {last:.0} s ago): {why}");
+            Some((key, more))
         };
         self.0.iter().filter_map(trouble).collect()
     }
@@ -140,6 +150,11 @@ impl Feeds {
 }
 
 impl Feed {
+    /// Tells whether it is a server of which there is no copy.
+    fn is_missing(&self) -> bool {
+        self.pulls.is_some() && self.success_secs <= 0.0
+    }
+
     fn fail(&mut self, reason: &'static str) {
         *self.failures.entry(reason).or_default() += 1;
     }
@@ -170,18 +185,24 @@ mod tests {
         feeds.fail("unusable");
         assert_eq!(feeds.0[1].failures["unusable"], 1);
         let name = "https://misp.example";
-        let error = RemoteError::Unreachable { place: name.to_owned(), why: "x".to_owned() };
-        feeds.pulled(name, &Err(error));
+        let error = || RemoteError::Unreachable { place: name.to_owned(), why: "x".to_owned() };
+        let missing = "nothing was pulled yet of https://misp.example";
+        assert_eq!(feeds.missing(), [(missing.to_owned(), String::new())]);
+        feeds.pulled(name, &Err(error()));
+        let why = ": https://misp.example: cannot connect: x";
+        assert_eq!(feeds.missing(), [(missing.to_owned(), why.to_owned())]);
+        assert!(feeds.troubles().is_empty());
+        feeds.woken(name, true);
+        feeds.pulled(name, &Ok(Pulled::default()));
+        assert!(feeds.missing().is_empty() && feeds.troubles().is_empty());
+        feeds.pulled(name, &Err(error()));
         let troubles = feeds.troubles();
         let [(key, more)] = troubles.as_slice() else { panic!("one") };
         assert_eq!(key, "https://misp.example cannot be pulled whole");
-        assert!(more.contains("(it never was): https://misp.example: cannot connect: x"), "{more}");
-        feeds.woken(name, true);
-        feeds.pulled(name, &Ok(Pulled::default()));
-        assert!(feeds.troubles().is_empty());
+        assert!(more.contains("(last pulled 0 s ago)") && more.ends_with(why), "{more}");
         let server = &feeds.0[2];
         let pulls = server.pulls.as_ref().expect("a server");
-        assert_eq!((server.failures["unreachable"], pulls.count, pulls.wakes), (1, 1, 1));
+        assert_eq!((server.failures["unreachable"], pulls.count, pulls.wakes), (2, 1, 1));
         assert!(server.success_secs > 0.0);
     }
 }

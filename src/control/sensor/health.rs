@@ -66,6 +66,8 @@ pub(super) struct Known {
     pub(super) indicators: BTreeMap<&'static str, u64>,
     pub(super) bytes: Vec<(&'static str, u64)>,
     pub(super) left_out: BTreeMap<String, u64>,
+    /// No indicators are there yet.
+    is_empty: bool,
     /// Damaged inputs of the set in force.
     pub(super) damaged: u64,
     /// Sets that were refused, by reason.
@@ -139,7 +141,8 @@ impl Health {
         let names = interfaces.iter().map(|interface| interface.name());
         let interfaces_seen = names.map(|name| (name.to_owned(), seen(name))).collect();
         let traffic = Traffic { interfaces: interfaces_seen, ..Traffic::default() };
-        let known = Known { traffic, feeds, ..Known::of(compiled, 0, refused) };
+        let is_empty = compiled.is_empty(&config.intel_options());
+        let known = Known { traffic, feeds, is_empty, ..Known::of(compiled, 0, refused) };
         let pulse = Mutex::new(Pulse::new(interfaces.len(), workers, now));
         Self { interfaces, reopens, pulse, known: Mutex::new(known) }
     }
@@ -250,6 +253,12 @@ impl Health {
         if let Some(Refusal { what, is_overwritten: true, .. }) = &known.refusal {
             note("the indicators in force are damaged".to_owned(), format!(": {what}"));
         }
+        if known.is_empty {
+            note("no indicators are there yet".to_owned(), String::new());
+        }
+        for (key, more) in known.feeds.missing() {
+            note(key, more);
+        }
         for thread in self.quiet(QUIET_MAX) {
             let secs = QUIET_MAX.as_secs();
             note(format!("{thread} is stuck: it has told nothing"), format!(" for {secs} s"));
@@ -344,6 +353,7 @@ impl Known {
             indicators: compiled.set.indicators_by_type(),
             bytes: compiled.set.bytes_by_part(),
             left_out: compiled.ledger.refused_by_reason(),
+            is_empty: false,
             damaged: compiled.damages.len() as u64,
             refused,
             traffic: Traffic::default(),

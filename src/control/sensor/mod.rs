@@ -43,6 +43,7 @@ use crate::control::config::Config;
 use crate::control::intel::IntelError;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
+use crate::control::intel::compile::nothing_yet;
 use crate::control::log;
 use crate::control::log::LogFormat;
 use crate::control::output;
@@ -115,7 +116,6 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut confined = Confined::enter(&arguments.config, &config)?;
     // whoever rotates files must not end a sensor that is starting
     let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]).map_err(Failure::Signals)?;
-    let pulled = puller::first(&config);
     // before they are read: what comes meanwhile differs
     let seen = intel::look_at(&config);
     let (first, intel_secs) = first_set(&config)?;
@@ -157,7 +157,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         behind: Behind::Keep,
     };
     let running = Instant::now();
-    puller::start(&config, &health, &intel.pulled(), &pulled).map_err(Failure::Thread)?;
+    puller::start(&config, &health, &intel.pulled()).map_err(Failure::Thread)?;
     if let Some(listener) = listener {
         let (health, status) = (Arc::clone(&health), Arc::clone(&status));
         let confinement = confined.in_force();
@@ -286,13 +286,22 @@ fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let started = Instant::now();
     // where a disk does not answer, this is the last word
     info!("reading the indicators");
-    let inputs = config.inputs();
-    if inputs.is_empty() {
-        let of = config.remotes.iter().map(|remote| remote.label.as_str()).collect::<Vec<_>>();
-        let why = "nothing could be pulled yet".to_owned();
-        return Err(IntelError::NothingUsable { inputs: of.join(", "), why }.into());
-    }
-    let first = compile(&inputs, &config.intel_options())?.verified()?;
+    let (inputs, options) = (config.inputs(), config.intel_options());
+    let first = match compile(&inputs, &options).and_then(Compiled::verified) {
+        // what servers have comes by and by; capturing does not wait for it
+        Err(
+            error @ (IntelError::NoInput
+            | IntelError::NothingUsable { .. }
+            | IntelError::Unreadable(_)),
+        ) if !config.remotes.is_empty() => {
+            if !inputs.is_empty() {
+                warn!("{error}");
+            }
+            info!("no indicators yet: waiting for {}", config.remote_labels().join(", "));
+            nothing_yet(&options)?
+        }
+        outcome => outcome?,
+    };
     first.damages.iter().for_each(|damage| warn!("{damage}"));
     first.notes.iter().for_each(|note| warn!("{note}"));
     Ok((first, started.elapsed().as_secs_f64()))

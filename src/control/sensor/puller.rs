@@ -40,34 +40,8 @@ const EVERYTHING_AGAIN: Duration = Duration::from_secs(900);
 const HEAR_AGAIN: Duration = Duration::from_secs(1);
 const HEAR_AGAIN_MAX: Duration = Duration::from_secs(30);
 
-/// Pulls each server of which nothing is there yet, so that a first start has its indicators;
-/// returns the names of those that were pulled.
-pub(super) fn first(config: &Config) -> Vec<String> {
-    let folders = &config.mirror.path;
-    let bytes_max = config.mirror.bytes_max();
-    let pull = |remote: &Remote| {
-        info!(feed = remote.label, "pulling for the first time");
-        match remote.pull(&remote.folder(folders), bytes_max, Scope::Everything) {
-            Ok(pulled) => {
-                tell(remote, &pulled);
-                Some(remote.name.clone())
-            }
-            Err(error) => {
-                warn!("{error}");
-                None
-            }
-        }
-    };
-    let absent = config.remotes.iter().filter(|remote| remote.input(folders).is_none());
-    std::thread::scope(|scope| {
-        let pulls = absent.map(|remote| scope.spawn(move || pull(remote))).collect::<Vec<_>>();
-        // a thread that panicked has pulled nothing
-        pulls.into_iter().filter_map(|pull| pull.join().ok().flatten()).collect()
-    })
-}
-
-/// Starts the threads; `differs` is set when something else was pulled, and `pulled` names the
-/// servers that were just now. They end with the process: a mirror is whole at any time.
+/// Starts the threads; `differs` is set when something else was pulled. They end with the process:
+/// a mirror is whole at any time.
 ///
 /// # Errors
 /// When a thread cannot be started.
@@ -75,7 +49,6 @@ pub(super) fn start(
     config: &Config,
     health: &Arc<Health>,
     differs: &Arc<AtomicBool>,
-    pulled: &[String],
 ) -> io::Result<()> {
     for (remote, number) in config.remotes.iter().zip(1..) {
         let (wake, woken) = bounded(1);
@@ -86,7 +59,7 @@ pub(super) fn start(
             health: Arc::clone(health),
             differs: Arc::clone(differs),
             woken,
-            owes_everything: !pulled.contains(&remote.name),
+            owes_everything: true,
             everything_from: Instant::now(),
         };
         Builder::new().name(format!("pull-{number}")).spawn(move || puller.run(&wake))?;

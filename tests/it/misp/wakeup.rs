@@ -251,6 +251,32 @@ fn a_server_that_dies_stops_nothing_and_its_age_is_told() {
     assert_eq!(sensor.stop().code, 0);
 }
 
+#[test]
+fn a_first_start_without_the_server_waits_for_it_and_captures() {
+    let Some(lab) = Lab::new() else { return };
+    let mut stand = Stand::within(quiet(), Some(&lab.namespace()));
+    stand.edit(|state| state.attribute(1, "domain", SHOWN));
+    stand.close();
+    let empty = lab.path("list.txt");
+    fs::write(&empty, "# nothing yet\n").expect("written");
+    let config = server(&lab, &stand, "name = \"site\"\nperiod_secs = 5");
+    let sensor = lab.sensor(&empty, &config);
+    let _flowing = traffic(&lab);
+    sensor.wait("reasons", |lab| {
+        let page = lab.get("/readyz");
+        let why = ["no indicators are there yet", "nothing was pulled yet of site"];
+        !page.starts_with("ready") && why.iter().all(|why| page.contains(why))
+    });
+    sensor.wait("packets", |lab| {
+        lab.metric("tapsieve_capture_packets_total{source=\"live\"}") > 100.0
+    });
+    assert_eq!(lab.alerts(), [] as [Value; 0]);
+    stand.open();
+    sensor.wait("alert", |lab| has_alert(lab, SHOWN));
+    sensor.wait("readiness", |lab| lab.get("/readyz").starts_with("ready"));
+    assert_eq!(sensor.stop().code, 0);
+}
+
 #[allow(clippy::print_stderr, reason = "what was measured is said aloud")]
 fn say(what: &str) {
     eprintln!("{what}");

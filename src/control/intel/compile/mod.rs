@@ -65,6 +65,11 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// Tells whether nothing but the sensor's canary is looked for.
+    pub fn is_empty(&self, options: &IntelOptions) -> bool {
+        self.set.index.len() <= usize::from(options.canary)
+    }
+
     /// Reads a compiled set to its end before it is relied on.
     ///
     /// # Errors
@@ -105,23 +110,43 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         let damage = gather.read();
         lock().file_done(damage);
     });
+    let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let damage = plan.damage.into_iter().chain(lists_damage).collect();
+    let mut compiled = settled(merge, damage, options)?;
+    if compiled.is_empty(options) {
+        return Err(nothing_usable(inputs, &compiled));
+    }
+    compiled.notes = notes;
+    Ok(compiled)
+}
+
+/// Returns the set of a sensor that has no indicators yet: its canary, at most.
+///
+/// # Errors
+/// None that could be met: so little fits.
+pub fn nothing_yet(options: &IntelOptions) -> Result<Compiled, IntelError> {
+    settled(Merge::default(), Vec::new(), options)
+}
+
+/// Makes a set of what was merged.
+fn settled(
+    mut merge: Merge,
+    damage: Vec<Damage>,
+    options: &IntelOptions,
+) -> Result<Compiled, IntelError> {
     let (own, none) = (own(), Warninglists::default());
     let own_options = IntelOptions { policy: options.policy.clone(), ..IntelOptions::default() };
     if options.canary {
-        lock().append(canary(&own_options, &none, &own));
+        merge.append(canary(&own_options, &none, &own));
     }
-    let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (catalog, mut ledger) = merge.settle()?;
-    ledger.add_damage(plan.damage.into_iter().chain(lists_damage));
+    ledger.add_damage(damage);
     if catalog.len() > INDICATORS_MAX {
         return Err(IntelError::TooMany { what: "over 500 million" });
     }
     let asked = asked(options);
     let version = version::of(&catalog, &options.policy, &asked);
     let index = index(&catalog, &options.policy, seed(&version))?;
-    if index.len() <= usize::from(options.canary) {
-        return Err(nothing_usable(inputs, &mut ledger));
-    }
     let damages = ledger.take_damage();
     let set = Arc::new(IndicatorSet {
         index: Arc::new(index),
@@ -130,7 +155,7 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
         policy: options.policy.clone(),
         asked,
     });
-    Ok(Compiled { set, ledger, damages, notes, opened: None })
+    Ok(Compiled { set, ledger, damages, notes: Vec::new(), opened: None })
 }
 
 /// Returns the seed of a set's hashes, from its version: the same contents have the same tables,
@@ -173,10 +198,10 @@ fn index(catalog: &Catalog, policy: &Policy, seed: u64) -> Result<Index, IntelEr
     builder.build().map_err(IntelError::Index)
 }
 
-fn nothing_usable(inputs: &[PathBuf], ledger: &mut Ledger) -> IntelError {
+fn nothing_usable(inputs: &[PathBuf], compiled: &Compiled) -> IntelError {
     let names = inputs.iter().map(|input| input.display().to_string()).collect::<Vec<_>>();
-    let damage = ledger.take_damage();
-    let why = match (ledger.seen, damage.as_slice()) {
+    let ledger = &compiled.ledger;
+    let why = match (ledger.seen, compiled.damages.as_slice()) {
         (0, [only]) => return IntelError::Unreadable(only.to_string()),
         (0, [first, rest @ ..]) => format!("{first}, and {} more", rest.len()),
         (_, []) => ledger.summary(),

@@ -277,10 +277,10 @@ impl<'de, T: Teller> Visitor<'de> for Objects<'_, T> {
                 _ => skip(&mut map)?,
             }
         }
-        let siblings = kept.siblings();
+        let siblings = kept.siblings(&object.name);
         for parts in &kept.attributes {
             let known = !object.name.is_empty();
-            let sibling = if known { siblings(&parts.relation) } else { Sibling::Unknown };
+            let sibling = if known { siblings.of(parts) } else { Sibling::Unknown };
             let found = Found { parts, object: &object, sibling };
             self.reading.teller.attribute(&found, self.owner);
         }

@@ -10,6 +10,7 @@
 //! Leaves: proposals, sightings, reports, attachments; STIX, which `stix` reads
 
 mod bounded;
+mod composite;
 mod event;
 mod harvester;
 pub(in crate::control::intel) mod parts;

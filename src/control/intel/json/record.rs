@@ -11,6 +11,7 @@ use serde::de::MapAccess;
 use crate::control::intel::Sibling;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Harvest;
+use crate::control::intel::json::composite::Composite;
 use crate::control::intel::json::event::StorySeed;
 use crate::control::intel::json::parts::Decay;
 use crate::control::intel::json::parts::Flag;
@@ -104,6 +105,13 @@ pub struct Kept {
     /// Those that are kept.
     pub attributes: Vec<AttributeParts>,
     bytes: usize,
+}
+
+/// What the attributes of an object say of each other.
+pub struct Siblings<'k> {
+    ja4_type: Option<&'k str>,
+    has_ja3s: bool,
+    composite: Composite<'k>,
 }
 
 impl AttributeParts {
@@ -212,15 +220,24 @@ impl Kept {
         (self.bytes <= JSON_OBJECT_BYTES_MAX).then(|| self.attributes.push(parts))
     }
 
-    /// Returns what the attributes say of a fingerprint among them, for each relation one may have.
-    pub fn siblings<'k>(&'k self) -> impl Fn(&str) -> Sibling<'k> {
+    /// Returns what the attributes say of each other, in an object of that template.
+    pub fn siblings(&self, object: &str) -> Siblings<'_> {
         let find = |relation: &str| self.attributes.iter().find(|a| a.relation == relation);
-        let ja4_type = find("ja4-type");
-        let has_ja3s = find("ja3s-fingerprint-md5").is_some();
-        move |relation| match relation {
-            "ja4-fingerprint" => ja4_type.map_or(Sibling::Silent, |a| Sibling::Ja4Type(&a.value)),
-            "ja3-fingerprint-md5" if has_ja3s => Sibling::Ja3s,
-            _ => Sibling::Silent,
+        Siblings {
+            ja4_type: find("ja4-type").map(|part| part.value.as_str()),
+            has_ja3s: find("ja3s-fingerprint-md5").is_some(),
+            composite: Composite::of(object, &self.attributes),
+        }
+    }
+}
+
+impl Siblings<'_> {
+    /// Returns what is said of one of them.
+    pub fn of(&self, part: &AttributeParts) -> Sibling<'_> {
+        match part.relation.as_str() {
+            "ja4-fingerprint" => self.ja4_type.map_or(Sibling::Silent, Sibling::Ja4Type),
+            "ja3-fingerprint-md5" if self.has_ja3s => Sibling::Ja3s,
+            _ => self.composite.says_of(part),
         }
     }
 }

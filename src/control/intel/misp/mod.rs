@@ -18,9 +18,19 @@ use crate::model::indicator::IndicatorType;
 
 pub use crate::control::intel::misp::warninglists::FOLDER as WARNINGLISTS;
 
-/// Objects whose attributes mean nothing without what stands beside them: JA4 is text, JA3S has
-/// the type of JA3.
-pub const OBJECTS: [&str; 3] = ["ja4-plus", "ja3", "ja3s"];
+/// Objects that say what their attributes do not: JA4 is text, JA3S has the type of JA3, an
+/// address is meant with a port, a name with its address.
+pub const OBJECTS: [&str; 9] = [
+    "ja4-plus",
+    "ja3",
+    "ja3s",
+    "ip-port",
+    "network-connection",
+    "network-socket",
+    "netflow",
+    "ddos",
+    "domain-ip",
+];
 
 /// Attributes of one page: about 5 MB of JSON, which is read at once, and what servers bear.
 pub const PAGE_ATTRIBUTES: u32 = 5_000;

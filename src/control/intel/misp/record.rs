@@ -136,7 +136,8 @@ pub struct AttributeLine<'a> {
     /// Name of its object's template.
     #[serde(rename = "o", borrow, default, skip_serializing_if = "str::is_empty")]
     pub object: Cow<'a, str>,
-    /// What its object says of it: `-` nothing, `ja3s`, or `ja4:` and the type.
+    /// What its object says of it: `-` nothing, `ja3s`; after `ja4:` the type, after `ports:` the
+    /// ports of its end, after `half:` the name or address that belongs to it.
     #[serde(rename = "s", borrow, default, skip_serializing_if = "str::is_empty")]
     pub sibling: Cow<'a, str>,
     /// Comment.
@@ -209,6 +210,8 @@ impl<'a> AttributeLine<'a> {
             Sibling::Silent => Cow::Borrowed("-"),
             Sibling::Ja3s => Cow::Borrowed("ja3s"),
             Sibling::Ja4Type(ty) => Cow::Owned(format!("ja4:{}", cut(ty, WORD_BYTES_MAX))),
+            Sibling::Ports(ports) => Cow::Owned(format!("ports:{ports}")),
+            Sibling::Half(other) => Cow::Owned(format!("half:{}", cut(other, VALUE_BYTES_MAX))),
         };
         Some(Self {
             uuid: Cow::Owned(uuid.to_string()),
@@ -233,10 +236,12 @@ impl<'a> AttributeLine<'a> {
 
     /// Returns what its object says of it.
     pub fn said_by_object(&self) -> Sibling<'_> {
-        match (self.sibling.as_ref(), self.sibling.strip_prefix("ja4:")) {
-            (_, Some(ty)) => Sibling::Ja4Type(ty),
-            ("-", _) => Sibling::Silent,
-            ("ja3s", _) => Sibling::Ja3s,
+        match self.sibling.split_once(':') {
+            Some(("ja4", ty)) => Sibling::Ja4Type(ty),
+            Some(("ports", ports)) => Sibling::Ports(ports),
+            Some(("half", other)) => Sibling::Half(other),
+            None if self.sibling == "-" => Sibling::Silent,
+            None if self.sibling == "ja3s" => Sibling::Ja3s,
             _ => Sibling::Unknown,
         }
     }

@@ -182,8 +182,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
             return self.tell(object, event, (kind, &object.pattern), unsupported);
         }
         let template = object.misp("name").unwrap_or_default();
-        let of_pair = Some("domain|ip").filter(|_| template == composed::NAME_AND_ADDRESS);
-        let hint = of_pair.or(object.misp("type")).unwrap_or_default();
+        let hint = object.misp("type").unwrap_or_default();
         for alternative in alternatives(&object.pattern) {
             let comparisons = match alternative {
                 Ok(comparisons) => comparisons,
@@ -192,13 +191,13 @@ impl<'g, 'a> Bundle<'g, 'a> {
                     continue;
                 }
             };
+            if !template.is_empty() {
+                self.composed(object, event, (template, &comparisons));
+                continue;
+            }
             match meaning(&comparisons, hint) {
-                // what a type says at once, no attribute says better
-                Ok(told) if template.is_empty() || told.kind.contains('|') => {
-                    self.tell(object, event, (&told.kind, &told.value), None);
-                }
-                Err(why) if template.is_empty() => self.inexact(object, event, why),
-                _ => self.composed(object, event, (template, &comparisons)),
+                Ok(told) => self.tell(object, event, (&told.kind, &told.value), None),
+                Err(why) => self.inexact(object, event, why),
             }
         }
     }
@@ -216,7 +215,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
 
     /// Tells the attributes of an object of MISP.
     fn misp_object(&mut self, object: &Object, event: u32, (name, kept): (&str, &Kept)) {
-        let siblings = kept.siblings();
+        let siblings = kept.siblings(name);
         for parts in &kept.attributes {
             let own = Uuid::from_text(&parts.uuid);
             let about = self.about(object);
@@ -226,7 +225,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
                 value: &parts.value,
                 relation: &parts.relation,
                 object: name,
-                sibling: if is_known { siblings(&parts.relation) } else { Sibling::Unknown },
+                sibling: if is_known { siblings.of(parts) } else { Sibling::Unknown },
                 // where MISP does not write it, it is not set
                 to_ids: parts.to_ids.0 == Some(true),
                 uuid: if own == Uuid::default() { about.uuid } else { own },

@@ -17,7 +17,7 @@ use crate::control::intel::stix::meaning::address;
 use crate::control::intel::stix::pattern::Comparison;
 
 /// The template whose `domain-name:value` is a `domain`.
-pub(super) const NAME_AND_ADDRESS: &str = "domain-ip";
+const NAME_AND_ADDRESS: &str = "domain-ip";
 
 /// Relations that MISP writes under `x_misp_`, as no property says them, and their types.
 const CUSTOM: &[(&str, &str)] = &[

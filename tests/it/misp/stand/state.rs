@@ -177,9 +177,7 @@ impl State {
         let changed = self.named(uuid);
         (changed.value, changed.timestamp) = (value.to_owned(), now());
         let (event, object) = (changed.event, changed.object);
-        if let Some(object) = self.objects.iter_mut().find(|one| one.id == object) {
-            object.timestamp = now();
-        }
+        self.touch_object(object);
         self.touch(event);
     }
 
@@ -194,15 +192,24 @@ impl State {
             gone.value = "deleted".to_owned();
             gone.to_ids = false;
         }
-        let event = gone.event;
+        let (event, object) = (gone.event, gone.object);
+        self.touch_object(object);
         self.touch(event);
     }
 
     /// Deletes it so that nothing tells of it.
     pub(crate) fn hard_delete(&mut self, uuid: &str) {
-        let event = self.named(uuid).event;
+        let (event, object) = (self.named(uuid).event, self.named(uuid).object);
         self.attributes.retain(|one| one.uuid != uuid);
+        self.touch_object(object);
         self.touch(event);
+    }
+
+    /// An object of which something was changed says when (`MispObject::updateTimestamp`).
+    fn touch_object(&mut self, object: u64) {
+        if let Some(object) = self.objects.iter_mut().find(|one| one.id == object) {
+            object.timestamp = now();
+        }
     }
 
     /// An event of which something was changed is a draft again, and says when.

@@ -1,0 +1,135 @@
+//! Composite objects, through the whole program: an address and its port, a name and its address.
+
+use std::fs;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::misp::puller::Puller;
+use crate::misp::stand::Stand;
+use crate::misp::stand::State;
+use crate::run::root;
+use crate::run::run;
+
+/// In the capture of `fixtures/intel/port-conjunction` 30.44.52.1 answers at 8080 and 80,
+/// 30.44.52.2 at 80 alone.
+const PORTS: &str = "port-conjunction";
+
+/// In that of `fixtures/intel/domain-ip` one.pair-drop.test is 30.44.40.1, and is visited there.
+const NAMES: &str = "domain-ip";
+
+fn part(ty: &str, relation: &str, value: &str) -> Value {
+    json!({"type": ty, "object_relation": relation, "value": value, "to_ids": ty != "port"})
+}
+
+fn object(name: &str, parts: &[Value]) -> Value {
+    json!({"name": name, "Attribute": parts})
+}
+
+/// What a replay with an event of such objects tells: type, value and how each matched, once.
+fn told(case: &str, objects: &[Value], more: &[&str]) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let event = json!({"Event": {"info": "X", "id": "7", "Object": objects}});
+    fs::write(folder.path().join("event.json"), event.to_string()).expect("a temporary file");
+    let capture = root().join("fixtures/intel").join(case).join("input.pcap");
+    let capture = capture.display().to_string();
+    let mut arguments = vec!["replay", "--intel", "event.json"];
+    arguments.extend(more);
+    arguments.push(&capture);
+    let run = run(folder.path(), &arguments);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let tell = |alert: Value| {
+        let indicator = &alert["tapsieve"]["indicator"];
+        let [ty, value] = ["type", "value"].map(|key| text(&indicator[key]));
+        format!("{ty} {value} {}", text(&alert["tapsieve"]["match"]))
+    };
+    let mut all = run.lines().into_iter().map(tell).collect::<Vec<_>>();
+    all.sort();
+    all.dedup();
+    all
+}
+
+#[test]
+fn an_address_in_an_object_is_meant_with_its_ports() {
+    let first = part("ip-dst", "ip", "30.44.52.1");
+    let second = part("ip-dst", "ip-dst", "30.44.52.2");
+    let objects = [
+        object("ip-port", &[first.clone(), part("port", "dst-port", "8080")]),
+        object("network-connection", &[second.clone(), part("port", "dst-port", "8080")]),
+        object(
+            "ip-port",
+            &[second.clone(), part("port", "dst-port", "443"), part("port", "dst-port", "80")],
+        ),
+    ];
+    assert_eq!(
+        told(PORTS, &objects, &[]),
+        ["ip-dst|port 30.44.52.1|8080 exact", "ip-dst|port 30.44.52.2|80 exact"]
+    );
+    let apart = ["ip-dst 30.44.52.1 exact", "ip-dst 30.44.52.2 exact"];
+    assert_eq!(told(PORTS, &objects, &["--objects-in-parts"]), apart);
+    // without a port that could be asked for, and in other objects, addresses are meant alone
+    let objects =
+        [object("ip-port", &[first]), object("url", &[second, part("port", "dst-port", "8080")])];
+    assert_eq!(told(PORTS, &objects, &[]), apart);
+}
+
+#[test]
+fn a_name_and_its_address_are_halves_of_one_indicator() {
+    let name = part("domain", "domain", "one.pair-drop.test");
+    let address = part("ip-dst", "ip", "30.44.40.1");
+    let pair = [object("domain-ip", &[name.clone(), address.clone()])];
+    let halves = ["both-halves", "one-half"];
+    let want = halves.map(|how| format!("domain|ip one.pair-drop.test|30.44.40.1 {how}"));
+    assert_eq!(told(NAMES, &pair, &[]), want);
+    let apart = ["domain one.pair-drop.test exact", "ip-dst 30.44.40.1 exact"];
+    assert_eq!(told(NAMES, &pair, &["--objects-in-parts"]), apart);
+    let other = part("ip-dst", "ip", "30.44.40.99");
+    let three = [object("domain-ip", &[name, address, other])];
+    assert_eq!(told(NAMES, &three, &[]), apart);
+}
+
+#[test]
+fn a_servers_objects_keep_their_meaning_through_every_pull() {
+    let mut state = State::default();
+    let event = state.event("Objects", &[]);
+    let port = ("dst-port", "port", "443");
+    let of_ports = state.object(event, "ip-port", &[("ip", "ip-dst", "30.44.7.1"), port]);
+    let pair = [("domain", "domain", "evil.example"), ("ip", "ip-dst", "30.44.7.2")];
+    let of_names = state.object(event, "domain-ip", &pair);
+    state.attributes.iter_mut().for_each(|one| one.timestamp -= 7_200);
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    let check = |want: &[(&str, &str, &str)]| {
+        puller.pull_well(&stand, &[]);
+        let found = puller.attributes();
+        let found = found.iter().map(|(uuid, (ty, value))| (&**uuid, &**ty, &**value));
+        let mut want = want.to_vec();
+        want.sort_unstable();
+        assert_eq!(found.collect::<Vec<_>>(), want);
+    };
+    let [address, port] = [&*of_ports[0], &*of_ports[1]];
+    let [name, half] = [&*of_names[0], &*of_names[1]];
+    let named = [
+        (name, "domain|ip", "evil.example|30.44.7.2"),
+        (half, "domain|ip", "evil.example|30.44.7.2"),
+    ];
+    check(&[(address, "ip-dst|port", "30.44.7.1|443"), named[0], named[1]]);
+    // the port is another: the address has not changed, its object has
+    let change = |uuid: &str, value: &str| {
+        stand.edit(|state| {
+            state.change(uuid, value);
+            state.publish(event);
+        });
+    };
+    change(port, "8443");
+    check(&[(address, "ip-dst|port", "30.44.7.1|8443"), named[0], named[1]]);
+    // the address is another, and has its port still
+    change(address, "30.44.7.3");
+    check(&[(address, "ip-dst|port", "30.44.7.3|8443"), named[0], named[1]]);
+    stand.edit(|state| {
+        state.soft_delete(port);
+        state.soft_delete(half);
+        state.publish(event);
+    });
+    check(&[(address, "ip-dst", "30.44.7.3"), (name, "domain", "evil.example")]);
+}
