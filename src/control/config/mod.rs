@@ -525,7 +525,7 @@ mod tests {
                  match",
                 "3:30: own_networks: a control character (\\u{0}) is in it: take it out",
                 "5:13: interface: empty, and [capture] needs it: fill it in",
-                "6:12: cpus: a number of a CPU from 0 to 1023 is wanted, not 99_999",
+                "6:12: cpus: a number of a CPU from 0 to 1023 is wanted, not 99999",
                 "11:8: path: a control character (\\u{0}) is in it: take it out",
                 "14:13: interface: empty: name the one to send on, or take the key out",
             ],

@@ -161,14 +161,18 @@ impl<'t, 'p> Section<'t, 'p> {
             return self.wrong(value, key, wanted).unwrap_or_default();
         };
         let mut cpus = Vec::new();
+        let mut is_sound = true;
         for item in list.iter() {
             let number = item.get_ref().as_integer();
             let number = number.and_then(|n| u16::from_str_radix(n.as_str(), n.radix()).ok());
             let wanted = || format!("a number of a CPU from 0 to {CPU_MAX}");
             let cpu = number.filter(|number| *number <= CPU_MAX);
-            cpus.extend(cpu.or_else(|| self.wrong(item, key, &wanted())));
+            let cpu = cpu.or_else(|| self.wrong(item, key, &wanted()));
+            is_sound &= cpu.is_some();
+            cpus.extend(cpu);
         }
-        cpus
+        // what is wrong with their number may come of that alone
+        if is_sound { cpus } else { Vec::new() }
     }
 
     /// Returns texts with the place of each.

@@ -185,7 +185,10 @@ fn shelve(set: &IndicatorSet, shelf: &mut impl Shelf) {
     set.index.store(shelf);
     let mut taken = [set.policy.allow_special, set.policy.tls_url_hosts].map(u32::from);
     shelf.value(TAKEN, &mut taken);
-    let opted = set.policy.opt_in.iter().map(|ty| ty.name()).collect::<BTreeSet<_>>();
+    // those that are there say so themselves
+    let is_absent = |ty: &&IndicatorType| set.catalog.by_type().all(|(known, _)| known != **ty);
+    let opted = set.policy.opt_in.iter().filter(is_absent).map(|ty| ty.name());
+    let opted = opted.collect::<BTreeSet<_>>();
     let opted = opted.into_iter().collect::<Vec<_>>().join("\n");
     shelf.table(OPTED, &mut Table::from(opted.into_bytes()));
     shelf.table(ASKED, &mut Table::from(set.asked.clone().into_bytes()));
@@ -195,8 +198,8 @@ fn shelve(set: &IndicatorSet, shelf: &mut impl Shelf) {
 /// The section of what a policy took beyond the strict one.
 const TAKEN: [&str; 2] = ["policy", "taken"];
 
-/// The section of the types that were opted in, a line each, whether there are indicators of them or
-/// not; an older set has none.
+/// The section of the types that were opted in and are not there, a line each; an older set has
+/// none.
 const OPTED: [&str; 2] = ["policy", "opted"];
 
 /// The section of what else was asked when it was compiled.
