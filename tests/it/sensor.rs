@@ -401,7 +401,7 @@ fn a_check_finds_what_a_start_would_stumble_over() {
         ("\"lo\"", "\"interface-of-16b\"", "t.toml:2:13: interface: an interface's name has"),
         ("\"lo\"", "\"a/b\"", "t.toml:2:13: interface: an interface's name has"),
         ("\"lo\"", "\"a b\"", "t.toml:2:13: interface: an interface's name has"),
-        ("\"lo\"", "\"a\\u0000b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", "\"a\\u0000b\"", "t.toml:2:13: interface: a control character"),
         ("\"lo\"", &long, "t.toml:3:10: filter: "),
         ("\"lo\"", &to_lo("filter = \"porrt\""), "t.toml:3:10: filter: "),
         ("\"lo\"", &to_lo("cpus = [1000]"), "t.toml: [[capture]] lo cpus: no CPU 1000 is here"),
