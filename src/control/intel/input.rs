@@ -224,7 +224,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     if about.is_file() || about.is_dir() || OPEN_ALREADY.iter().any(|open| text.starts_with(open)) {
         return File::open(path);
     }
-    let what = "a pipe, socket or device, which could wait for ever: give a regular file, a folder, \
+    let what = "a pipe, socket or device, which could wait for ever: give a regular file, a folder \
                 or /dev/stdin";
     Err(io::Error::other(what))
 }
