@@ -29,10 +29,12 @@ pub fn give_back_at_once() {
 /// # Errors
 /// The file cannot be opened or mapped, or is no regular one.
 pub fn map(path: &Path) -> io::Result<Arc<Mmap>> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
+    // to open a pipe could wait for ever
+    let is_file = std::fs::metadata(path)?.is_file();
+    let file = if is_file { Some(File::open(path)?) } else { None };
+    let Some(file) = file.filter(|file| file.metadata().is_ok_and(|about| about.is_file())) else {
         return Err(io::Error::other("not a regular file: give a compiled set's path"));
-    }
+    };
     // SAFETY: the bytes must not change while they are mapped. Sets are written to a new file that
     // is renamed over the old one and never changed again (`intel/compiled/store.rs`), and the map
     // keeps the old file alive. The map is private to the kernel's page cache and ourselves, read-

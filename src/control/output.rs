@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::control::cli::Failure;
 use crate::control::intel;
 use crate::control::replay::InputArguments;
+use crate::model::path::folder_of;
 use crate::pipeline::capture::file::FileId;
 use crate::pipeline::capture::file::Files;
 use crate::pipeline::capture::filter::Filter;
@@ -94,8 +95,7 @@ fn id(path: &Path) -> Option<FileId> {
 
 /// Returns the name that a file will have, wherever the path to its folder leads.
 fn full_name(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     folder.join(path.file_name().unwrap_or_default())
 }

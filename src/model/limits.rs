@@ -184,6 +184,12 @@ pub const WARNINGLISTS_MAX: usize = 4_096;
 /// Entries of one file of warninglists; the longest known, lists of popular names, have a million.
 pub const WARNINGLIST_ENTRIES_MAX: usize = 4_000_000;
 
+/// Bytes of one file of warninglists, unpacked: its longest known has 25 MB. It ends there, broken.
+pub const WARNINGLIST_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Bytes of all substrings of one warninglist, whose automaton has some 20 times that.
+pub const WARNINGLIST_SUBSTRING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Bytes that the regular expressions of one warninglist compile to, and each of them alone.
 pub const WARNINGLIST_REGEX_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -64,6 +64,42 @@ impl<'t> Mark<'t> {
     }
 }
 
+/// What the marks among an attribute's tags say together; of several of a kind the last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Said<'t> {
+    /// A warninglist has the value, and claims low confidence.
+    pub is_downgraded: bool,
+    /// Its time is over by MISP's models.
+    pub is_decayed: bool,
+    /// So many have seen it.
+    pub sightings: Option<u32>,
+    /// So many call it a false positive.
+    pub false_positives: Option<u32>,
+    /// So sure is its source, from 0 to 100.
+    pub confidence: Option<u8>,
+    /// Its source says that it counts until then: RFC 3339.
+    pub valid_until: Option<&'t str>,
+}
+
+impl<'t> Said<'t> {
+    /// Reads the marks among tags.
+    pub fn of(tags: impl IntoIterator<Item = &'t str>) -> Self {
+        let mut said = Self::default();
+        for mark in tags.into_iter().filter_map(Mark::of) {
+            match mark {
+                Mark::Downgraded(_) => said.is_downgraded = true,
+                Mark::Informed(_) => {}
+                Mark::Decayed => said.is_decayed = true,
+                Mark::Sightings(n) => said.sightings = Some(n),
+                Mark::FalsePositives(n) => said.false_positives = Some(n),
+                Mark::Confidence(n) => said.confidence = u8::try_from(n).ok(),
+                Mark::ValidUntil(time) => said.valid_until = Some(time),
+            }
+        }
+        said
+    }
+}
+
 /// Tells whether a tag is in our namespace, where a feed has no say.
 pub fn is_reserved(tag: &str) -> bool {
     tag.starts_with(NAMESPACE) && tag != CANARY_TAG
@@ -72,6 +108,29 @@ pub fn is_reserved(tag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_say_together() {
+        let tags = [
+            "tlp:red",
+            "tapsieve:decayed",
+            "tapsieve:sightings=\"7\"",
+            "tapsieve:confidence=\"85\"",
+            "tapsieve:warninglist-downgrade=\"A\"",
+            "tapsieve:warninglist-inform=\"B\"",
+            "tapsieve:valid-until=\"2026-01-01T00:00:00Z\"",
+        ];
+        let want = Said {
+            is_downgraded: true,
+            is_decayed: true,
+            sightings: Some(7),
+            false_positives: None,
+            confidence: Some(85),
+            valid_until: Some("2026-01-01T00:00:00Z"),
+        };
+        assert_eq!(Said::of(tags), want);
+        assert_eq!(Said::of(["tapsieve:warninglist-inform=\"B\""]), Said::default());
+    }
 
     #[test]
     fn marks_are_told_from_tags() {

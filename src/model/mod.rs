@@ -42,4 +42,5 @@ pub mod story;
 pub mod hit;
 pub mod batch;
 pub mod canary;
+pub mod path;
 pub mod counters;

@@ -20,8 +20,6 @@ use crate::model::digest::Ja4;
 use crate::model::digest::hex;
 use crate::model::domain::Domain;
 use crate::model::indicator::IndicatorType;
-use crate::model::limits::PREFIX_V4_BITS_MIN;
-use crate::model::limits::PREFIX_V6_BITS_MIN;
 use crate::model::limits::SUBSTRING_BYTES_MIN;
 use crate::model::limits::URL_BYTES_MAX;
 use crate::model::observation::ObservationKind;
@@ -32,6 +30,7 @@ use crate::model::refang::trim;
 use crate::model::refusal::Refusal;
 use crate::model::special::covers_special;
 use crate::model::special::is_special_prefix;
+use crate::model::special::is_wider_than_any;
 use crate::model::url::Scheme;
 use crate::model::url::UrlPattern;
 
@@ -224,9 +223,8 @@ fn prefix(ip_text: &str, bits: &str, policy: &Policy) -> Result<Pattern, Refusal
     let is_mapped = ip.is_ipv4() && written.is_ipv6();
     let bits = if is_mapped { bits.checked_sub(96).ok_or(Refusal::TooShort)? } else { bits };
     let prefix = IpNet::new(ip, bits).map_err(|_| Refusal::BadAddress)?.trunc();
-    let bits_min = if ip.is_ipv4() { PREFIX_V4_BITS_MIN } else { PREFIX_V6_BITS_MIN };
     let is_special = is_special_prefix(prefix);
-    if bits < bits_min && !is_special {
+    if is_wider_than_any(prefix) {
         return Err(Refusal::TooShort);
     }
     if !policy.allow_special && (is_special || covers_special(prefix)) {

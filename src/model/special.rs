@@ -11,6 +11,9 @@ use ipnet::IpNet;
 use ipnet::Ipv4Net;
 use ipnet::Ipv6Net;
 
+use crate::model::limits::PREFIX_V4_BITS_MIN;
+use crate::model::limits::PREFIX_V6_BITS_MIN;
+
 const SPECIAL_V4: &[Ipv4Net] = &[
     v4([0, 0, 0, 0], 8),       // "this network"
     v4([10, 0, 0, 0], 8),      // private
@@ -58,6 +61,12 @@ pub fn is_special_prefix(prefix: IpNet) -> bool {
         IpNet::V4(v4) => SPECIAL_V4.iter().any(|net| net.contains(&v4)),
         IpNet::V6(v6) => SPECIAL_V6.iter().any(|net| net.contains(&v6)),
     }
+}
+
+/// Tells whether a prefix is so wide that no one network can be meant.
+pub fn is_wider_than_any(prefix: IpNet) -> bool {
+    let bits_min = if prefix.addr().is_ipv4() { PREFIX_V4_BITS_MIN } else { PREFIX_V6_BITS_MIN };
+    prefix.prefix_len() < bits_min && !is_special_prefix(prefix)
 }
 
 /// Tells whether a prefix covers one of special purpose.

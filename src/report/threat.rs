@@ -11,6 +11,7 @@ use jiff::Timestamp as Time;
 use crate::model::confidence;
 use crate::model::indicator::IndicatorType;
 use crate::model::mark::Mark;
+use crate::model::mark::Said;
 use crate::model::marking::Pap;
 use crate::model::marking::Tlp;
 use crate::model::story::Source;
@@ -39,33 +40,9 @@ const SOFTWARE: &[&str] = &[
     "tool",
 ];
 
-/// What is said of a source's attribute here.
-#[derive(Clone, Debug, Default)]
-struct Said {
-    is_downgraded: bool,
-    is_decayed: bool,
-    sightings: Option<u32>,
-    false_positives: Option<u32>,
-    confidence: Option<u8>,
-    valid_until: Option<Time>,
-}
-
-impl Said {
-    fn of(source: &Source) -> Self {
-        let mut said = Self::default();
-        for mark in source.tags.iter().filter_map(|tag| Mark::of(tag)) {
-            match mark {
-                Mark::Downgraded(_) => said.is_downgraded = true,
-                Mark::Informed(_) => {}
-                Mark::Decayed => said.is_decayed = true,
-                Mark::Sightings(n) => said.sightings = Some(n),
-                Mark::FalsePositives(n) => said.false_positives = Some(n),
-                Mark::Confidence(n) => said.confidence = u8::try_from(n).ok(),
-                Mark::ValidUntil(time) => said.valid_until = time.parse().ok(),
-            }
-        }
-        said
-    }
+/// Returns what is said of a source's attribute here.
+fn said(source: &Source) -> Said<'_> {
+    Said::of(source.tags.iter().map(String::as_str))
 }
 
 /// Leaves out the sources whose time is over at a packet's, as they say or as the operator does;
@@ -78,7 +55,7 @@ pub(super) fn age(sources: &mut Vec<Source>, at: Timestamp, validity: Validity) 
     sources.retain(|source| {
         let last = secs(&source.last_seen).or_else(|| secs(&source.modified));
         let last = last.and_then(|last| u32::try_from(last.as_second()).ok()).unwrap_or(0);
-        let end = Said::of(source).valid_until;
+        let end = said(source).valid_until.and_then(|end| end.parse::<Time>().ok());
         let has_ended = end.is_some_and(|end| end.as_nanosecond() < i128::from(at.0));
         !has_ended && !validity.is_over(last, at.secs())
     });
@@ -136,7 +113,7 @@ pub(super) fn threat(
         modified_at: of(|s| &s.modified),
         description: of(|s| &s.info),
         confidence: first.and_then(confidence_of).map(confidence::word),
-        sightings: first.and_then(|source| Said::of(source).sightings),
+        sightings: first.and_then(|source| said(source).sightings),
         marking: first
             .and_then(|source| tlp(std::slice::from_ref(source)))
             .map(|tlp| Marking { tlp: tlp.to_owned(), tlp_version: "2.0" }),
@@ -247,7 +224,7 @@ fn each_tag(sources: &[Source]) -> impl Iterator<Item = &str> {
 }
 
 fn confidence_of(source: &Source) -> Option<u8> {
-    let said = Said::of(source);
+    let said = said(source);
     let of_tags = confidence::of(source.tags.iter().map(String::as_str));
     let told = of_tags.into_iter().chain(said.confidence).min();
     match said.is_downgraded {
@@ -258,7 +235,8 @@ fn confidence_of(source: &Source) -> Option<u8> {
 
 /// Returns a source as alerts tell it.
 pub(super) fn source(source: Source) -> MispSource {
-    let (said, confidence) = (Said::of(&source), confidence_of(&source));
+    let confidence = confidence_of(&source);
+    let Said { is_decayed, sightings, false_positives, .. } = said(&source);
     let mut tags = source.tags;
     tags.retain(|tag| Mark::of(tag).is_none());
     MispSource {
@@ -272,9 +250,9 @@ pub(super) fn source(source: Source) -> MispSource {
         first_seen: source.first_seen,
         last_seen: source.last_seen,
         confidence,
-        sightings: said.sightings,
-        false_positives: said.false_positives,
-        decayed: said.is_decayed,
+        sightings,
+        false_positives,
+        decayed: is_decayed,
         tags,
     }
 }

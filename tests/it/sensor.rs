@@ -393,13 +393,15 @@ fn a_check_finds_what_a_start_would_stumble_over() {
     check("", "", 0, "");
     check("[drop]", "[spool]\npath = \"no/ne\"\n[drop]", 0, "");
     check("\"lo\"", "\"none0\"", 0, "[[capture]] interface: no `none0` is here now");
+    let canary = "[canary]\ninterval_secs = 60\ninterface = \"none1\"\n[drop]";
+    check("[drop]", canary, 0, "[canary] interface: no `none1` is here now");
     let long = format!("\"lo\"\nfilter = \"{}\"", vec!["port 53"; 300].join(" or "));
     let to_lo = |more: &str| format!("\"lo\"\n{more}");
     let wrong: &[(&str, &str, &str)] = &[
         ("\"lo\"", "\"interface-of-16b\"", "t.toml:2:13: interface: an interface's name has"),
         ("\"lo\"", "\"a/b\"", "t.toml:2:13: interface: an interface's name has"),
         ("\"lo\"", "\"a b\"", "t.toml:2:13: interface: an interface's name has"),
-        ("\"lo\"", "\"a\\u0000b\"", "t.toml:2:13: interface: an interface's name has"),
+        ("\"lo\"", "\"a\\u0000b\"", "t.toml:2:13: interface: a control character"),
         ("\"lo\"", &long, "t.toml:3:10: filter: "),
         ("\"lo\"", &to_lo("filter = \"porrt\""), "t.toml:3:10: filter: "),
         ("\"lo\"", &to_lo("cpus = [1000]"), "t.toml: [[capture]] lo cpus: no CPU 1000 is here"),

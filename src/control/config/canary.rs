@@ -19,6 +19,9 @@ pub(super) fn canary(mut section: Section<'_, '_>, captured: Option<&str>) -> Op
     let secs = section.number("interval_secs", 0, 0..=86_400);
     let interface = section.text("interface", captured.unwrap_or_default());
     check_interface(&mut section, &interface);
+    if secs > 0 && interface.is_empty() && captured.is_some() {
+        section.note("interface", "empty: name the one to send on, or take the key out");
+    }
     section.end();
     let interval = Duration::from_secs(u64::from(secs));
     (secs > 0).then_some(CanaryConfig { interval, interface })

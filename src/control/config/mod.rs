@@ -178,7 +178,14 @@ impl Config {
         let mut problems = Problems::of(text);
         for error in &errors {
             let at = error.span().map_or(0, |span| span.start);
-            problems.note(at, error.message().lines().collect::<Vec<_>>().join(": "));
+            let what = error.message().lines().collect::<Vec<_>>().join(": ");
+            let what = match (what.as_str(), error.span().and_then(|span| text.get(span))) {
+                ("duplicate key", Some(key)) => {
+                    format!("duplicate key `{}`: it is above already, take one out", key.trim())
+                }
+                _ => what,
+            };
+            problems.note(at, what);
         }
         let config = if errors.is_empty() {
             Some(whole(Section::new("", 0, table.get_ref(), &mut problems)))
@@ -226,12 +233,8 @@ impl Config {
     }
 }
 
-fn whole(mut all: Section<'_, '_>) -> Config {
-    let (name, own_networks) = all.table("sensor", sensor).unwrap_or_default();
-    let captures = all.tables("capture", capture);
-    if captures.is_empty() {
-        all.note_at(0, "no [[capture]]: name an interface to capture on");
-    }
+/// Notes interfaces that are captured twice.
+fn no_interface_twice(captures: &[LiveSettings], all: &mut Section<'_, '_>) {
     for (n, capture) in captures.iter().enumerate() {
         if captures.iter().take(n).any(|other| other.interface == capture.interface) {
             all.note_at(
@@ -240,6 +243,15 @@ fn whole(mut all: Section<'_, '_>) -> Config {
             );
         }
     }
+}
+
+fn whole(mut all: Section<'_, '_>) -> Config {
+    let (name, own_networks) = all.table("sensor", sensor).unwrap_or_default();
+    let captures = all.tables("capture", capture);
+    if captures.is_empty() {
+        all.note_at(0, "no [[capture]]: name an interface to capture on");
+    }
+    no_interface_twice(&captures, &mut all);
     let (workers, worker_cpus) = all.table("workers", workers).unwrap_or_default();
     let flows = all.table("flows", flows);
     let [flows_max, tcp_idle_secs, other_idle_secs] =
@@ -497,6 +509,31 @@ mod tests {
                 "5:1: [warninglists] needs `path`",
                 "6:10: action: `block` is none: \"drop\" and \"downgrade\" and \"inform\" are",
                 "8:8: off: `X` is named twice",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_nobody_can_have_meant_is_told_with_what_to_do() {
+        check(
+            "[sensor]\nname = \"a\"\nname = \"b\"\n",
+            &["3:1: duplicate key `name`: it is above already, take one out"],
+        );
+        let text = "[sensor]\nname = \"a\\nb\"\nown_networks = [\"0.0.0.0/0\", \"a\\u0000\"]\n\
+                    [[capture]]\ninterface = \"\"\ncpus = [1, 99_999]\nthreads = 2\n\
+                    filter = \"\"\"udp or\n tcp\"\"\"\n[[intel]]\npath = \"/feed\\u0000\"\n\
+                    [canary]\ninterval_secs = 60\ninterface = \"\"\n";
+        check(
+            text,
+            &[
+                "2:8: name: a control character (\\n) is in it: take it out",
+                "3:17: own_networks: 0.0.0.0/0 is wider than any network: no indicator in it would \
+                 match",
+                "3:30: own_networks: a control character (\\u{0}) is in it: take it out",
+                "5:13: interface: empty, and [capture] needs it: fill it in",
+                "6:12: cpus: a number of a CPU from 0 to 1023 is wanted, not 99999",
+                "11:8: path: a control character (\\u{0}) is in it: take it out",
+                "14:13: interface: empty: name the one to send on, or take the key out",
             ],
         );
     }

@@ -88,19 +88,34 @@ impl<'t, 'p> Section<'t, 'p> {
     pub(super) fn optional_text(&mut self, key: &'static str) -> Option<String> {
         let value = self.value(key)?;
         match value.get_ref().as_str() {
-            Some(text) => Some(text.to_owned()),
+            Some(text) => self.plain(value.span().start, key, text),
             None => self.wrong(value, key, "a text in quotes"),
         }
     }
 
+    /// Returns a text, unless something in it is no character that people write: no name, path or
+    /// address has any. A filter may have several lines.
+    fn plain(&mut self, at: usize, key: &str, text: &str) -> Option<String> {
+        let is_odd = |c: char| c.is_control() && !(key == "filter" && c.is_whitespace());
+        let Some(odd) = text.chars().find(|c| is_odd(*c)) else { return Some(text.to_owned()) };
+        let what = format!("{key}: a control character ({}) is in it", odd.escape_default());
+        self.problems.note(at, format!("{what}: take it out"));
+        None
+    }
+
     /// Returns a text that must be there and say something.
     pub(super) fn required_text(&mut self, key: &'static str) -> String {
-        let text = self.optional_text(key).unwrap_or_default();
-        if text.is_empty() {
-            let place = self.value(key).map_or(self.at, |value| value.span().start);
-            self.problems.note(place, format!("[{}] needs `{key}`", self.name));
+        let text = self.optional_text(key);
+        match self.value(key) {
+            None => self.problems.note(self.at, format!("[{}] needs `{key}`", self.name)),
+            Some(value) if text.as_deref() == Some("") => {
+                let what = format!("{key}: empty, and [{}] needs it: fill it in", self.name);
+                self.problems.note(value.span().start, what);
+            }
+            // what else is wrong with it was told
+            Some(_) => {}
         }
-        text
+        text.unwrap_or_default()
     }
 
     /// Returns a whole number within bounds, or the default.
@@ -141,15 +156,23 @@ impl<'t, 'p> Section<'t, 'p> {
     /// Returns numbers of CPUs.
     pub(super) fn cpus(&mut self, key: &'static str) -> Vec<u16> {
         let Some(value) = self.value(key) else { return Vec::new() };
-        let number = |item: &Spanned<DeValue<'t>>| {
-            let number = item.get_ref().as_integer()?;
-            let number = u16::from_str_radix(number.as_str(), number.radix()).ok()?;
-            (number <= CPU_MAX).then_some(number)
+        let Some(list) = value.get_ref().as_array() else {
+            let wanted = "a list of numbers of CPUs, as [2, 3],";
+            return self.wrong(value, key, wanted).unwrap_or_default();
         };
-        let list = value.get_ref().as_array();
-        let cpus = list.and_then(|list| list.iter().map(number).collect::<Option<Vec<_>>>());
-        let wanted = format!("a list of CPUs, each from 0 to {CPU_MAX},");
-        cpus.or_else(|| self.wrong(value, key, &wanted)).unwrap_or_default()
+        let mut cpus = Vec::new();
+        let mut is_sound = true;
+        for item in list.iter() {
+            let number = item.get_ref().as_integer();
+            let number = number.and_then(|n| u16::from_str_radix(n.as_str(), n.radix()).ok());
+            let wanted = || format!("a number of a CPU from 0 to {CPU_MAX}");
+            let cpu = number.filter(|number| *number <= CPU_MAX);
+            let cpu = cpu.or_else(|| self.wrong(item, key, &wanted()));
+            is_sound &= cpu.is_some();
+            cpus.extend(cpu);
+        }
+        // what is wrong with their number may come of that alone
+        if is_sound { cpus } else { Vec::new() }
     }
 
     /// Returns texts with the place of each.
@@ -161,8 +184,11 @@ impl<'t, 'p> Section<'t, 'p> {
         let text = |item: &Spanned<DeValue<'t>>| {
             Some((item.span().start, item.get_ref().as_str()?.to_owned()))
         };
-        let texts = list.iter().map(text).collect::<Option<Vec<_>>>();
-        texts.or_else(|| self.wrong(value, key, "a list of texts")).unwrap_or_default()
+        let Some(texts) = list.iter().map(text).collect::<Option<Vec<_>>>() else {
+            return self.wrong(value, key, "a list of texts").unwrap_or_default();
+        };
+        let plain = |(at, text): (usize, String)| Some((at, self.plain(at, key, &text)?));
+        texts.into_iter().filter_map(plain).collect()
     }
 
     /// Reads a table inside this one; an empty one where it is absent.

@@ -105,7 +105,8 @@ pub(super) fn intel(all: &mut Section<'_, '_>) -> (Vec<PathBuf>, Vec<Remote>) {
 /// Returns the one of the keys that says where indicators are, and its text.
 fn which(section: &mut Section<'_, '_>) -> Option<(&'static str, String)> {
     let at = section.at();
-    let mut given = ["path", "misp", "feed", "taxii"]
+    const KEYS: [&str; 4] = ["path", "misp", "feed", "taxii"];
+    let mut given = KEYS
         .into_iter()
         .filter_map(|key| section.optional_text(key).map(|text| (key, text)))
         .collect::<Vec<_>>();
@@ -115,7 +116,8 @@ fn which(section: &mut Section<'_, '_>) -> Option<(&'static str, String)> {
         section.note(second, what);
         return None;
     }
-    if given.is_empty() {
+    // what is wrong with one that is there was told
+    if KEYS.into_iter().all(|key| !section.has(key)) {
         section.note_at(at, "[intel] needs `path`, `misp`, `feed` or `taxii`");
     }
     given.pop()

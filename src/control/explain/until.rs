@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use jiff::Timestamp;
 
-use crate::model::mark::Mark;
+use crate::model::mark::Said;
 use crate::model::story::Source;
 use crate::model::validity::AsOf;
 use crate::model::validity::Validity;
@@ -19,10 +19,8 @@ pub(super) fn until(sources: &[Source], validity: Validity) -> Option<String> {
 }
 
 fn end(source: &Source, validity: Validity) -> Option<Timestamp> {
-    let said = source.tags.iter().find_map(|tag| match Mark::of(tag) {
-        Some(Mark::ValidUntil(time)) => time.parse::<Timestamp>().ok(),
-        _ => None,
-    });
+    let said = Said::of(source.tags.iter().map(String::as_str)).valid_until;
+    let said = said.and_then(|until| until.parse::<Timestamp>().ok());
     let time = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
     let last: Option<Timestamp> = time(&source.last_seen).or_else(|| time(&source.modified));
     let age = validity.days_max.map(|days| SignedDuration::from_hours(24 * i64::from(days)));

@@ -1,6 +1,7 @@
 //! The options of indicators on the command line, the same wherever indicators are read.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -17,6 +18,7 @@ use crate::control::output;
 use crate::model::indicator::IndicatorType;
 use crate::model::marking::Tlp;
 use crate::model::policy::Policy;
+use crate::model::special::is_wider_than_any;
 use crate::model::validity::AsOf;
 use crate::model::validity::Validity;
 
@@ -146,7 +148,12 @@ impl IntelArguments {
 pub fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().map(|ip| IpNet::from(ip.to_canonical()));
     let net = text.parse::<IpNet>().map(|net| net.trunc()).or_else(|_| address());
-    net.map_err(|_| "not a network: give an address or a prefix, as 192.0.2.0/24".to_owned())
+    let what = "not a network: give an address or a prefix, as 192.0.2.0/24";
+    let net = net.map_err(|_| what.to_owned())?;
+    match is_wider_than_any(net) {
+        true => Err(format!("{net} is wider than any network: no indicator in it would match")),
+        false => Ok(net),
+    }
 }
 
 fn tlp(word: &str) -> Result<Tlp, String> {
@@ -165,6 +172,14 @@ fn as_of(word: &str) -> Result<AsOf, String> {
 
 fn warninglists(text: &str) -> Result<(PathBuf, Option<Action>), String> {
     let parts = text.rsplit_once('=');
+    if let Some((path, name)) = parts
+        && Action::from_name(name).is_none()
+        && !Path::new(text).exists()
+        && Path::new(path).exists()
+    {
+        let names = Action::ALL.map(Action::name).join(", ");
+        return Err(format!("{name:?} is nothing to do with what {path} names: give {names}"));
+    }
     let named = parts.and_then(|(path, name)| Some((path, Action::from_name(name)?)));
     Ok(match named {
         Some((path, action)) => (PathBuf::from(path), Some(action)),
@@ -205,6 +220,28 @@ mod tests {
     struct Line {
         #[command(flatten)]
         intel: IntelArguments,
+    }
+
+    #[test]
+    fn networks_and_actions_that_cannot_be_meant_say_so() {
+        for wide in ["0.0.0.0/0", "::/0", "128.0.0.0/1", "2000::/3"] {
+            let told = network(wide).expect_err(wide);
+            assert!(told.contains("wider than any network"), "{told}");
+        }
+        for good in ["10.0.0.0/8", "fc00::/7", "192.0.2.1", "2001:db8::/32"] {
+            assert!(network(good).is_ok(), "{good}");
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let place = folder.path().display().to_string();
+        let told = warninglists(&format!("{place}=kill")).expect_err("no action");
+        assert!(told.ends_with("give drop, downgrade, inform"), "{told}");
+        let dropping = warninglists(&format!("{place}=drop")).expect("an action");
+        assert_eq!(dropping, (folder.path().to_owned(), Some(Action::Drop)));
+        // a name may have the sign in it
+        let odd = folder.path().join("a=b");
+        std::fs::create_dir(&odd).expect("a folder");
+        let told = warninglists(&odd.display().to_string()).expect("a folder");
+        assert_eq!(told, (odd, None));
     }
 
     #[test]

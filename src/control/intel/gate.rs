@@ -47,6 +47,8 @@ pub enum LeftOut {
     Ended,
     /// Its source has taken it back.
     Revoked,
+    /// Its file has a newer version of it.
+    Superseded,
     /// It is a pattern that says more, or other, than an attribute can.
     Pattern(Inexact),
     /// Its value is none of its type.
@@ -71,6 +73,7 @@ impl LeftOut {
             Self::Warninglist => "warninglist",
             Self::Ended => "ended",
             Self::Revoked => "revoked",
+            Self::Superseded => "superseded",
             Self::Pattern(why) => why.reason(),
             Self::Refused(refusal) => refusal.reason(),
         }
@@ -99,6 +102,7 @@ impl LeftOut {
                 "its source says that its time is over (valid_until): --as-of off takes it anyhow"
             }
             Self::Revoked => "its source has taken it back: it never matches",
+            Self::Superseded => "its file has a newer version of it, which counts",
             Self::Pattern(why) => return why.to_string(),
             Self::Refused(Refusal::SpecialPurpose) => {
                 "a special-purpose address or prefix (RFC 6890): use --allow-special"

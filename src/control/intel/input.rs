@@ -120,7 +120,7 @@ impl Stream {
     /// # Errors
     /// The file cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Self::new(File::open(path)?)
+        Self::new(open(path)?)
     }
 
     /// Takes any bytes as a file's.
@@ -212,6 +212,23 @@ enum Packed {
     Lz4,
 }
 
+/// Opens a regular file, or what is open already, as standard input is. To open another pipe, or to
+/// read a device, could wait for ever.
+///
+/// # Errors
+/// It is none of these, or cannot be read.
+pub fn open(path: &Path) -> io::Result<File> {
+    const OPEN_ALREADY: [&str; 3] = ["/dev/stdin", "/dev/fd/", "/proc/self/fd/"];
+    let text = path.as_os_str().to_string_lossy();
+    let about = fs::metadata(path)?;
+    if about.is_file() || about.is_dir() || OPEN_ALREADY.iter().any(|open| text.starts_with(open)) {
+        return File::open(path);
+    }
+    let what = "a pipe, socket or device, which could wait for ever: give a regular file, a folder \
+                or /dev/stdin";
+    Err(io::Error::other(what))
+}
+
 /// Returns the bytes after a byte order mark and white space.
 pub fn trimmed(head: &[u8]) -> &[u8] {
     head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
@@ -254,6 +271,22 @@ mod tests {
         for (bytes, name) in cases {
             assert_eq!(format(bytes), Ok(*name), "{}", String::from_utf8_lossy(bytes));
         }
+    }
+
+    #[test]
+    fn what_could_wait_for_ever_is_not_opened() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).expect("a link");
+        for path in [&pipe, &link, Path::new("/dev/zero")] {
+            let told = open(path).expect_err("refused").to_string();
+            assert!(told.starts_with("a pipe, socket or device"), "{told}");
+        }
+        let list = folder.path().join("list");
+        fs::write(&list, "evil.example\n").expect("a file");
+        assert!(open(&list).is_ok());
     }
 
     #[test]

@@ -39,6 +39,7 @@ use crate::control::sensor::confine;
 use crate::control::sensor::confine::ConfineError;
 use crate::control::sensor::confine::Confined;
 use crate::control::sensor::start;
+use crate::model::path::folder_of;
 
 /// The CPUs that are switched on.
 const CPUS_ONLINE: &str = "/sys/devices/system/cpu/online";
@@ -98,7 +99,7 @@ pub(super) fn check(path: &Path, config: &Config) -> Result<u8, Failure> {
 
 /// Returns a folder, or the nearest around it that is there.
 fn there(path: &Path) -> PathBuf {
-    let mut around = path.ancestors().map(|folder| start::folder_of(&folder.join("it")));
+    let mut around = path.ancestors().map(|folder| folder_of(&folder.join("it")).to_owned());
     around.find(|folder| folder.is_dir()).unwrap_or_else(|| path.to_owned())
 }
 
@@ -124,10 +125,15 @@ impl Wrong<'_> {
     /// Warns of what may come before the start.
     fn tell_absent(&self, config: &Config) {
         let file = self.file.display();
-        for name in config.captures.iter().map(|capture| capture.interface.as_str()) {
+        let captured = config.captures.iter().map(|capture| &capture.interface);
+        let captured = captured.map(|name| ("[[capture]]", name));
+        let sent = config.canary.iter().map(|canary| ("[canary]", &canary.interface));
+        // one that is captured is told of once
+        let sent = sent.filter(|(_, name)| captured.clone().all(|(_, known)| known != *name));
+        for (section, name) in captured.clone().chain(sent) {
             // libpcap's name of all
-            if name != "any" && if_nametoindex(name).is_err() {
-                warn!("{file}: [[capture]] interface: no `{name}` is here now: see `ip link`");
+            if name != "any" && if_nametoindex(name.as_str()).is_err() {
+                warn!("{file}: {section} interface: no `{name}` is here now: see `ip link`");
             }
         }
         if let Some(listen) = config.listen
@@ -138,7 +144,7 @@ impl Wrong<'_> {
         }
         for sink in &config.sinks {
             let Destination::Unix { path } = &sink.to else { continue };
-            if !start::folder_of(path).is_dir() {
+            if !folder_of(path).is_dir() {
                 warn!(
                     "{file}: [[sink]] {}: {}: its folder is not there now",
                     sink.name,
@@ -155,9 +161,9 @@ impl Wrong<'_> {
             let about = fs::metadata(path).ok();
             // what is neither `start::fits` has told of
             match about.map(|about| about.is_file()) {
-                None => self.written(&key, &start::folder_of(path)),
+                None => self.written(&key, folder_of(path)),
                 Some(true) => {
-                    self.written(&key, &start::folder_of(path));
+                    self.written(&key, folder_of(path));
                     self.written(&key, path);
                 }
                 Some(false) => {}

@@ -225,8 +225,9 @@ fn read(
 
 /// Tells whether nobody else holds a set, or a part of it. The stories hold the index, too.
 fn is_unread(set: &Arc<InForce>) -> bool {
-    let parts = [Arc::strong_count(&set.index), Arc::strong_count(&set.catalog)];
-    Arc::strong_count(set) == 1 && parts == [2, 1]
+    // the whole first: who holds it could still take a part, once it is ours alone nobody can
+    Arc::strong_count(set) == 1
+        && [Arc::strong_count(&set.index), Arc::strong_count(&set.catalog)] == [2, 1]
 }
 
 /// Returns the inputs, and the warninglists.

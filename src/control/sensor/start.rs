@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
 use crate::control::config::sink::Destination;
+use crate::model::path::folder_of;
 use crate::pipeline::capture::live::LiveSettings;
 
 /// Refuses rings that the host's memory cannot hold, feeds that cannot be read again, and what
@@ -47,7 +48,7 @@ fn writes(config: &Config) -> Result<(), Failure> {
                 "a pipe, socket or device: alerts are appended to a plain file; the types \
                  \"stdout\" and \"unix\" are for the former"
             }
-            _ if is_root(&folder_of(path)) => {
+            _ if is_root(folder_of(path)) => {
                 "in the root folder, where the sensor could write all: give it a folder"
             }
             _ => continue,
@@ -71,12 +72,6 @@ fn is_root(folder: &Path) -> bool {
 /// Returns the first feed that cannot be read again and again: opening it could wait for ever.
 pub(super) fn odd_feed(feeds: &[PathBuf]) -> Option<String> {
     feeds.iter().find(|path| is_odd(path)).map(|path| not_again(path))
-}
-
-/// Returns the folder that a name is in.
-pub(super) fn folder_of(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 fn is_odd(path: &Path) -> bool {

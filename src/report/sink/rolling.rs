@@ -16,6 +16,7 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use crate::model::path::folder_of;
 use crate::report::render::rfc3339;
 use crate::report::sink::Sink;
 use crate::report::sink::SinkError;
@@ -129,11 +130,10 @@ impl Rolling {
 
     /// Removes full files beyond those that are kept.
     fn forget_oldest(&self) -> io::Result<()> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut start = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         start.push('.');
         let mut full = Vec::new();
-        for entry in fs::read_dir(folder.unwrap_or(Path::new(".")))? {
+        for entry in fs::read_dir(folder_of(&self.path))? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.strip_prefix(&start).is_some_and(is_stamp) {
@@ -199,8 +199,7 @@ impl Sink for Rolling {
 
 /// Makes a new name in a folder safe, where the file system can.
 fn sync_folder(path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let _not_everywhere = File::open(folder.unwrap_or(Path::new("."))).and_then(|f| f.sync_all());
+    let _not_everywhere = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
 }
 
 #[cfg(test)]

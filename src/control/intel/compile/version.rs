@@ -1,6 +1,8 @@
 //! The version of a set: a hash of all that an alert can say of it, independent of the order of
 //! inputs.
 
+use std::collections::BTreeSet;
+
 use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
 use sha2::Digest;
@@ -8,6 +10,7 @@ use sha2::Sha256;
 
 use crate::control::intel::catalog::Catalog;
 use crate::model::indicator::IndicatorId;
+use crate::model::indicator::IndicatorType;
 use crate::model::policy::Policy;
 
 /// Indicators hashed by one core at a time.
@@ -39,6 +42,10 @@ pub(in crate::control::intel) fn of(catalog: &Catalog, policy: &Policy, asked: &
             whole.update(name);
         }
     }
+    // those that are there say so themselves
+    let is_absent = |ty: &&IndicatorType| catalog.by_type().all(|(known, _)| known != **ty);
+    let opted = policy.opt_in.iter().filter(is_absent).map(|ty| ty.name());
+    opted.collect::<BTreeSet<_>>().into_iter().for_each(|name| whole.update(name));
     whole.update(asked);
     whole.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -27,7 +27,7 @@ use crate::model::bytes::index;
 use crate::model::bytes::narrow;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
-use crate::model::mark::Mark;
+use crate::model::mark::Said;
 use crate::model::time::Timestamp;
 
 /// Compiled sets.
@@ -69,7 +69,8 @@ fn tell(catalog: &Catalog, id: IndicatorId, harvest: &mut Harvest<'_>) {
     for record in catalog.records(id) {
         let event = event(catalog, record, harvest);
         let tags = tags(catalog, record.tags, harvest);
-        let said = Said::of(catalog, record.tags);
+        // what warninglists said stays among its tags
+        let said = Said::of(texts(catalog, record.tags));
         let seen = catalog.seen.get(index(record.seen)).copied().unwrap_or_default();
         let [first_seen, last_seen] = seen.map(|nanos| written(Timestamp(nanos)));
         harvest.take(
@@ -83,44 +84,16 @@ fn tell(catalog: &Catalog, id: IndicatorId, harvest: &mut Harvest<'_>) {
                 first_seen: first_seen.as_deref().unwrap_or_default(),
                 last_seen: last_seen.as_deref().unwrap_or_default(),
                 comment: catalog.texts.get(record.comment),
-                decayed: said.decayed,
-                sightings: said.sightings,
+                decayed: said.is_decayed,
+                sightings: [said.sightings, said.false_positives].map(Option::unwrap_or_default),
                 confidence: said.confidence,
-                valid_until: said.valid_until,
+                valid_until: said.valid_until.unwrap_or_default(),
                 tags,
                 spot: Spot::Number(u64::from(id.0) + 1),
                 ..Attribute::default()
             },
             event,
         );
-    }
-}
-
-/// What was said of an attribute when its set was compiled; what warninglists said stays among its
-/// tags.
-#[derive(Default)]
-struct Said<'c> {
-    decayed: bool,
-    sightings: [u32; 2],
-    confidence: Option<u8>,
-    valid_until: &'c str,
-}
-
-impl<'c> Said<'c> {
-    fn of(catalog: &'c Catalog, list: u32) -> Self {
-        let mut said = Self::default();
-        let texts = catalog.tags.get(list).iter().map(|tag| catalog.texts.get(*tag));
-        for mark in texts.filter_map(Mark::of) {
-            match mark {
-                Mark::Decayed => said.decayed = true,
-                Mark::Sightings(n) => said.sightings[0] = n,
-                Mark::FalsePositives(n) => said.sightings[1] = n,
-                Mark::Confidence(n) => said.confidence = u8::try_from(n).ok(),
-                Mark::ValidUntil(time) => said.valid_until = time,
-                Mark::Downgraded(_) | Mark::Informed(_) => {}
-            }
-        }
-        said
     }
 }
 
@@ -150,5 +123,9 @@ fn event(catalog: &Catalog, record: &SourceRecord, harvest: &mut Harvest<'_>) ->
 }
 
 fn tags(catalog: &Catalog, list: u32, harvest: &mut Harvest<'_>) -> u32 {
-    harvest.warned_tag_list(catalog.tags.get(list).iter().map(|tag| catalog.texts.get(*tag)))
+    harvest.warned_tag_list(texts(catalog, list))
+}
+
+fn texts(catalog: &Catalog, list: u32) -> impl Iterator<Item = &str> {
+    catalog.tags.get(list).iter().map(|tag| catalog.texts.get(*tag))
 }

@@ -21,6 +21,7 @@ mod tests;
 mod verify;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -100,6 +101,10 @@ pub enum CompiledError {
 
 /// Tells whether a file begins as a compiled set.
 pub fn is_compiled(path: &Path) -> bool {
+    // what is no file loses what is read of it
+    if !path.is_file() {
+        return false;
+    }
     let mut head = [0; layout::MAGIC.len()];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
     read.is_ok() && head == layout::MAGIC
@@ -180,12 +185,22 @@ fn shelve(set: &IndicatorSet, shelf: &mut impl Shelf) {
     set.index.store(shelf);
     let mut taken = [set.policy.allow_special, set.policy.tls_url_hosts].map(u32::from);
     shelf.value(TAKEN, &mut taken);
+    // those that are there say so themselves
+    let is_absent = |ty: &&IndicatorType| set.catalog.by_type().all(|(known, _)| known != **ty);
+    let opted = set.policy.opt_in.iter().filter(is_absent).map(|ty| ty.name());
+    let opted = opted.collect::<BTreeSet<_>>();
+    let opted = opted.into_iter().collect::<Vec<_>>().join("\n");
+    shelf.table(OPTED, &mut Table::from(opted.into_bytes()));
     shelf.table(ASKED, &mut Table::from(set.asked.clone().into_bytes()));
     set.catalog.store(shelf);
 }
 
 /// The section of what a policy took beyond the strict one.
 const TAKEN: [&str; 2] = ["policy", "taken"];
+
+/// The section of the types that were opted in and are not there, a line each; an older set has
+/// none.
+const OPTED: [&str; 2] = ["policy", "opted"];
 
 /// The section of what else was asked when it was compiled.
 const ASKED: [&str; 2] = ["policy", "asked"];

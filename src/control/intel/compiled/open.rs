@@ -12,6 +12,7 @@ use crate::control::intel::catalog::Catalog;
 use crate::control::intel::compile::seed;
 use crate::control::intel::compiled::ASKED;
 use crate::control::intel::compiled::CompiledError;
+use crate::control::intel::compiled::OPTED;
 use crate::control::intel::compiled::TAKEN;
 use crate::control::intel::compiled::layout::ALIGN;
 use crate::control::intel::compiled::layout::BYTE_ORDER;
@@ -21,6 +22,7 @@ use crate::control::intel::compiled::layout::MAGIC;
 use crate::control::intel::compiled::layout::Section;
 use crate::control::intel::set::IndicatorSet;
 use crate::control::memory;
+use crate::model::indicator::IndicatorType;
 use crate::model::policy::Policy;
 use crate::pipeline::matcher::Index;
 use crate::pipeline::matcher::table::Item;
@@ -88,6 +90,8 @@ fn open_mapped(path: &Path, file: Arc<Mmap>) -> Result<Opened, CompiledError> {
     let index = Index::open(&mut reader).map_err(CompiledError::Index)?;
     let mut taken = [0_u32; 2];
     reader.value(TAKEN, &mut taken);
+    let mut opted = Table::<u8>::default();
+    reader.table(OPTED, &mut opted);
     let mut asked = Table::<u8>::default();
     reader.table(ASKED, &mut asked);
     let catalog = Catalog::open(&mut reader);
@@ -106,7 +110,12 @@ fn open_mapped(path: &Path, file: Arc<Mmap>) -> Result<Opened, CompiledError> {
     if catalog.len() as u64 != header.indicators {
         return Err(CompiledError::Header);
     }
-    let opt_in = catalog.by_type().map(|(ty, _)| ty).filter(|ty| ty.is_opt_in()).collect();
+    let opted = String::from_utf8_lossy(&opted);
+    let is_opted = |ty: &IndicatorType| {
+        let is_there = catalog.by_type().any(|(known, _)| known == *ty);
+        ty.is_opt_in() && (is_there || opted.lines().any(|name| name == ty.name()))
+    };
+    let opt_in = IndicatorType::ALL.iter().copied().filter(is_opted).collect();
     let [allow_special, tls_url_hosts] = taken.map(|taken| taken != 0);
     // what the others refuse was left out when it was compiled
     let policy = Policy { allow_special, tls_url_hosts, opt_in, ..Policy::wide() };

@@ -13,6 +13,7 @@ use rayon::iter::ParallelIterator;
 use zerocopy::IntoBytes;
 
 use crate::control::intel::compile::seed;
+use crate::control::intel::compiled::OPTED;
 use crate::control::intel::compiled::layout::ALIGN;
 use crate::control::intel::compiled::layout::BYTE_ORDER;
 use crate::control::intel::compiled::layout::FORMAT_VERSION;
@@ -121,7 +122,8 @@ impl Shelf for Gathered {
     fn table<T: Item>(&mut self, name: Name, table: &mut Table<T>) {
         let section = Section {
             name: Section::name_of(name),
-            needed: 1,
+            // which older builds tell from the indicators that are there
+            needed: u16::from(name != OPTED),
             align: u16::try_from(align_of::<T>()).unwrap_or(u16::MAX),
             item_bytes: u32::try_from(size_of::<T>()).unwrap_or(u32::MAX),
             offset: 0,

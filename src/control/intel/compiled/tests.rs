@@ -123,13 +123,18 @@ fn a_file_answers_as_the_set_did() {
     assert_eq!(bytes_of(&opened.set), bytes_of(&set));
 }
 
+/// Asks a set that lies, which may answer anything.
+fn answers_are_no_panic(opened: &Opened) {
+    drop(answers(&opened.set));
+}
+
 #[test]
 fn no_flipped_or_missing_byte_goes_unseen() {
     let folder = Folder::new();
     let whole = bytes_of(&compiled(&[folder.file("list", "evil.example\n9.1.2.3\n")]).set);
     let told = |bytes: &[u8]| match open_bytes(bytes) {
         Ok(opened) => {
-            assert!(!answers(&opened.set).is_empty());
+            answers_are_no_panic(&opened);
             opened.verify()
         }
         Err(error) => Err(error),
@@ -165,7 +170,7 @@ fn bodies_that_lie_are_found_out() {
         });
         let Some((name, len)) = changed else { break };
         let Ok(opened) = open_bytes(&bytes) else { continue };
-        assert!(!answers(&opened.set).is_empty());
+        answers_are_no_panic(&opened);
         match opened.verify() {
             Err(_) => lies += 1,
             Ok(()) if len == 0 || UNCHECKED.contains(&name.as_str()) => {}
@@ -215,6 +220,36 @@ fn unknown_sections_are_skipped_unless_needed() {
     let opened = open_bytes(&without).expect("a set");
     assert_eq!(answers(&opened.set)[..40], answers(&set)[..40]);
     opened.verify().expect("whole");
+}
+
+#[test]
+fn what_was_opted_in_is_known_though_there_is_none_of_it() {
+    let folder = Folder::new();
+    let list = folder.file("list", "evil.example\n");
+    let opt_in = vec![IndicatorType::Port, IndicatorType::UserAgent];
+    let policy = Policy { opt_in: opt_in.clone(), ..Policy::default() };
+    let asked = IntelOptions { policy, ..IntelOptions::default() };
+    let set = compile(std::slice::from_ref(&list), &asked).expect("a set").set;
+    let opened = open_bytes(&bytes_of(&set)).expect("a set");
+    opened.verify().expect("whole");
+    let told =
+        |set: &IndicatorSet| set.policy.opt_in.iter().map(|ty| ty.name()).collect::<Vec<_>>();
+    let mut names = told(&opened.set);
+    names.sort_unstable();
+    assert_eq!(names, ["port", "user-agent"]);
+    let path = folder.0.path().join("set");
+    store(&set, &path).expect("a file");
+    let taken = compile(std::slice::from_ref(&path), &asked).expect("a set");
+    assert_eq!(taken.notes, Vec::<String>::new());
+    // an older build did not write it yet, and had another version then
+    let plain = compile(&[list], &IntelOptions::default()).expect("a set").set;
+    assert_ne!(plain.version, set.version);
+    let without = bytes_with(&plain, |gathered| {
+        gathered.parts.retain(|part| part.section.name() != "policy/opted");
+    });
+    let opened = open_bytes(&without).expect("a set");
+    opened.verify().expect("whole");
+    assert!(told(&opened.set).is_empty());
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub use crate::control::intel::json::event::Teller;
 pub use crate::control::intel::json::parts::Flag;
 pub use crate::control::intel::json::parts::Number;
 pub use crate::control::intel::json::parts::TAG_END;
+pub use crate::control::intel::json::record::AttributeParts;
+pub use crate::control::intel::json::record::Kept;
 pub use crate::control::intel::json::record::Story;
 
 /// MISP's own JSON.

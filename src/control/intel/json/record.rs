@@ -103,14 +103,15 @@ pub struct ObjectParts {
 }
 
 /// The attributes of an object, until it is whole.
-#[derive(Default)]
-pub(super) struct Kept {
-    pub(super) attributes: Vec<AttributeParts>,
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Those that are kept.
+    pub attributes: Vec<AttributeParts>,
     bytes: usize,
 }
 
 /// What the attributes of an object say of each other.
-pub(super) struct Siblings<'k> {
+pub struct Siblings<'k> {
     ja4_type: Option<&'k str>,
     has_ja3s: bool,
     composite: Composite<'k>,
@@ -137,7 +138,11 @@ impl AttributeParts {
         self.event = None;
     }
 
-    pub(super) fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+    /// Reads the fields of an attribute.
+    ///
+    /// # Errors
+    /// It is no JSON.
+    pub fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Key>()? {
             match key {
                 Key::Type => map.next_value_seed(Scalar(&mut self.kind))?,
@@ -214,14 +219,14 @@ impl Story {
 
 impl Kept {
     /// Keeps an attribute; `None` when there is no room for it.
-    pub(super) fn keep(&mut self, parts: AttributeParts) -> Option<()> {
+    pub fn keep(&mut self, parts: AttributeParts) -> Option<()> {
         let story = parts.event.as_ref().map_or(0, |story| size_of::<Story>() + story.text_bytes());
         self.bytes += size_of::<AttributeParts>() + parts.text_bytes() + story;
         (self.bytes <= JSON_OBJECT_BYTES_MAX).then(|| self.attributes.push(parts))
     }
 
     /// Returns what the attributes say of each other, in an object of that template.
-    pub(super) fn siblings(&self, object: &str) -> Siblings<'_> {
+    pub fn siblings(&self, object: &str) -> Siblings<'_> {
         let find = |relation: &str| self.attributes.iter().find(|a| a.relation == relation);
         Siblings {
             ja4_type: find("ja4-type").map(|part| part.value.as_str()),
@@ -233,7 +238,7 @@ impl Kept {
 
 impl Siblings<'_> {
     /// Returns what is said of one of them.
-    pub(super) fn of(&self, part: &AttributeParts) -> Sibling<'_> {
+    pub fn of(&self, part: &AttributeParts) -> Sibling<'_> {
         match part.relation.as_str() {
             "ja4-fingerprint" => self.ja4_type.map_or(Sibling::Silent, Sibling::Ja4Type),
             "ja3-fingerprint-md5" if self.has_ja3s => Sibling::Ja3s,

@@ -10,33 +10,30 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::fmt::Formatter;
-use std::fmt::Result as Written;
 
-use serde::de::DeserializeSeed;
-use serde::de::Deserializer;
 use serde::de::Error;
 use serde::de::MapAccess;
-use serde::de::SeqAccess;
-use serde::de::Visitor;
 
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
+use crate::control::intel::Sibling;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
+use crate::control::intel::json::Kept;
 use crate::control::intel::json::parts::TAG_END;
-use crate::control::intel::json::parts::lenient;
-use crate::control::intel::json::parts::skip;
-use crate::control::intel::json::parts::skip_seq;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::stix::composed;
 use crate::control::intel::stix::inexact::Inexact;
 use crate::control::intel::stix::marking;
 use crate::control::intel::stix::meaning::meaning;
-use crate::control::intel::stix::object::Key;
 use crate::control::intel::stix::object::Object;
+use crate::control::intel::stix::pattern::Comparison;
 use crate::control::intel::stix::pattern::alternatives;
+use crate::control::intel::stix::version::Versions;
+use crate::control::intel::stix::version::nanos;
+use crate::control::intel::stix::walk::Taker;
 use crate::control::intel::uuid::Uuid;
 
 /// Bytes of the ids and names of one bundle's identities and markings; a bundle has some.
@@ -56,7 +53,10 @@ pub(super) struct Bundle<'g, 'a> {
     /// Memory for one object, used again.
     spare: Object,
     attributes: u64,
-    has_objects: bool,
+    versions: Versions,
+    objects: u32,
+    /// The object that is being told has a newer version.
+    is_old: bool,
     /// Names of identities and tags of markings, by id; empty where one says nothing.
     named: HashMap<String, String>,
     named_bytes: usize,
@@ -90,13 +90,15 @@ impl Story {
 
 impl<'g, 'a> Bundle<'g, 'a> {
     /// Begins a bundle.
-    pub(super) fn new(gather: &'g Gather<'a>) -> Self {
+    pub(super) fn new(gather: &'g Gather<'a>, versions: Versions) -> Self {
         Self {
             gather,
             harvest: gather.begin(),
             spare: Object::default(),
             attributes: 0,
-            has_objects: false,
+            versions,
+            objects: 0,
+            is_old: false,
             named: HashMap::new(),
             named_bytes: 0,
             open: HashMap::new(),
@@ -120,8 +122,12 @@ impl<'g, 'a> Bundle<'g, 'a> {
                  told without: put them first",
                 self.late
             )),
+            Ok(()) if self.versions.is_full() => fault(
+                "over 20 million objects: of several versions of one beyond them each counts"
+                    .to_owned(),
+            ),
             Ok(()) if self.attributes > 0 => Ok(()),
-            Ok(()) if self.has_objects => {
+            Ok(()) if self.objects > 0 => {
                 fault("a STIX bundle without indicators: what was observed is none".to_owned())
             }
             Ok(()) => fault("an empty STIX bundle".to_owned()),
@@ -131,15 +137,20 @@ impl<'g, 'a> Bundle<'g, 'a> {
 
     /// Takes an object by its type.
     fn take<E: Error>(&mut self, object: &Object) -> Result<(), E> {
-        self.has_objects = true;
+        self.objects = self.objects.saturating_add(1);
+        self.is_old = self.versions.is_old(&object.id, self.objects);
         match object.kind.as_str() {
             "indicator" => self.indicator(object),
             "x-misp-attribute" => {
                 let event = self.event(object);
                 self.tell(object, event, (&object.misp_type, &object.misp_value), None);
             }
-            "identity" => self.name(&object.id, object.name.clone())?,
-            "marking-definition" => {
+            "x-misp-object" => {
+                let event = self.event(object);
+                self.misp_object(object, event, (&object.misp_name, &object.kept));
+            }
+            "identity" if !self.is_old => self.name(&object.id, object.name.clone())?,
+            "marking-definition" if !self.is_old => {
                 let texts = [&object.light, &object.name];
                 let tag = texts.into_iter().find_map(|text| marking::of_text(text));
                 self.name(&object.id, tag.unwrap_or_default())?;
@@ -170,12 +181,58 @@ impl<'g, 'a> Bundle<'g, 'a> {
             let (kind, unsupported) = (object.pattern_type.as_str(), Some(LeftOut::Unsupported));
             return self.tell(object, event, (kind, &object.pattern), unsupported);
         }
+        let template = object.misp("name").unwrap_or_default();
         let hint = object.misp("type").unwrap_or_default();
         for alternative in alternatives(&object.pattern) {
-            match alternative.and_then(|comparisons| meaning(&comparisons, hint)) {
+            let comparisons = match alternative {
+                Ok(comparisons) => comparisons,
+                Err(why) => {
+                    self.inexact(object, event, why);
+                    continue;
+                }
+            };
+            if !template.is_empty() {
+                self.composed(object, event, (template, &comparisons));
+                continue;
+            }
+            match meaning(&comparisons, hint) {
                 Ok(told) => self.tell(object, event, (&told.kind, &told.value), None),
                 Err(why) => self.inexact(object, event, why),
             }
+        }
+    }
+
+    /// Tells what a pattern says that MISP made of a whole object.
+    fn composed(&mut self, object: &Object, event: u32, (name, all): (&str, &[Comparison<'_>])) {
+        let mut kept = Kept::default();
+        let is_whole = composed::attributes(name, all).all(|part| kept.keep(part).is_some());
+        if is_whole && !kept.attributes.is_empty() {
+            self.misp_object(object, event, (name, &kept));
+        } else {
+            self.inexact(object, event, Inexact::And);
+        }
+    }
+
+    /// Tells the attributes of an object of MISP.
+    fn misp_object(&mut self, object: &Object, event: u32, (name, kept): (&str, &Kept)) {
+        let siblings = kept.siblings(name);
+        for parts in &kept.attributes {
+            let own = Uuid::from_text(&parts.uuid);
+            let about = self.about(object);
+            let is_known = !name.is_empty();
+            let attribute = Attribute {
+                kind: &parts.kind,
+                value: &parts.value,
+                relation: &parts.relation,
+                object: name,
+                sibling: if is_known { siblings.of(parts) } else { Sibling::Unknown },
+                // where MISP does not write it, it is not set
+                to_ids: parts.to_ids.0 == Some(true),
+                uuid: if own == Uuid::default() { about.uuid } else { own },
+                comment: if parts.comment.is_empty() { about.comment } else { &parts.comment },
+                ..about
+            };
+            self.harvest.take(&attribute, event);
         }
     }
 
@@ -191,32 +248,41 @@ impl<'g, 'a> Bundle<'g, 'a> {
         (kind, value): (&str, &str),
         left_out: Option<LeftOut>,
     ) {
+        let about = self.about(object);
+        let attribute = Attribute { kind, value, left_out: about.left_out.or(left_out), ..about };
+        self.harvest.take(&attribute, event);
+    }
+
+    /// Returns what an object says of the next of its attributes, whatever that is.
+    fn about<'o>(&mut self, object: &'o Object) -> Attribute<'o> {
         self.attributes += 1;
-        let tags = self.harvest.tag_list(object.tags());
-        let is_revoked = object.revoked.0 == Some(true);
         let changed = [&object.modified, &object.created].into_iter().find(|at| !at.is_empty());
-        // MISP gives the time when it was last seen as the end
-        let (last_seen, valid_until) = match object.misp("type") {
-            Some(_) => (object.valid_until.as_str(), ""),
-            None => ("", object.valid_until.as_str()),
+        // MISP gives the times when it was seen; of what was not, its own last change
+        let (from, until) = (object.valid_from.as_str(), object.valid_until.as_str());
+        let is_seen = nanos(from) != nanos(&object.modified);
+        let (first_seen, last_seen, valid_until) = match object.is_misp() {
+            true => (if is_seen { from } else { "" }, until, ""),
+            false => (from, "", until),
         };
-        let attribute = Attribute {
-            kind,
-            value,
+        let is_revoked = object.revoked.0 == Some(true);
+        Attribute {
             to_ids: object.misp("to_ids").is_none_or(|flag| !flag.eq_ignore_ascii_case("false")),
             uuid: uuid(&object.id),
             timestamp_secs: changed.map_or(0, |at| secs(at)),
-            first_seen: &object.valid_from,
+            first_seen,
             last_seen,
             valid_until,
             confidence: object.confidence.trim().parse().ok().filter(|sure| *sure <= 100),
             comment: &object.description,
-            tags,
+            tags: self.harvest.tag_list(object.tags()),
             spot: Spot::Number(self.attributes),
-            left_out: if is_revoked { Some(LeftOut::Revoked) } else { left_out },
+            left_out: match (self.is_old, is_revoked) {
+                (true, _) => Some(LeftOut::Superseded),
+                (false, true) => Some(LeftOut::Revoked),
+                (false, false) => None,
+            },
             ..Attribute::default()
-        };
-        self.harvest.take(&attribute, event);
+        }
     }
 
     /// Returns the event of an indicator, which may wait for an identity or marking.
@@ -284,56 +350,13 @@ fn secs(time: &str) -> u32 {
     time.and_then(|time| u32::try_from(time.as_second()).ok()).unwrap_or(0)
 }
 
-/// A bundle, or an envelope: what holds objects.
-pub(super) struct Top<'b, 'g, 'a>(pub(super) &'b mut Bundle<'g, 'a>);
-
-impl<'de> DeserializeSeed<'de> for Top<'_, '_, '_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Top<'_, '_, '_> {
-    type Value = ();
-    lenient!("a STIX bundle", text, list);
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<Key>()? {
-            match key {
-                Key::Objects => map.next_value_seed(Objects(&mut *self.0))?,
-                _ => skip(&mut map)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The objects of a bundle, or one of them.
-struct Objects<'b, 'g, 'a>(&'b mut Bundle<'g, 'a>);
-
-impl<'de> DeserializeSeed<'de> for Objects<'_, '_, '_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Objects<'_, '_, '_> {
-    type Value = ();
-    lenient!("objects", text);
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Objects(&mut *self.0))?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        let mut object = std::mem::take(&mut self.0.spare);
+impl Taker for Bundle<'_, '_> {
+    fn object<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error> {
+        let mut object = std::mem::take(&mut self.spare);
         object.clear();
         object.read(map)?;
-        self.0.take(&object)?;
-        self.0.spare = object;
+        self.take(&object)?;
+        self.spare = object;
         Ok(())
     }
 }

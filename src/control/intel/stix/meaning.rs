@@ -29,7 +29,7 @@ pub(super) struct Told<'p> {
 
 /// What a property says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Role {
+pub(super) enum Role {
     /// An address or network, whichever end has it.
     Address,
     /// The address or name of an end of a connection.
@@ -45,7 +45,7 @@ enum Role {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Side {
+pub(super) enum Side {
     Source,
     Destination,
 }
@@ -80,7 +80,8 @@ const ROLES: &[(&str, Role)] = &[
 ];
 
 impl Role {
-    fn of(path: &str) -> Option<Self> {
+    /// Returns that of a property; `None`: no type asks for it.
+    pub(super) fn of(path: &str) -> Option<Self> {
         let known = ROLES.iter().find(|(known, _)| known.eq_ignore_ascii_case(path));
         known.map(|(_, role)| *role)
     }
@@ -171,7 +172,8 @@ fn pair<'p>(a: &Comparison<'p>, b: &Comparison<'p>, hint: &str) -> Option<Told<'
     is_equal.then(|| Told { kind: kind.into(), value: format!("{}|{}", a.value, b.value).into() })
 }
 
-fn address(text: &str) -> Option<IpNet> {
+/// Returns an address or network.
+pub(super) fn address(text: &str) -> Option<IpNet> {
     let one = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse::<IpNet>().or_else(|_| one()).ok()
 }

@@ -2,12 +2,15 @@
 //!
 //! Spec:   STIX 2.1 §4.7 (indicator), §8 (bundle), §9 (patterns); STIX 2.0 where it is the same
 //! Reads:  `{"type":"bundle",…}`, and the envelopes of TAXII 2.1, in any order of their fields
-//! Yields: attributes, one for each alternative of a pattern; what no type says is told as left out
-//! Bounds: as `json`; `pattern`, `bundle`
-//! Leaves: observed data and observables, which were seen and not called bad; relationships;
-//!         objects of MISP (`x-misp-object`); of several versions of one object each counts
+//! Yields: attributes, one for each alternative of a pattern, of MISP's objects one for each of
+//!         theirs; what no type says is told as left out
+//! Bounds: as `json`; `pattern`, `bundle`, `version`
+//! Leaves: observed data and observables, which were seen and not called bad; relationships
+//!
+//! A bundle is read twice, first for the versions of its objects, as the newest may stand anywhere.
 
 mod bundle;
+mod composed;
 pub mod inexact;
 mod marking;
 mod meaning;
@@ -15,9 +18,15 @@ mod object;
 mod pattern;
 #[cfg(test)]
 mod tests;
+pub(in crate::control::intel) mod version;
+mod walk;
 
 use std::fmt::Formatter;
 use std::fmt::Result as Written;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::io::Seek;
 
 use serde::de::Deserializer;
 use serde::de::Error;
@@ -28,11 +37,13 @@ use serde::de::Visitor;
 use crate::control::intel::Fault;
 use crate::control::intel::Format;
 use crate::control::intel::harvest::Gather;
+use crate::control::intel::input::Broken;
 use crate::control::intel::input::Stream;
 use crate::control::intel::input::trimmed;
 use crate::control::intel::json;
 use crate::control::intel::stix::bundle::Bundle;
-use crate::control::intel::stix::bundle::Top;
+use crate::control::intel::stix::version::Versions;
+use crate::control::intel::stix::walk::Top;
 
 /// STIX bundles.
 pub const FORMAT: Format = Format { name: "STIX", knows, read };
@@ -46,9 +57,32 @@ fn knows(head: &[u8]) -> bool {
 }
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
-    let mut bundle = Bundle::new(gather);
-    let outcome = json::parse(stream.into_read(), Top(&mut bundle));
+    let (file, broken) = again(stream, gather)?;
+    let mut versions = Versions::default();
+    // what is broken here is so when it is read, and told then
+    let _broken = json::parse(stream_of(&file)?.into_read(), Top(&mut versions));
+    let mut bundle = Bundle::new(gather, versions.finish());
+    let read = stream_of(&file)?.into_read().chain(broken);
+    let outcome = json::parse(read, Top(&mut bundle));
     bundle.finish(outcome.map_err(|error| json::fault(&error)))
+}
+
+/// Returns a file that can be read twice: the one that is read, or a copy of what is none; and what
+/// ended the copy early.
+fn again(stream: Stream, gather: &Gather<'_>) -> io::Result<(File, Broken)> {
+    let file = File::open(&gather.file.path)?;
+    if file.metadata()?.is_file() {
+        return Ok((file, Broken::default()));
+    }
+    let mut copy = tempfile::tempfile()?;
+    let copied = io::copy(&mut stream.into_read(), &mut copy);
+    Ok((copy, copied.err().map_or_else(Broken::default, Broken::new)))
+}
+
+/// Returns a file's content from its beginning.
+fn stream_of(mut file: &File) -> io::Result<Stream> {
+    file.rewind()?;
+    Stream::new(file.try_clone()?)
 }
 
 /// Looks at the first fields of an object for what only a bundle has.

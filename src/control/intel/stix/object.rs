@@ -1,10 +1,11 @@
 //! One object of a bundle: what we keep of its fields, of whatever type it is.
 //!
 //! Spec:   STIX 2.1 §3.2 (common properties), §4.7 (indicator), §7.2 (markings); misp-stix
-//!         (`x-misp-attribute`)
+//!         (`x-misp-attribute`, `x-misp-object`)
 //! Reads:  one JSON object, its fields in any order
 //! Yields: texts, empty where a field is absent or of another shape
-//! Bounds: the texts themselves; lists, `limits::JSON_TAGS_BYTES_MAX`
+//! Bounds: the texts themselves; lists, `limits::JSON_TAGS_BYTES_MAX`; attributes of an object of
+//!         MISP, `limits::JSON_OBJECT_BYTES_MAX`
 //! Leaves: what `Key` does not name
 
 use std::fmt::Formatter;
@@ -18,7 +19,9 @@ use serde::de::MapAccess;
 use serde::de::SeqAccess;
 use serde::de::Visitor;
 
+use crate::control::intel::json::AttributeParts;
 use crate::control::intel::json::Flag;
+use crate::control::intel::json::Kept;
 use crate::control::intel::json::parts::Scalar;
 use crate::control::intel::json::parts::TAG_END;
 use crate::control::intel::json::parts::Tags;
@@ -47,6 +50,8 @@ keys! {
     MispType = "x_misp_type",
     MispValue = "x_misp_value",
     MispComment = "x_misp_comment",
+    MispName = "x_misp_name",
+    MispAttributes = "x_misp_attributes",
     Objects = "objects",
 }
 
@@ -74,6 +79,9 @@ pub(super) struct Object {
     pub(super) light: String,
     pub(super) misp_type: String,
     pub(super) misp_value: String,
+    pub(super) misp_name: String,
+    /// Attributes of an object of MISP.
+    pub(super) kept: Kept,
 }
 
 impl Object {
@@ -89,6 +97,8 @@ impl Object {
         texts.into_iter().for_each(String::clear);
         let texts = [&mut self.labels, &mut self.light, &mut self.misp_type, &mut self.misp_value];
         texts.into_iter().for_each(String::clear);
+        self.misp_name.clear();
+        self.kept = Kept::default();
         self.revoked = Flag(None);
     }
 
@@ -110,6 +120,7 @@ impl Object {
                 Key::CreatedBy => &mut self.created_by,
                 Key::MispType => &mut self.misp_type,
                 Key::MispValue => &mut self.misp_value,
+                Key::MispName => &mut self.misp_name,
                 Key::Revoked => {
                     self.revoked = map.next_value()?;
                     continue;
@@ -120,6 +131,10 @@ impl Object {
                 }
                 Key::Labels => {
                     map.next_value_seed(Tags(&mut self.labels))?;
+                    continue;
+                }
+                Key::MispAttributes => {
+                    map.next_value_seed(Parts(&mut self.kept))?;
                     continue;
                 }
                 Key::Definition => {
@@ -141,6 +156,11 @@ impl Object {
         self.labels().find_map(|label| misp_label(label, what))
     }
 
+    /// Tells whether MISP made it, of an attribute or an object.
+    pub(super) fn is_misp(&self) -> bool {
+        ["type", "name"].into_iter().any(|what| self.misp(what).is_some())
+    }
+
     /// Returns the labels.
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
         self.labels.split_terminator(TAG_END)
@@ -157,6 +177,32 @@ impl Object {
 fn misp_label<'l>(label: &'l str, what: &str) -> Option<&'l str> {
     let value = label.strip_prefix("misp:")?.strip_prefix(what)?.strip_prefix('=')?;
     Some(value.trim_matches('"'))
+}
+
+/// Keeps the attributes of an object of MISP.
+struct Parts<'k>(&'k mut Kept);
+
+impl<'de> DeserializeSeed<'de> for Parts<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Parts<'_> {
+    type Value = ();
+    lenient!("attributes", text);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Parts(&mut *self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut parts = AttributeParts::default();
+        parts.read(&mut map)?;
+        self.0.keep(parts).ok_or_else(|| Error::custom("an object of more than 64 MiB"))
+    }
 }
 
 /// Finds what a marking says of itself, in its definition or in an extension.

@@ -4,7 +4,8 @@
 //!         constants
 //! Reads:  one pattern, whole
 //! Yields: alternatives, each some comparisons that one observation must fit, or why it is none
-//! Bounds: `PATTERN_BYTES_MAX`, `ALTERNATIVES_MAX`, `DEPTH_MAX`
+//! Bounds: `PATTERN_BYTES_MAX`, `ALTERNATIVES_MAX`, `COMPARISONS_MAX`, `COMPARISONS_ALONE_MAX`,
+//!         `DEPTH_MAX`
 //! Leaves: the values of what is no `=`, `IN` or `ISSUBSET`
 //!
 //! What follows `OR` stands for itself: where one alternative is inexact, the others count.
@@ -19,8 +20,11 @@ const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 /// Ways to fit one pattern; conjunctions of lists multiply.
 const ALTERNATIVES_MAX: usize = 65_536;
 
-/// Comparisons of one alternative: the widest that any type expresses has three.
+/// Comparisons of one alternative among several: the widest that any type expresses has three.
 const COMPARISONS_MAX: usize = 16;
+
+/// Comparisons of the only alternative: an object of MISP has one or two for each attribute.
+const COMPARISONS_ALONE_MAX: usize = 1_024;
 
 /// Brackets within brackets.
 const DEPTH_MAX: u32 = 32;
@@ -309,9 +313,11 @@ fn both<'p>(
     if one.len().saturating_mul(other.len()) > ALTERNATIVES_MAX {
         return Err(Inexact::Size);
     }
+    let is_alone = one.len() == 1 && other.len() == 1;
+    let comparisons_max = if is_alone { COMPARISONS_ALONE_MAX } else { COMPARISONS_MAX };
     let pair = |a: &Alternative<'p>, b: &Alternative<'p>| match (a, b) {
         (Err(why), _) | (_, Err(why)) => Err(*why),
-        (Ok(a), Ok(b)) if a.len() + b.len() > COMPARISONS_MAX => Err(Inexact::And),
+        (Ok(a), Ok(b)) if a.len() + b.len() > comparisons_max => Err(Inexact::And),
         (Ok(a), Ok(b)) => {
             let mut both = a.clone();
             both.extend(b.iter().filter(|new| !a.contains(new)).cloned());
@@ -441,7 +447,11 @@ mod tests {
         assert_eq!(told(&many), ["pattern_size"]);
         let wide = ["a:b = 1"; 10].join(" AND ") + " AND c:d = 1";
         assert_eq!(told(&format!("[{wide}]")), ["a:b=1 & c:d=1"]);
-        let fields = (0..20).map(|n| format!("a:b{n} = 1")).collect::<Vec<_>>().join(" AND ");
-        assert_eq!(told(&format!("[{fields}]")), ["pattern_and"]);
+        let fields = |n| (0..n).map(|n| format!("a:b{n} = 1")).collect::<Vec<_>>().join(" AND ");
+        assert_eq!(told(&format!("[{}]", fields(1_025))), ["pattern_and"]);
+        let [all] = &told(&format!("[{}]", fields(1_024)))[..] else { panic!("one") };
+        assert_eq!(all.matches('&').count(), 1_023);
+        let choice = format!("[{} AND (c:d = 1 OR c:d = 2)]", fields(16));
+        assert_eq!(told(&choice), ["pattern_and"; 2]);
     }
 }

@@ -22,8 +22,22 @@ const IDENTITY: &str = "identity--39a970c9-e4e2-5883-a2d3-09bc6ccf08a8";
 const MARKING: &str = "marking-definition--0b2d7c16-c1ce-4b8e-9d5e-6a3c2a0b6f10";
 const AMBER: &str = "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82";
 
-fn bundle(objects: &[Value]) -> String {
+fn whole(objects: &[Value]) -> String {
     json!({"type": "bundle", "id": format!("bundle--{UUID}"), "objects": objects}).to_string()
+}
+
+/// Returns a bundle of objects that are not versions of one: the first keeps its id.
+fn bundle(objects: &[Value]) -> String {
+    let mut objects = objects.to_vec();
+    let is_own = |object: &Value| object["id"].as_str().is_some_and(|id| id.ends_with(UUID));
+    let own = objects.iter_mut().filter(|object| is_own(object));
+    for (n, object) in own.enumerate().skip(1) {
+        let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
+        if let Some((kind, UUID)) = id.split_once("--") {
+            object["id"] = json!(format!("{kind}--{n:08x}{}", UUID.get(8..).expect("a UUID")));
+        }
+    }
+    whole(&objects)
 }
 
 /// Returns an indicator with a pattern, and with other fields instead of or beside its own.
@@ -241,6 +255,153 @@ fn misp_own_exports_keep_their_types() {
     let first = catalog.ids().next().map(|id| catalog.sources(id).remove(0)).expect("a source");
     assert_eq!(first.tags, ["tlp:green"]);
     assert_eq!(first.last_seen.as_deref(), Some("2024-01-01T00:00:00Z"));
+}
+
+/// Returns an indicator as MISP makes it of an object.
+fn of_object(template: &str, pattern: &str) -> Value {
+    let labels = [format!("misp:name=\"{template}\""), "misp:meta-category=\"network\"".to_owned()];
+    let seen = "2023-11-14T22:13:29Z";
+    indicator(pattern, &json!({"labels": labels, "name": null, "valid_from": seen}))
+}
+
+#[test]
+fn objects_of_misp_are_their_attributes() {
+    let (domain, ip) = ("domain-name:value", "domain-name:resolves_to_refs[*].value");
+    let traffic = "network-traffic";
+    let text = bundle(&[
+        of_object("domain-ip", &format!("[{domain} = 'a.evil.com' AND {ip} = '9.9.9.1']")),
+        of_object(
+            "domain-ip",
+            &format!("[{domain} = 'b.evil.com' AND {ip} = '9.9.9.2' AND {ip} = '9.9.9.3']"),
+        ),
+        of_object("domain-ip", &format!("[{domain} = 'c.evil.com']")),
+        of_object(
+            "url",
+            "[url:value = 'http://d.evil.com/e' AND url:x_misp_domain = 'd.evil.com' AND \
+             url:x_misp_port = '8080' AND url:x_misp_resource_path = '/e']",
+        ),
+        of_object(
+            "ip-port",
+            &format!(
+                "[({traffic}:dst_ref.type = 'ipv4-addr' AND {traffic}:dst_ref.value = \
+                 '9.9.9.4') AND {traffic}:dst_port = '443']"
+            ),
+        ),
+        of_object("file", "[file:hashes.MD5 = 'ab' AND file:name = 'x']"),
+        of_object("ip-port", &format!("[{traffic}:dst_ref.type = 'ipv4-addr']")),
+    ]);
+    let compiled = compiled(&text, &IntelOptions::default()).expect("usable");
+    let want = [
+        ("ip-dst", "9.9.9.2"),
+        ("ip-dst", "9.9.9.3"),
+        ("ip-dst|port", "9.9.9.4|443"),
+        ("domain", "b.evil.com"),
+        ("domain", "c.evil.com"),
+        ("domain", "d.evil.com"),
+        ("domain|ip", "a.evil.com|9.9.9.1"),
+        ("url", "http://d.evil.com/e"),
+    ];
+    assert_eq!(values(&compiled), want);
+    assert_eq!(
+        left_out(&compiled),
+        [
+            ("unsupported", "file:hashes.MD5", 1),
+            ("unsupported", "file:name", 1),
+            ("unsupported", "url:x_misp_resource_path", 1),
+            ("opt_in", "port", 2),
+            ("pattern_and", "stix-pattern", 1),
+        ]
+    );
+    // the pattern alone would ask for both, and for that name alone
+    let pattern = format!("[{domain} = 'a.evil.com' AND {ip} = '9.9.9.1']");
+    let other = indicator("[ipv4-addr:value = '9.9.9.9']", &json!({}));
+    let plain = bundle(&[indicator(&pattern, &json!({})), other]);
+    let plain = self::compiled(&plain, &IntelOptions::default()).expect("usable");
+    assert_eq!(left_out(&plain), [("pattern_and", "stix-pattern", 1)]);
+}
+
+#[test]
+fn custom_objects_are_read_as_in_misp_own_json() {
+    let ja4 = "t13d1516h2_8daaf6152771_e5627efa2ab1";
+    let own = "3d72a64d-a1bc-5bf6-915e-215bdbf26eaf";
+    let object = |name: &str, attributes: Value| {
+        json!({"type": "x-misp-object", "id": format!("x-misp-object--{UUID}"),
+            "modified": "2023-11-14T22:13:29.000Z", "labels": [format!("misp:name=\"{name}\"")],
+            "x_misp_name": name, "x_misp_comment": "of all", "x_misp_attributes": attributes})
+    };
+    let text = bundle(&[
+        object(
+            "ja4-plus",
+            json!([
+                {"type": "text", "object_relation": "ja4-fingerprint", "value": ja4, "uuid": own,
+                    "comment": "of one"},
+                {"type": "text", "object_relation": "ja4-type", "value": "JA4"},
+            ]),
+        ),
+        {
+            let mut other = object(
+                "ja4-plus",
+                json!([
+                    {"type": "text", "object_relation": "ja4-fingerprint", "value": "t1_a_b"},
+                    {"type": "text", "object_relation": "ja4-type", "value": "JA4S"},
+                    {"type": "ip-dst", "object_relation": "ip-dst", "value": "9.9.9.1"},
+                    {"type": "ip-dst", "object_relation": "ip-dst", "value": "9.9.9.2",
+                        "to_ids": true},
+                ]),
+            );
+            other["id"] = json!("x-misp-object--4d72a64d-a1bc-5bf6-915e-215bdbf26eaf");
+            other
+        },
+        json!({"type": "x-misp-object", "x_misp_attributes": [7, {"value": {}}, "x"]}),
+    ]);
+    let compiled = compiled(&text, &IntelOptions::default()).expect("usable");
+    assert_eq!(values(&compiled), [("ip-dst", "9.9.9.2"), ("ja4", ja4)]);
+    assert_eq!(
+        left_out(&compiled),
+        [
+            ("unsupported", "", 1),
+            ("unsupported", "text", 2),
+            ("other_ja4", "text", 1),
+            ("not_for_ids", "ip-dst", 1),
+        ]
+    );
+    let catalog = &compiled.set.catalog;
+    let sources = catalog.ids().map(|id| catalog.sources(id).remove(0)).collect::<Vec<_>>();
+    let told = |n: usize| (sources[n].attribute.as_deref(), sources[n].comment.as_deref());
+    assert_eq!(told(0), (Some("4d72a64d-a1bc-5bf6-915e-215bdbf26eaf"), Some("of all")));
+    assert_eq!(told(1), (Some(own), Some("of one")));
+}
+
+#[test]
+fn of_several_versions_the_newest_counts() {
+    let version = |day: u32, pattern: &str, more: &Value| {
+        let mut object = indicator(pattern, more);
+        object["modified"] = json!(format!("2024-01-{day:02}T00:00:00.000Z"));
+        object
+    };
+    let none = json!({});
+    let (old, new) = ("[ipv4-addr:value = '9.9.9.1']", "[ipv4-addr:value = '9.9.9.2']");
+    let identity = |name: &str, day: u32| {
+        json!({"type": "identity", "id": IDENTITY, "name": name,
+            "modified": format!("2024-01-{day:02}T00:00:00Z")})
+    };
+    let by = json!({"created_by_ref": IDENTITY});
+    for objects in [
+        [version(1, old, &by), version(2, new, &by), identity("Old", 1), identity("New", 2)],
+        [identity("New", 2), version(2, new, &by), version(1, old, &by), identity("Old", 1)],
+    ] {
+        let compiled = compiled(&whole(&objects), &IntelOptions::default()).expect("usable");
+        assert_eq!(values(&compiled), [("ip-dst", "9.9.9.2")]);
+        assert_eq!(left_out(&compiled), [("superseded", "ip-dst", 1)]);
+        assert_eq!(only_source(&compiled).org.as_deref(), Some("New"));
+    }
+    let mut other = indicator("[ipv4-addr:value = '9.9.9.3']", &none);
+    other["id"] = json!("indicator--4d72a64d-a1bc-5bf6-915e-215bdbf26eaf");
+    let revoked = version(3, new, &json!({"revoked": true}));
+    let text = whole(&[revoked, version(2, old, &none), other]);
+    let compiled = compiled(&text, &IntelOptions::default()).expect("usable");
+    assert_eq!(values(&compiled), [("ip-dst", "9.9.9.3")]);
+    assert_eq!(left_out(&compiled), [("revoked", "ip-dst", 1), ("superseded", "ip-dst", 1)]);
 }
 
 #[test]

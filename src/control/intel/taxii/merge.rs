@@ -29,13 +29,13 @@ use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::mirror::Draft;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::source::Pulled;
+use crate::control::intel::stix::version::OBJECTS_MAX;
+use crate::control::intel::stix::version::key;
+use crate::control::intel::stix::version::nanos;
 use crate::control::intel::uuid::Uuid;
 
 /// The bundle in the mirror.
 pub(super) const BUNDLE: &str = "bundle.json";
-
-/// Objects of one collection: 48 bytes each in memory.
-const OBJECTS_MAX: usize = 20_000_000;
 
 /// Bytes of one line of a bundle that we wrote: an object whose longest string is at its bound.
 const LINE_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -44,13 +44,13 @@ const LINE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 const DEFINITIONS: &[&str] = &["identity", "marking-definition"];
 
 /// Types that are looked for.
-const WANTED: &[&str] = &["indicator", "x-misp-attribute"];
+const WANTED: &[&str] = &["indicator", "x-misp-attribute", "x-misp-object"];
 
 /// A version of an object.
 #[derive(Clone, Copy, Debug)]
 struct Version {
     /// When it was made, in nanoseconds since 1970.
-    modified: i128,
+    modified: i64,
     /// Which line it is: those of the old bundle, then those that came.
     line: u64,
     is_revoked: bool,
@@ -75,7 +75,7 @@ struct About {
 pub(super) struct Merge<'m> {
     mirror: &'m Mirror,
     /// The objects of the old bundle, and when each was modified.
-    old: HashMap<u128, i128>,
+    old: HashMap<u128, i64>,
     versions: HashMap<u128, Version>,
     /// Objects that came, one a line.
     came: BufWriter<File>,
@@ -237,13 +237,11 @@ impl<'m> Merge<'m> {
 
 impl About {
     fn key(&self) -> u128 {
-        xxh3_128(self.id.as_bytes())
+        key(&self.id)
     }
 
-    fn modified(&self) -> i128 {
-        let told = self.modified.as_ref().or(self.created.as_ref());
-        let time = told.and_then(|time| time.parse::<jiff::Timestamp>().ok());
-        time.map_or(0, |time| time.as_nanosecond())
+    fn modified(&self) -> i64 {
+        self.modified.as_ref().or(self.created.as_ref()).map_or(0, |time| nanos(time))
     }
 }
 

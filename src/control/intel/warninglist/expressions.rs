@@ -10,6 +10,7 @@ use regex::RegexSetBuilder;
 use crate::control::intel::warninglist::read::Mode;
 use crate::model::limits::SUBSTRING_BYTES_MIN;
 use crate::model::limits::WARNINGLIST_REGEX_BYTES_MAX;
+use crate::model::limits::WARNINGLIST_SUBSTRING_BYTES_MAX;
 
 /// Values of several kinds: an expression that all of them have in them leaves nothing.
 const EVERYDAY: [&str; 5] = [
@@ -78,6 +79,10 @@ fn substrings(entries: &[String], faults: &mut Vec<(u64, String)>) -> Result<Tab
     faults.extend(
         (1..).zip(texts()).filter(|(_, e)| !is_long(e)).map(|(at, _)| (at, SHORT.to_owned())),
     );
+    let bytes = texts().filter(is_long).map(str::len).sum::<usize>();
+    if bytes > WARNINGLIST_SUBSTRING_BYTES_MAX {
+        return Err(format!("more than {WARNINGLIST_SUBSTRING_BYTES_MAX} bytes of substrings"));
+    }
     let table = AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .build(texts().filter(is_long))

@@ -15,6 +15,7 @@ mod nets;
 mod part;
 mod read;
 mod sane;
+mod types;
 
 #[cfg(test)]
 mod tests;
@@ -138,7 +139,8 @@ impl Reading<'_> {
 
     /// Returns the damage, with what could not be told of each alone.
     fn finish(mut self) -> Vec<Damage> {
-        let Some((input, _)) = self.settings.inputs.first() else { return self.damage };
+        let input = self.settings.inputs.first().map(|(input, _)| input.as_path());
+        let input = input.unwrap_or(Path::new("warninglists"));
         let unknown = self.settings.lists.keys().filter(|name| !self.named.contains(*name));
         let unknown = unknown
             .map(|name| format!("no warninglist is named {name:?}: see its `name` or folder"));
@@ -228,6 +230,11 @@ impl Warninglists {
         reading: &mut Reading<'_>,
     ) {
         let (action, scope) = (reading.action(file, &list, given), list.scope());
+        let bogus = list.types.iter().filter(|name| !is_all(name) && !types::is_known(name));
+        for name in bogus {
+            let what = format!("{:?} is for {name:?}, which is no type of MISP", list.name);
+            reading.damage.push(Damage::new(file, Spot::File, what));
+        }
         let (Some(action), true) = (action, scope != 0) else { return };
         if self.lists.len() >= WARNINGLISTS_MAX {
             let what = format!("more than {WARNINGLISTS_MAX} warninglists: it is not used");
@@ -251,6 +258,11 @@ impl Warninglists {
     }
 }
 
+/// Tells whether a list is for all types.
+fn is_all(name: &str) -> bool {
+    name.eq_ignore_ascii_case("all")
+}
+
 impl RawList {
     /// Returns what MISP means by its category: a known identifier is worth knowing, all else is a
     /// false positive, which MISP's own `enforceWarninglist` leaves out.
@@ -259,8 +271,7 @@ impl RawList {
     }
 
     fn scope(&self) -> u32 {
-        let is_all = |name: &String| name.eq_ignore_ascii_case("all");
-        if self.types.is_empty() || self.types.iter().any(is_all) {
+        if self.types.is_empty() || self.types.iter().any(|name| is_all(name)) {
             return u32::MAX;
         }
         let types = self.types.iter().filter_map(|name| IndicatorType::from_name(name));

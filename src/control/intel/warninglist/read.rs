@@ -5,7 +5,8 @@
 //!         `WarninglistListResponse`)
 //! Reads:  one JSON value
 //! Yields: name, mode, category, types and entries of each list in it
-//! Bounds: `limits::WARNINGLIST_ENTRIES_MAX` entries of one file
+//! Bounds: `limits::WARNINGLIST_ENTRIES_MAX` entries, `limits::WARNINGLIST_FILE_BYTES_MAX` bytes of
+//!         one file
 //! Leaves: versions, descriptions, comments of entries; lists that MISP says are disabled
 
 use std::fmt::Formatter;
@@ -33,6 +34,7 @@ use crate::control::intel::json::fault;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
 use crate::model::limits::WARNINGLIST_ENTRIES_MAX;
+use crate::model::limits::WARNINGLIST_FILE_BYTES_MAX;
 
 /// Folders within folders that are looked into: `lists/NAME/list.json`.
 const DEPTH_MAX: usize = 3;
@@ -108,16 +110,24 @@ pub(super) fn short_name(file: &Path) -> String {
 /// # Errors
 /// It is no JSON, or none of a warninglist.
 pub(super) fn lists(file: &Path) -> Result<Vec<RawList>, Fault> {
-    let stream = Stream::open(file)?;
+    let mut stream = Stream::open(file)?;
+    let mark_bytes = if stream.head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    stream.head.drain(..mark_bytes);
     if stream.head.is_empty() {
         return Err(Fault { spot: Spot::File, what: "empty file".to_owned() });
     }
     let is_many = trimmed(&stream.head).starts_with(b"[");
-    let read = BufReader::new(Bounded::new(stream.into_read()));
+    let read = Bounded::new(stream.into_read().take(WARNINGLIST_FILE_BYTES_MAX));
+    let read = BufReader::new(read);
     let mut all = Vec::new();
     parse(read, is_many)?.into_iter().try_for_each(|node| node.lists(&mut all))?;
     for list in all.iter_mut().filter(|list| list.name.is_empty()) {
         list.name = short_name(file);
+    }
+    let entries = all.iter().map(|list| list.entries.len()).sum::<usize>();
+    if entries > WARNINGLIST_ENTRIES_MAX {
+        let what = format!("more than {WARNINGLIST_ENTRIES_MAX} entries");
+        return Err(Fault { spot: Spot::File, what });
     }
     if all.is_empty() {
         return Err(Fault { spot: Spot::File, what: "no warninglist in it".to_owned() });
@@ -160,7 +170,11 @@ impl Node {
         inner.into_iter().try_for_each(|inner| inner.lists(out))?;
         let is_off = self.enabled.0 == Some(false);
         let entries = match self.list.or(self.entries) {
-            Some(Words(entries)) if !is_off => entries,
+            Some(Words { is_one_text: true, .. }) if !is_off => {
+                let what = "its entries are one text: a list of texts is expected".to_owned();
+                return Err(Fault { spot: Spot::File, what });
+            }
+            Some(Words { texts, .. }) if !is_off => texts,
             None if !is_off && !self.name.is_empty() => {
                 let what = format!("{:?} comes without its entries: fetch it by its id", self.name);
                 return Err(Fault { spot: Spot::File, what });
@@ -169,9 +183,9 @@ impl Node {
         };
         let valid = self.valid_attributes.unwrap_or_default();
         let valid = valid.split(',').map(|name| name.trim().to_owned());
-        let types = self.matching_attributes.or(self.types).map(|Words(types)| types);
+        let types = self.matching_attributes.or(self.types).map(|types| types.texts);
         let types = types.unwrap_or_else(|| valid.filter(|name| !name.is_empty()).collect());
-        let mode = mode(self.r#type.0.first().map_or("string", String::as_str))?;
+        let mode = mode(self.r#type.texts.first().map_or("string", String::as_str))?;
         out.push(RawList { name: self.name, mode, category: self.category, types, entries });
         Ok(())
     }
@@ -194,33 +208,37 @@ fn mode(name: &str) -> Result<Mode, Fault> {
 /// Texts: one, a list of them, the keys of an object (values are comments), or what MISP wraps each
 /// in.
 #[derive(Default)]
-struct Words(Vec<String>);
+struct Words {
+    texts: Vec<String>,
+    /// It was one text, and no list.
+    is_one_text: bool,
+}
 
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(WordsVisitor).map(Self)
+        json.deserialize_any(WordsVisitor)
     }
 }
 
 struct WordsVisitor;
 
 impl<'de> Visitor<'de> for WordsVisitor {
-    type Value = Vec<String>;
+    type Value = Words;
 
     fn expecting(&self, f: &mut Formatter<'_>) -> Written {
         f.write_str("a text or a list of texts")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(vec![text.to_owned()])
+        Ok(Words { texts: vec![text.to_owned()], is_one_text: true })
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(vec![number.to_string()])
+        Ok(Words { texts: vec![number.to_string()], is_one_text: true })
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
+        Ok(Words::default())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -228,7 +246,7 @@ impl<'de> Visitor<'de> for WordsVisitor {
         while let Some(Word(text)) = seq.next_element()? {
             push(&mut texts, text)?;
         }
-        Ok(texts)
+        Ok(Words { texts, is_one_text: false })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -236,7 +254,7 @@ impl<'de> Visitor<'de> for WordsVisitor {
         while let Some((text, _)) = map.next_entry::<String, IgnoredAny>()? {
             push(&mut texts, text)?;
         }
-        Ok(texts)
+        Ok(Words { texts, is_one_text: false })
     }
 }
 

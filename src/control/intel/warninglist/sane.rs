@@ -7,9 +7,7 @@ use ipnet::IpNet;
 
 use crate::control::intel::warninglist::read::Mode;
 use crate::model::domain::Domain;
-use crate::model::limits::PREFIX_V4_BITS_MIN;
-use crate::model::limits::PREFIX_V6_BITS_MIN;
-use crate::model::special::is_special_prefix;
+use crate::model::special::is_wider_than_any;
 
 /// What an entry stands for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,7 +44,9 @@ fn host(text: &str) -> Result<String, String> {
     let bare = text.trim_matches('.');
     let name = match Domain::from_feed(bare) {
         Ok(name) => name.as_str().to_owned(),
-        Err(_) => bare.to_lowercase(),
+        // as of a URL
+        Err(_) if bare.parse::<IpAddr>().is_ok() || bare.is_empty() => bare.to_lowercase(),
+        Err(why) => return Err(format!("{bare:?} is the name of no host: {why}")),
     };
     let suffix = psl::suffix(name.as_bytes());
     let is_top = !name.contains('.') && suffix.is_some_and(|suffix| suffix.is_known());
@@ -62,8 +62,7 @@ fn net(text: &str) -> Result<IpNet, String> {
     let net = text.parse::<IpNet>().or_else(|_| address());
     let net = net.map_err(|_| format!("{text:?} is neither an address nor a prefix"))?.trunc();
     let net = canonical(net);
-    let bits_min = if net.addr().is_ipv4() { PREFIX_V4_BITS_MIN } else { PREFIX_V6_BITS_MIN };
-    if net.prefix_len() < bits_min && !is_special_prefix(net) {
+    if is_wider_than_any(net) {
         return Err(format!("{net} is wider than any network"));
     }
     Ok(net)

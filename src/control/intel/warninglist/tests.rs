@@ -276,3 +276,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_odd_of_a_list_is_told() {
+    let told = |text: &str| load(&[("l.json", text)], "").1;
+    let one = r#"{"name":"L","type":"string","list":"evil.example"}"#;
+    assert_eq!(told(one), ["its entries are one text: a list of texts is expected"]);
+    let slip = list("string", r#""ipdst","md5","ALL""#, r#""9.9.9.9""#);
+    assert_eq!(told(&slip), [r#""L" is for "ipdst", which is no type of MISP"#]);
+    let hosts = list("hostname", "", r#""a b","9.9.9.9","good.example","a/b""#);
+    let told_of = told(&hosts);
+    assert_eq!(told_of.len(), 2, "{told_of:?}");
+    assert!(told_of[0].starts_with(r#"entry 1 of "L" is left out: "a b" is the name of no host"#));
+    let marked = format!("\u{feff}{}", list("string", "", r#""evil.example""#));
+    let (lists, damage) = load(&[("l.json", &marked)], "");
+    assert_eq!((damage.len(), judged(&lists, "domain", "evil.example").len()), (0, 1));
+}
+
+#[test]
+fn a_name_that_no_list_has_is_told_though_there_is_no_list() {
+    let lists = [("absent".to_owned(), None)].into_iter().collect();
+    let settings = WarninglistSettings { inputs: Vec::new(), lists };
+    let (_, damage) = Warninglists::load(&settings);
+    let told = damage.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(r#"no warninglist is named "absent""#), "{told:?}");
+}
+
+#[test]
+fn bounds_are_of_a_whole_file_and_of_all_substrings() {
+    let entries = |n: usize| vec!["\"evil\""; n].join(",");
+    let half = crate::model::limits::WARNINGLIST_ENTRIES_MAX / 2 + 1;
+    let one = list("string", "", &entries(half));
+    let (_, damage) = load(&[("l.json", &format!("[{one},{one}]"))], "");
+    assert_eq!(damage, ["more than 4000000 entries"]);
+    let long = format!("\"{}\"", "x".repeat(64 * 1024));
+    let (lists, damage) =
+        load(&[("l.json", &list("substring", "", &vec![long; 65].join(",")))], "");
+    assert!(damage[0].ends_with("bytes of substrings"), "{}", damage[0]);
+    assert!(judged(&lists, "domain", "evil.example").is_empty());
+}

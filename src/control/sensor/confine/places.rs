@@ -18,7 +18,7 @@ use crate::control::intel::remote::key::KeyPlace;
 use crate::control::intel::remote::source::Remote;
 use crate::control::intel::remote::source::RemoteKind;
 use crate::control::sensor::confine::ConfineError;
-use crate::control::sensor::start::folder_of;
+use crate::model::path::folder_of;
 
 /// What every sensor reads: interfaces, itself, how many cores it has, and what names are looked up
 /// with. A file of these that is replaced by a rename is not read again.
@@ -116,7 +116,7 @@ impl Places {
                 self.connect.extend(port);
             }
             Destination::File { path, .. } => {
-                self.write.push(folder_of(path));
+                self.write.push(folder_of(path).to_owned());
                 self.alerts.push(path.clone());
             }
         }
@@ -127,7 +127,7 @@ impl Places {
         self.read.push(path.to_owned());
         let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         for folder in [folder_of(path), folder_of(&target)] {
-            let folder = folder.canonicalize().unwrap_or(folder);
+            let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
             // the whole system is no folder of feeds
             if folder.parent().is_some() && !self.read.contains(&folder) {
                 self.read.push(folder);
@@ -145,7 +145,7 @@ impl Places {
         let write = AccessFlags::W_OK;
         for path in &self.alerts {
             let folder = folder_of(path);
-            let unwritable = [(folder.as_path(), write | AccessFlags::X_OK), (path, write)];
+            let unwritable = [(folder, write | AccessFlags::X_OK), (path, write)];
             if let Some((path, _)) = unwritable.iter().find(|(path, how)| refused(path, *how)) {
                 let (path, user) = (path.to_path_buf(), user.to_owned());
                 return Err(ConfineError::Unwritable { path, user });
