@@ -240,6 +240,7 @@ impl Wrong<'_> {
                 compiled.notes.iter().for_each(|note| warn!("{note}"));
             }
             Err(_) if self.lines.len() > before => {}
+            Err(error) if start::is_waited_for(&error, config) => warn!("{error}"),
             Err(error) => self.lines.push(format!("{}: [[intel]]: {error}", self.file.display())),
         }
     }

@@ -40,7 +40,6 @@ use tracing::warn;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
-use crate::control::intel::IntelError;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::intel::compile::nothing_yet;
@@ -289,11 +288,7 @@ fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let (inputs, options) = (config.inputs(), config.intel_options());
     let first = match compile(&inputs, &options).and_then(Compiled::verified) {
         // what servers have comes by and by; capturing does not wait for it
-        Err(
-            error @ (IntelError::NoInput
-            | IntelError::NothingUsable { .. }
-            | IntelError::Unreadable(_)),
-        ) if !config.remotes.is_empty() => {
+        Err(error) if start::is_waited_for(&error, config) => {
             if !inputs.is_empty() {
                 warn!("{error}");
             }

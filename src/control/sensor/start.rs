@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::control::cli::Failure;
 use crate::control::config::Config;
 use crate::control::config::sink::Destination;
+use crate::control::intel::IntelError;
 use crate::model::path::folder_of;
 use crate::pipeline::capture::live::LiveSettings;
 
@@ -67,6 +68,13 @@ fn writes(config: &Config) -> Result<(), Failure> {
 
 fn is_root(folder: &Path) -> bool {
     folder.canonicalize().is_ok_and(|folder| folder.parent().is_none())
+}
+
+/// Tells whether indicators that are not there yet come by and by, from a server.
+pub(super) fn is_waited_for(error: &IntelError, config: &Config) -> bool {
+    use IntelError as E;
+    let may_come = matches!(error, E::NoInput | E::NothingUsable { .. } | E::Unreadable(_));
+    may_come && !config.remotes.is_empty()
 }
 
 /// Returns the first feed that cannot be read again and again: opening it could wait for ever.
