@@ -45,6 +45,8 @@ pub enum LeftOut {
     Warninglist,
     /// Its source says that its time is over.
     Ended,
+    /// Its source sets it an end that is no time.
+    BadEnd,
     /// Its source has taken it back.
     Revoked,
     /// It is a pattern that says more, or other, than an attribute can.
@@ -70,6 +72,7 @@ impl LeftOut {
             Self::Expired => "expired",
             Self::Warninglist => "warninglist",
             Self::Ended => "ended",
+            Self::BadEnd => "bad_end",
             Self::Revoked => "revoked",
             Self::Pattern(why) => why.reason(),
             Self::Refused(refusal) => refusal.reason(),
@@ -97,6 +100,9 @@ impl LeftOut {
             Self::Warninglist => "warninglists have it: use --warninglist-action to keep it",
             Self::Ended => {
                 "its source says that its time is over (valid_until): --as-of off takes it anyhow"
+            }
+            Self::BadEnd => {
+                "its source sets it an end (valid_until) that is no time in RFC 3339 after 1970"
             }
             Self::Revoked => "its source has taken it back: it never matches",
             Self::Pattern(why) => return why.to_string(),
