@@ -24,6 +24,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::control::intel::Fault;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::warninglist::expressions::Expressions;
@@ -249,6 +250,14 @@ impl Warninglists {
         }
         self.lists.push(Warninglist { name: list.name, action, scope });
     }
+}
+
+/// Checks that a file holds a list.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(file: &Path) -> Result<(), Fault> {
+    read::lists(file).map(drop)
 }
 
 impl RawList {
