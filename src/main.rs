@@ -6,6 +6,7 @@ use clap::Parser;
 use tapsieve::control::cli::Command;
 use tapsieve::control::cli::Failure;
 use tapsieve::control::memory;
+use tapsieve::control::output;
 
 #[derive(Parser)]
 #[command(name = "tapsieve", version, about, max_term_width = 100)]
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     }
 }
 
-#[allow(clippy::print_stderr, reason = "the one line that says why the program could not do it")]
+/// Tells the one line that says why the program could not do it.
 fn tell(failure: &Failure) {
-    eprintln!("tapsieve: {failure}");
+    output::say(&format!("tapsieve: {failure}\n"));
 }

@@ -18,6 +18,7 @@ use crate::control::intel::compile::Compiled;
 use crate::control::intel::compiled;
 use crate::control::intel::compiled::CompiledError;
 use crate::control::output;
+use crate::model::plain::plain_lines;
 
 /// Compiles indicators into a file that every command takes as indicators.
 #[derive(Args, Debug)]
@@ -93,7 +94,7 @@ pub fn run(arguments: &CompileArguments) -> Result<u8, Failure> {
     let cannot = |why| Failure::Write { path: path.display().to_string(), why };
     let bytes = compiled::store(&compiled.set, path).map_err(cannot)?;
     let totals = Totals::of(&compiled, path.display().to_string(), bytes);
-    say(&if *json { line(&totals) } else { totals.text() })?;
+    say(&if *json { line(&totals) } else { plain_lines(&totals.text()).into_owned() })?;
     Ok(if compiled.damages.is_empty() { DONE } else { DAMAGED })
 }
 
@@ -130,7 +131,8 @@ pub fn verify(arguments: &VerifyArguments) -> Result<u8, Failure> {
             (true, _) => say(&line(&verdict))?,
             (false, Some(version)) => {
                 let n = verdict.indicators.unwrap_or_default();
-                say(&format!("{}: whole: {n} indicators, set {version}\n", verdict.file))?;
+                let line = format!("{}: whole: {n} indicators, set {version}\n", verdict.file);
+                say(&plain_lines(&line))?;
             }
             (false, None) => {}
         }

@@ -12,7 +12,6 @@ use serde::Serialize;
 use crate::control::cli::DAMAGED;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
-use crate::control::explain::row::clean;
 use crate::control::explain::row::is_zero;
 use crate::control::intel::IntelArguments;
 use crate::control::intel::IntelError;
@@ -22,6 +21,7 @@ use crate::control::intel::ledger::Ledger;
 use crate::control::intel::survey::survey;
 use crate::control::intel::uuid::Uuid;
 use crate::control::output;
+use crate::model::plain::plain;
 
 /// Says what of events can match here.
 #[derive(Args, Debug)]
@@ -226,7 +226,7 @@ impl<'c> Line<'c> {
         }
         for (why, kinds) in &self.left_out {
             for (kind, n) in *kinds {
-                writeln!(out, "  {why}\t{}\t{n}", clean(kind))?;
+                writeln!(out, "  {why}\t{}\t{n}", plain(kind))?;
             }
         }
         Ok(())
@@ -236,14 +236,14 @@ impl<'c> Line<'c> {
         let name = match (self.events, &self.event, self.event_id) {
             (Some(1), ..) => return "all: 1 event".to_owned(),
             (Some(n), ..) => return format!("all: {n} events"),
-            (None, None, 0) => return clean(self.provider),
+            (None, None, 0) => return plain(self.provider).into_owned(),
             (None, Some(uuid), 0) => format!("event {uuid}"),
             (None, None, id) => format!("event {id}"),
             (None, Some(uuid), id) => format!("event {id} {uuid}"),
         };
         match self.info {
             "" => name,
-            info => format!("{name} ({})", clean(info)),
+            info => format!("{name} ({})", plain(info)),
         }
     }
 }

@@ -17,7 +17,6 @@ use crate::control::cli::DAMAGED;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::explain::row::EventLine;
-use crate::control::explain::row::clean;
 use crate::control::explain::row::source_line;
 use crate::control::intel::IntelArguments;
 use crate::control::intel::IntelError;
@@ -27,6 +26,7 @@ use crate::control::intel::set::IndicatorSet;
 use crate::control::output;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
+use crate::model::plain::plain;
 use crate::model::story::Source;
 
 /// Compares two sets or feeds.
@@ -237,7 +237,7 @@ impl<W: Write> Writer<'_, W> {
         }
         let mut events = before.iter().chain(after).map(|source| source_line(source).told());
         let what = if is_changed { what } else { events.next().unwrap_or_default() };
-        writeln!(self.out, "{change}\t{}\t{}\t{}", ty.name(), clean(value), clean(&what))
+        writeln!(self.out, "{change}\t{}\t{}\t{}", ty.name(), plain(value), plain(&what))
     }
 
     fn json_line(&mut self, line: &str) -> io::Result<()> {

@@ -11,7 +11,6 @@ use crate::control::cli::DAMAGED;
 use crate::control::cli::DONE;
 use crate::control::cli::Failure;
 use crate::control::explain::row::EventLine;
-use crate::control::explain::row::clean;
 use crate::control::explain::row::source_line;
 use crate::control::intel::IntelArguments;
 use crate::control::intel::catalog::Catalog;
@@ -19,6 +18,7 @@ use crate::control::output;
 use crate::model::indicator::IndicatorId;
 use crate::model::indicator::IndicatorType;
 use crate::model::mark::Mark;
+use crate::model::plain::plain;
 
 /// Lists indicators.
 #[derive(Args, Debug)]
@@ -97,13 +97,13 @@ fn line(
     let joined = |mut all: Vec<String>| {
         all.sort();
         all.dedup();
-        clean(&all.join(", "))
+        plain(&all.join(", ")).into_owned()
     };
     let events = joined(sources.iter().map(|source| source_line(source).told()).collect());
     let uuids = joined(sources.iter().filter_map(|source| source.attribute.clone()).collect());
     let tags = sources.iter().flat_map(|source| &source.tags);
     let tags = joined(tags.filter(|tag| Mark::of(tag).is_none()).cloned().collect());
-    let (ty, value) = (ty.name(), clean(catalog.value(id)));
+    let (ty, value) = (ty.name(), plain(catalog.value(id)));
     writeln!(out, "{ty}\t{value}\t{events}\t{uuids}\t{tags}")
 }
 

@@ -9,6 +9,8 @@ use crate::control::cli::Failure;
 use crate::control::intel;
 use crate::control::replay::InputArguments;
 use crate::model::path::folder_of;
+use crate::model::plain::plain;
+use crate::model::plain::plain_lines;
 use crate::pipeline::capture::file::FileId;
 use crate::pipeline::capture::file::Files;
 use crate::pipeline::capture::filter::Filter;
@@ -18,16 +20,16 @@ use crate::report::sink::SinkError;
 use crate::report::sink::file::FileSink;
 use crate::report::sink::stdout::Stdout;
 
-/// Prints text for people.
+/// Prints text for people: what in it would steer their terminal is escaped.
 #[allow(clippy::print_stderr, reason = "standard error is where people read")]
 pub fn say(text: &str) {
-    eprint!("{text}");
+    eprint!("{}", plain_lines(text));
 }
 
 /// Prints one line for each.
 pub fn say_all<T: Display>(lines: &[T]) {
     for line in lines {
-        say(&format!("tapsieve: {line}\n"));
+        say(&format!("tapsieve: {}\n", plain(&line.to_string())));
     }
 }
 

@@ -40,6 +40,7 @@ use crate::control::log::LogFormat;
 use crate::control::output;
 use crate::control::sensor::confine::assume_user;
 use crate::model::marking::Tlp;
+use crate::model::plain::plain;
 
 /// Pulls servers into local copies.
 #[derive(Args, Debug)]
@@ -305,7 +306,8 @@ impl<'a> Line<'a> {
         let Self { source, new, changed, gone, seconds, .. } = self;
         let what = if self.full { "everything compared" } else { "changes alone" };
         let line = format!(
-            "{source}: {new} new, {changed} changed, {gone} gone, in {seconds:.1} s; {what}"
+            "{}: {new} new, {changed} changed, {gone} gone, in {seconds:.1} s; {what}",
+            plain(source)
         );
         writeln!(io::stdout(), "{line}").map_err(Failure::Told)
     }

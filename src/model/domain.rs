@@ -11,6 +11,7 @@ use std::hash::Hasher;
 
 use crate::model::bytes::Cursor;
 use crate::model::limits::NAME_TEXT_BYTES_MAX;
+use crate::model::plain::is_unseen;
 
 /// Octets of one label, RFC 1035 §2.3.4.
 pub const LABEL_BYTES_MAX: usize = 63;
@@ -78,6 +79,11 @@ impl Domain {
         }
         if text.contains('\\') {
             return Err(BadName::Escape);
+        }
+        // IDNA drops some that are not seen; joiners it judges itself (RFC 5892 appendix A)
+        let is_joiner = |c: char| matches!(c, '\u{200c}' | '\u{200d}');
+        if text.chars().any(|c| is_unseen(c) && !c.is_ascii() && !is_joiner(c)) {
+            return Err(BadName::Unseen);
         }
         let ascii = idna::domain_to_ascii(text).map_err(|_| BadName::Idna)?;
         Self::from_presentation(ascii.as_bytes())
@@ -225,6 +231,9 @@ pub enum BadName {
     /// Unicode.
     #[error("a backslash escapes nothing")]
     Escape,
+    /// A character that is not seen, or turns the direction of what is.
+    #[error("a character in it is not seen, or turns its direction")]
+    Unseen,
     /// Unicode that IDNA refuses.
     #[error("not an international domain name")]
     Idna,
@@ -372,6 +381,10 @@ mod tests {
         check(&format!("{}a", "a.".repeat(126)), Ok(&format!("{}a", "a.".repeat(126))));
         check(&format!("{}aa", "a.".repeat(126)), Err(BadName::Long));
         check("a\u{0}ä", Err(BadName::Character(0)));
+        for unseen in ["d\u{202e}bidi.org", "a\u{200b}b.org", "\u{feff}a.org", "a\u{ad}b.org"] {
+            check(unseen, Err(BadName::Unseen));
+        }
+        check("نامه\u{200c}ای.com", Ok("xn--mgba3gch31f060k.com"));
     }
 
     #[test]

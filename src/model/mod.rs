@@ -19,6 +19,7 @@ pub mod limits;
 pub mod bytes;
 pub mod time;
 pub mod address;
+pub mod plain;
 pub mod domain;
 pub mod url;
 pub mod digest;

@@ -23,6 +23,7 @@ use crate::model::indicator::IndicatorType;
 use crate::model::limits::SUBSTRING_BYTES_MIN;
 use crate::model::limits::URL_BYTES_MAX;
 use crate::model::observation::ObservationKind;
+use crate::model::plain::turns;
 use crate::model::policy::Policy;
 use crate::model::policy::Usage;
 use crate::model::refang::refang;
@@ -86,6 +87,15 @@ impl Pattern {
             return Err(Refusal::BadText);
         }
         let plain = trim(text);
+        if plain.chars().any(turns) {
+            match ty {
+                T::Domain | T::Hostname | T::DomainIp | T::HostnamePort => {
+                    return Err(Refusal::BadName);
+                }
+                T::Url | T::Uri => return Err(Refusal::BadUrl),
+                _ => {}
+            }
+        }
         let text = &*refang(plain);
         match plain.len() {
             0 => return Err(Refusal::Empty),
@@ -504,6 +514,12 @@ mod tests {
             check("user-agent", &format!("Mozilla{odd}/4.0"), "<bad_text>");
         }
         check("domain", "\tevil.example\r\n", "evil.example");
+        check("domain", "\u{202a}evil.example\u{202c}", "evil.example");
+        for turned in ["d\u{202e}bidi.org", "a\u{200f}b.org", "a\u{2066}b.org"] {
+            check("domain", turned, "<bad_name>");
+            check("hostname", turned, "<bad_name>");
+            check("url", &format!("http://{turned}/"), "<bad_url>");
+        }
     }
 
     #[test]

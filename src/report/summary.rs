@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::model::counters::Counters;
 use crate::model::counters::Row;
 use crate::model::observation::ObservationKind;
+use crate::model::plain::plain;
 
 /// What the table tells beside the counters.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +105,7 @@ pub fn grouped(n: u64) -> String {
 }
 
 fn line(out: &mut String, name: &str, value: &str) {
-    let _cannot_fail = writeln!(out, "{name:<13} {value}");
+    let _cannot_fail = writeln!(out, "{name:<13} {}", plain(value));
 }
 
 fn list<'a>(counts: impl Iterator<Item = (&'a str, u64)>, nothing: &str) -> String {

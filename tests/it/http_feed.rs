@@ -176,6 +176,162 @@ fn an_event_that_cannot_be_had_stays_as_it_was_and_is_asked_for_again() {
     }
 }
 
+/// What answers a feed with success and is none, and what is said of it.
+fn nonsense() -> Vec<(Answered, &'static str)> {
+    let text = "Service unavailable\nPlease write to help@evil.example\nSorry\n";
+    [
+        (r#"{"error":"quota exceeded"}"#, "no MISP event"),
+        (r#"{"Event":{"Attribute":[{"type":"domain","val"#, "broken JSON"),
+        ("\u{feff}<!DOCTYPE html><title>Login</title>", "a page for people"),
+        ("<!-- x --><html>", "a page for people"),
+        ("<head><title>Login</title>", "a page for people"),
+        (text, "indicator"),
+        ("# nothing\n", "the copy stays"),
+    ]
+    .into_iter()
+    .map(|(body, said)| (Answered::ok(body), said))
+    .chain([202, 206].map(|status| {
+        let answer = Answered { status, ..Answered::ok("worse.example\n") };
+        (answer, "no whole answer (20")
+    }))
+    .collect()
+}
+
+#[test]
+fn nonsense_that_is_called_a_success_leaves_the_old_file() {
+    std::thread::scope(|threads| {
+        for (answer, said) in nonsense() {
+            threads.spawn(move || {
+                let (web, files) = serve(&[("/list.txt", Answered::ok("evil.example\n"))]);
+                let folder = tempfile::tempdir().expect("a folder");
+                let remote = web.remote("/list.txt", RemoteKind::Feed);
+                pull(&remote, folder.path()).expect("had");
+                put(&files, "/list.txt", answer.clone());
+                let error = pull(&remote, folder.path()).expect_err(said);
+                assert_eq!(error.reason(), "answer", "{error}");
+                assert!(error.to_string().contains(said), "{error}");
+                assert_eq!(values(folder.path()), ["evil.example"]);
+            });
+        }
+    });
+}
+
+#[test]
+fn nonsense_that_is_called_a_success_leaves_the_old_event() {
+    let a = format!("/{A}.json");
+    let bodies = [
+        r#"{"error":"x"}"#,
+        "<html>",
+        r#"{"Event":{"info":"x","Attribute":[]}}"#,
+        r#"{"Event":{"info":"x","Attribute":[{"type":"domain""#,
+        "worse.example\n",
+    ];
+    std::thread::scope(|threads| {
+        for body in bodies {
+            let a = &a;
+            threads.spawn(move || {
+                let (web, files) =
+                    serve(&[("/manifest.json", manifest(&[(A, 1)])), (a, event("a.example"))]);
+                let folder = tempfile::tempdir().expect("a folder");
+                let remote = web.remote("/", RemoteKind::Feed);
+                pull(&remote, folder.path()).expect("had");
+                put(&files, "/manifest.json", manifest(&[(A, 2)]));
+                put(&files, a, Answered::ok(body));
+                for _ in 0..2 {
+                    let pulled = pull(&remote, folder.path()).expect("had but for one");
+                    let trouble = pulled.trouble.map(|error| error.reason());
+                    assert_eq!(trouble, Some("answer"), "{body}");
+                    assert_eq!(values(folder.path()), ["a.example"], "{body}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn nothing_has_changed_is_no_first_answer() {
+    for path in ["/list.txt", "/feed/"] {
+        let web = Web::new(|_| Answered::status(304));
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = pull(&web.remote(path, RemoteKind::Feed), folder.path()).expect_err("nothing");
+        assert!(error.to_string().contains("(304)"), "{error}");
+    }
+}
+
+#[test]
+fn a_folder_of_someone_elses_is_left_as_it_is() {
+    let (web, _) = serve(&[
+        ("/manifest.json", manifest(&[(A, 1)])),
+        (&format!("/{A}.json"), event("a.example")),
+    ]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let thesis = folder.path().join("thesis.txt");
+    fs::write(&thesis, "years of work").expect("written");
+    let remote = web.remote("/", RemoteKind::Feed);
+    let error = pull(&remote, folder.path()).expect_err("refused");
+    assert!(error.to_string().contains("not empty and no copy"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
+    assert!(web.asked().is_empty());
+}
+
+#[test]
+fn only_what_is_ours_is_removed() {
+    let (web, files) = serve(&[
+        ("/manifest.json", manifest(&[(A, 1), (B, 1)])),
+        (&format!("/{A}.json"), event("a.example")),
+        (&format!("/{B}.json"), event("b.example")),
+    ]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = web.remote("/", RemoteKind::Feed);
+    pull(&remote, folder.path()).expect("had");
+    let thesis = folder.path().join("thesis.txt");
+    fs::write(&thesis, "years of work").expect("written");
+    put(&files, "/manifest.json", manifest(&[(B, 1)]));
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 0, 1, true));
+    assert!(thesis.exists() && !folder.path().join(format!("{A}.json")).exists());
+}
+
+#[test]
+fn another_source_takes_over_when_it_is_whole() {
+    let (web, files) = serve(&[
+        ("/manifest.json", manifest(&[(A, 1)])),
+        (&format!("/{A}.json"), event("a.example")),
+        ("/list.txt", Answered::status(404)),
+        ("/other/manifest.json", manifest(&[(A, 1), (B, 1)])),
+        (&format!("/other/{A}.json"), event("c.example")),
+    ]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let from = |path| pull(&web.remote(path, RemoteKind::Feed), folder.path());
+    from("/").expect("had");
+    from("/list.txt").expect_err("not there");
+    assert_eq!(values(folder.path()), ["a.example"]);
+    put(&files, "/list.txt", Answered::ok("b.example\n"));
+    assert!(from("/list.txt").expect("had").differs);
+    assert_eq!(values(folder.path()), ["b.example"]);
+    // an event of the other folder is missing: what is here stays
+    from("/other/").expect_err("not whole");
+    assert_eq!(values(folder.path()), ["b.example"]);
+    put(&files, &format!("/other/{B}.json"), event("d.example"));
+    from("/other/").expect("had");
+    assert_eq!(values(folder.path()), ["c.example", "d.example"]);
+    from("/").expect("had");
+    assert_eq!(values(folder.path()), ["a.example"]);
+    assert!(!folder.path().join(format!("{B}.json")).exists());
+}
+
+#[test]
+fn a_pipe_for_a_state_is_not_waited_for() {
+    let (web, _) = serve(&[("/list.txt", Answered::ok("evil.example\n"))]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = web.remote("/list.txt", RemoteKind::Feed);
+    pull(&remote, folder.path()).expect("had");
+    let state = folder.path().join(".state.json");
+    fs::remove_file(&state).expect("there");
+    nix::unistd::mkfifo(&state, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    pull(&remote, folder.path()).expect("had");
+    assert!(state.is_file());
+}
+
 /// The corpus's real feed, over the wire and from disk.
 #[test]
 fn a_real_feed_is_the_same_over_the_wire() {

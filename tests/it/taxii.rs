@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -229,6 +230,175 @@ fn faults_on_the_way_are_tried_again_or_leave_the_old_bundle() {
         assert_eq!(error.reason(), reason, "{error}");
         assert_eq!(fs::read(folder.path().join("bundle.json")).expect("a bundle"), old);
     }
+}
+
+#[test]
+fn nonsense_that_is_called_a_success_leaves_the_old_bundle() {
+    let (web, shared) = serve(shelf(4, 3));
+    let folder = tempfile::tempdir().expect("a folder");
+    pull(&remote(&web), folder.path()).expect("had");
+    let old = fs::read(folder.path().join("bundle.json")).expect("a bundle");
+    let identity = json!({"type": "identity", "name": "CERN", "created": time(0),
+        "modified": time(0), "id": "identity--00000000-0000-4000-8000-000000000000"});
+    for (body, said) in [
+        (r#"{"error":"quota"}"#.to_owned(), "where objects are wanted"),
+        ("{}".to_owned(), "the copy stays"),
+        (json!({"objects": [identity]}).to_string(), "the copy stays"),
+        (r#"{"objects":[1,2]}"#.to_owned(), "no envelope"),
+    ] {
+        shared.lock().expect("whole").faults = vec![Answered::ok(body); 4];
+        let error = remote(&web).pull(folder.path(), BYTES_MAX, Scope::Everything);
+        shared.lock().expect("whole").faults.clear();
+        let error = error.expect_err(said);
+        assert_eq!(error.reason(), "answer", "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+        assert_eq!(fs::read(folder.path().join("bundle.json")).expect("a bundle"), old);
+    }
+}
+
+/// Serves pages that a function of the number of the question makes.
+fn endless(mut page: impl FnMut(usize) -> Value + Send + 'static) -> Web {
+    let mut n = 0;
+    Web::new(move |asked| {
+        if !asked.path.ends_with("objects/") {
+            return Answered::ok(json!({"id": ID, "title": "X", "can_read": true}).to_string());
+        }
+        n += 1;
+        Answered::ok(page(n).to_string())
+    })
+}
+
+#[test]
+fn what_has_no_end_is_ended() {
+    let next = |n: usize| if n.is_multiple_of(2) { "a" } else { "b" };
+    let same =
+        move |n| json!({"more": true, "next": next(n), "objects": [indicator(1, "9.9.9.1", 0)]});
+    let empty = move |n| json!({"more": true, "next": next(n), "objects": []});
+    let web = endless(same);
+    let folder = tempfile::tempdir().expect("a folder");
+    let error = pull(&remote(&web), folder.path()).expect_err("the same").to_string();
+    assert!(error.contains("brings the same again"), "{error}");
+    assert_eq!(web.paths().len(), 1 + 2);
+    let web = endless(empty);
+    let error = pull(&remote(&web), &folder.path().join("x")).expect_err("the same").to_string();
+    assert!(error.contains("brings the same again"), "{error}");
+    assert_eq!(web.paths().len(), 1 + 3);
+    // always other objects: the mirror's bound
+    let web = endless(|n| {
+        let pattern = format!("[domain-name:value = '{}.evil.example']", "x".repeat(60_000));
+        let mut object = indicator(n, "9.9.9.1", 0);
+        object["pattern"] = json!(pattern);
+        json!({"more": true, "next": n.to_string(), "objects": [object]})
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let error = remote(&web).pull(folder.path(), 1 << 20, Scope::Due).expect_err("too much");
+    assert_eq!(error.reason(), "too_large", "{error}");
+    assert!(error.to_string().contains("more than 1 MiB in one pull"), "{error}");
+    assert!(web.paths().len() < 30);
+}
+
+#[test]
+fn what_cannot_be_taken_is_counted_and_told() {
+    let mut nameless = indicator(1, "9.9.9.1", 0);
+    nameless["id"] = json!("");
+    let mut large = indicator(2, "9.9.9.2", 0);
+    large["x"] = json!(vec![0; 3 << 20]);
+    let objects = json!({"objects": [nameless, large, indicator(3, "9.9.9.3", 0)]});
+    let web = endless(move |_| objects.clone());
+    let folder = tempfile::tempdir().expect("a folder");
+    let pulled = pull(&remote(&web), folder.path()).expect("had but for two");
+    assert_eq!(counts(&pulled), (1, 0, 0, true));
+    let said = pulled.trouble.expect("told").to_string();
+    assert!(said.contains("1 without an id") && said.contains("1 too large"), "{said}");
+}
+
+#[test]
+fn a_collection_may_be_empty_at_first() {
+    let web = endless(|_| json!({}));
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(counts(&pull(&remote(&web), folder.path()).expect("had")), (0, 0, 0, true));
+    assert_eq!(counts(&pull(&remote(&web), folder.path()).expect("had")), (0, 0, 0, false));
+}
+
+#[test]
+fn text_of_a_server_steers_no_terminal_and_tells_no_key() {
+    let web = Web::new(|asked| {
+        let key = asked.header("authorization").unwrap_or_default().to_owned();
+        let title = format!("\u{1b}]0;x\u{7}\u{202e}gnp {key}");
+        Answered::ok(json!({"collections": [{"id": "x\u{9b}2J", "title": title}]}).to_string())
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("key");
+    fs::write(&file, "open-sesame\n").expect("written");
+    let mut known = remote(&web);
+    known.http.key = Key { place: KeyPlace::File(file), scheme: KeyScheme::Bearer };
+    let error = pull(&known, &folder.path().join("mirror")).expect_err("no collection");
+    let said = error.to_string();
+    assert!(said.contains(r"\u{1b}]0;x\u{7}\u{202e}gnp Bearer (the key)"), "{said}");
+    assert!(said.contains(r"x\u{9b}2J") && !said.contains("sesame"), "{said}");
+}
+
+/// A server of others, whose `next` is the same on every page.
+struct Medallion(std::process::Child);
+
+impl Drop for Medallion {
+    fn drop(&mut self) {
+        let _is_over = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+#[test]
+fn medallion_is_read_to_its_last_page() {
+    let Some(python) = python() else { return };
+    let medallion = python.with_file_name("medallion");
+    let folder = tempfile::tempdir().expect("a folder");
+    let objects = (0..35).map(|n| indicator(n, &format!("9.9.9.{n}"), n)).collect::<Vec<_>>();
+    let manifest = (0..35).map(|n| {
+        json!({"date_added": time(n), "id": objects[n]["id"], "version": time(n),
+            "media_type": "application/stix+json;version=2.1"})
+    });
+    let shelf = json!({"id": ID, "title": "X", "description": "", "can_read": true,
+        "can_write": false, "media_types": ["application/stix+json;version=2.1"],
+        "manifest": manifest.collect::<Vec<_>>(), "objects": objects});
+    let data = json!({
+        "/discovery": {"title": "X", "api_roots": []},
+        "api1": {"information": {"title": "X", "versions": [MEDIA], "max_content_length": 9_999},
+            "status": [], "collections": [shelf]},
+    });
+    let [data_file, settings] = ["data.json", "conf.json"].map(|name| folder.path().join(name));
+    fs::write(&data_file, data.to_string()).expect("written");
+    let module = "medallion.backends.memory_backend";
+    let conf = json!({"backend": {"module": module, "module_class": "MemoryBackend",
+        "filename": data_file}, "users": {"me": "it"}, "taxii": {"max_page_size": 10}});
+    fs::write(&settings, conf.to_string()).expect("written");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("an address").port();
+    drop(free);
+    let log = fs::File::create(folder.path().join("log")).expect("made");
+    let server = Command::new(medallion)
+        .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+        .arg(&settings)
+        .stdout(log.try_clone().expect("a handle"))
+        .stderr(log)
+        .spawn()
+        .expect("medallion starts");
+    let _server = Medallion(server);
+    let started = std::time::Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        assert!(started.elapsed().as_secs() < 60, "medallion does not listen: {log}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let key = folder.path().join("key");
+    fs::write(&key, "me:it\n").expect("written");
+    let (web, _) = serve(Shelf::default());
+    let mut known = remote(&web);
+    let url = format!("http://127.0.0.1:{port}{}", collection());
+    known.http.url = url.parse().expect("a URL");
+    known.http.key = Key { place: KeyPlace::File(key), scheme: KeyScheme::Basic };
+    let mirror = folder.path().join("mirror");
+    assert_eq!(counts(&pull(&known, &mirror).expect("had")), (35, 0, 0, true));
+    assert_eq!(counts(&pull(&known, &mirror).expect("had")), (0, 0, 0, false));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::control::intel::ledger::Spot;
 use crate::control::intel::warninglist::Action;
 use crate::model::hit::Found;
 use crate::model::indicator::IndicatorId;
+use crate::model::plain::plain;
 use crate::model::policy::Usage;
 use crate::model::story::Source;
 use crate::model::validity::Validity;
@@ -194,7 +195,7 @@ impl<'o, W: Write> Lines<'o, W> {
         if self.json {
             return self.json(&BTreeMap::from([("reason", "nothing"), ("value", value)]));
         }
-        writeln!(self.out, "nothing in {} attributes names {}", ledger.seen, clean(value))
+        writeln!(self.out, "nothing in {} attributes names {}", ledger.seen, plain(value))
     }
 
     /// Writes the totals.
@@ -235,19 +236,19 @@ impl<'o, W: Write> Lines<'o, W> {
         }
         for (action, lists) in &total.warninglists {
             for (list, n) in lists {
-                writeln!(self.out, "  warninglist {action}\t{}\t{n}", clean(list))?;
+                writeln!(self.out, "  warninglist {action}\t{}\t{n}", plain(list))?;
             }
         }
         for (why, kinds) in &total.left_out {
             for (kind, n) in *kinds {
-                writeln!(self.out, "  {why}\t{}\t{n}", clean(kind))?;
+                writeln!(self.out, "  {why}\t{}\t{n}", plain(kind))?;
             }
         }
         Ok(())
     }
 
     fn tabs(&mut self, columns: &[&str]) -> io::Result<()> {
-        let columns = columns.iter().map(|column| clean(column)).collect::<Vec<_>>();
+        let columns = columns.iter().map(|column| plain(column)).collect::<Vec<_>>();
         writeln!(self.out, "{}", columns.join("\t"))
     }
 
@@ -318,13 +319,6 @@ pub(in crate::control) fn source_line(source: &Source) -> EventLine<'_> {
         info: source.info.as_deref().unwrap_or_default(),
         provider: source.provider.as_deref().unwrap_or_default(),
     }
-}
-
-/// Returns the text on one line, without tabs or control characters.
-pub(in crate::control) fn clean(text: &str) -> String {
-    let plain =
-        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(plain).collect()
 }
 
 /// Tells whether a number of an event is unknown.

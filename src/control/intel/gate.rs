@@ -45,6 +45,8 @@ pub enum LeftOut {
     Warninglist,
     /// Its source says that its time is over.
     Ended,
+    /// Its source sets it an end that is no time.
+    BadEnd,
     /// Its source has taken it back.
     Revoked,
     /// Its file has a newer version of it.
@@ -72,6 +74,7 @@ impl LeftOut {
             Self::Expired => "expired",
             Self::Warninglist => "warninglist",
             Self::Ended => "ended",
+            Self::BadEnd => "bad_end",
             Self::Revoked => "revoked",
             Self::Superseded => "superseded",
             Self::Pattern(why) => why.reason(),
@@ -100,6 +103,9 @@ impl LeftOut {
             Self::Warninglist => "warninglists have it: use --warninglist-action to keep it",
             Self::Ended => {
                 "its source says that its time is over (valid_until): --as-of off takes it anyhow"
+            }
+            Self::BadEnd => {
+                "its source sets it an end (valid_until) that is no time in RFC 3339 after 1970"
             }
             Self::Revoked => "its source has taken it back: it never matches",
             Self::Superseded => "its file has a newer version of it, which counts",

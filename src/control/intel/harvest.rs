@@ -449,6 +449,9 @@ impl<'a> Harvest<'a> {
     /// Asks the filter.
     fn filter(&self, attribute: &Attribute<'_>, event: u32) -> Result<(), LeftOut> {
         let end_secs = time(attribute.valid_until).secs();
+        if end_secs == 0 && !attribute.valid_until.trim().is_empty() {
+            return Err(LeftOut::BadEnd);
+        }
         if self.now_secs != 0 && end_secs != 0 && end_secs < self.now_secs {
             return Err(LeftOut::Ended);
         }

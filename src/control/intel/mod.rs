@@ -29,6 +29,7 @@ pub mod list;
 pub mod misp;
 pub mod remote;
 pub mod set;
+mod sound;
 pub mod stix;
 pub mod stored;
 pub mod strings;

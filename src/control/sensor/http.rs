@@ -36,6 +36,7 @@ use crate::control::sensor::health::Health;
 use crate::control::sensor::health::Seen;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::pulse::QUIET_MAX;
+use crate::model::plain::plain;
 use crate::report::live::Status;
 use crate::report::metrics;
 use crate::report::metrics::Live;
@@ -171,8 +172,8 @@ impl Page {
         let troubles = self.health.troubles(&self.status());
         let is_ready = troubles.iter().all(|trouble| trouble.is_warning);
         let line = |trouble: &Trouble| match trouble.is_warning {
-            true => format!("warning: {}\n", trouble.text),
-            false => format!("{}\n", trouble.text),
+            true => format!("warning: {}\n", plain(&trouble.text)),
+            false => format!("{}\n", plain(&trouble.text)),
         };
         let (code, first) = if is_ready { (200, "ready\n") } else { (503, "") };
         let lines = troubles.iter().map(line).collect::<String>();

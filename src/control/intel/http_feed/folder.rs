@@ -6,27 +6,25 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::BufReader;
 use std::io::Cursor;
 use std::io::Read;
 use std::io::Write;
 
 use reqwest::Url;
-use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::json as value;
 
 use crate::control::intel::feed::MANIFEST;
 use crate::control::intel::feed::read_manifest;
+use crate::control::intel::http_feed::Came;
 use crate::control::intel::http_feed::Validators;
 use crate::control::intel::http_feed::cut;
 use crate::control::intel::http_feed::first_bytes;
+use crate::control::intel::json;
 use crate::control::intel::remote::RemoteError;
-use crate::control::intel::remote::http::Answer;
 use crate::control::intel::remote::http::Http;
 use crate::control::intel::remote::http::Question;
-use crate::control::intel::remote::mirror::Draft;
 use crate::control::intel::remote::mirror::Mirror;
+use crate::control::intel::remote::mirror::open_plain;
 use crate::control::intel::remote::retry::Retry;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
@@ -65,7 +63,8 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
         let what = format!("the manifest names no event: the {} that are here stay", here.len());
         return Err(RemoteError::Answer { place: remote.place(), what, may_mend: true });
     }
-    let mut fetching = Fetching { http, mirror, base: manifest_url, failures: Vec::new() };
+    let bytes = here.keys().map(|name| bytes(mirror, &format!("{name}.json"))).sum();
+    let mut fetching = Fetching { http, mirror, base: manifest_url, failures: Vec::new(), bytes };
     let there = fetching.all(&here, &wanted);
     let mut pulled = full;
     for (name, secs) in &there {
@@ -96,9 +95,9 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
 /// Returns the events that are in the mirror.
 fn here(mirror: &Mirror) -> Events {
     let mut events = Vec::new();
-    let path = mirror.folder().join(MANIFEST);
     // a manifest that is damaged names what it names
-    let _read = File::open(path).map(|file| read_manifest(file, &mut events));
+    let manifest = open_plain(&mirror.folder().join(MANIFEST));
+    let _read = manifest.map(|file| read_manifest(file, &mut events));
     let is_there = |name: &str| mirror.folder().join(format!("{name}.json")).is_file();
     events.into_iter().filter(|(name, _)| is_there(name)).collect()
 }
@@ -140,6 +139,8 @@ struct Fetching<'f> {
     mirror: &'f Mirror,
     base: Url,
     failures: Vec<RemoteError>,
+    /// Bytes of all events that are here.
+    bytes: u64,
 }
 
 impl Fetching<'_> {
@@ -172,57 +173,33 @@ impl Fetching<'_> {
         there
     }
 
-    fn event(&self, name: &str) -> Result<(), RemoteError> {
+    fn event(&mut self, name: &str) -> Result<(), RemoteError> {
         let file = format!("{name}.json");
         let wrong = |error| RemoteError::Settings { what: format!("{}{file}: {error}", self.base) };
         let url = self.base.join(&file).map_err(wrong)?;
-        let draft = Retry::default().run(|| {
-            let mut answer = self.http.ask(&Question::get(url.clone()))?;
-            let head = first_bytes(&mut answer)?;
-            let mut tee = Tee {
-                head: Cursor::new(head),
-                answer,
-                draft: self.mirror.draft(&file)?,
-                fault: None,
-            };
-            let whole = serde_json::from_reader::<_, IgnoredAny>(BufReader::new(&mut tee));
-            let place = || tee.answer.place().to_owned();
-            match whole {
-                Ok(_) => Ok(tee.draft),
-                Err(error) => {
-                    let what = format!("no event: broken JSON: {error}");
-                    let broken = RemoteError::Answer { place: place(), what, may_mend: true };
-                    Err(tee.fault.or(tee.answer.take_failure()).unwrap_or(broken))
-                }
-            }
+        let came = Retry::default().run(|| {
+            let answer = self.http.ask(&Question::get(url.clone()))?;
+            Came::receive(answer, self.mirror, &file)
         })?;
-        draft.keep().map(|_| ())
+        let bytes = self.bytes + came.draft.bytes() - bytes(self.mirror, &file);
+        if bytes > self.mirror.bytes_max() {
+            let what = format!("events of more than {} MiB", self.mirror.bytes_max() >> 20);
+            return Err(RemoteError::TooLarge { place: came.place, what });
+        }
+        came.keep(self.mirror, &file, Some(json::FORMAT.name))?;
+        self.bytes = bytes;
+        Ok(())
     }
 }
 
-/// Writes what is read of an answer.
-struct Tee {
-    head: Cursor<Vec<u8>>,
-    answer: Answer,
-    draft: Draft,
-    fault: Option<RemoteError>,
-}
-
-impl Read for &mut Tee {
-    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
-        let n = match self.head.read(bytes)? {
-            0 => self.answer.read(bytes)?,
-            n => n,
-        };
-        let written = self.draft.write_all(bytes.get(..n).unwrap_or_default());
-        written.inspect_err(|error| self.fault = Some(self.draft.fault(error)))?;
-        Ok(n)
-    }
+/// Returns how large a file is; 0 where there is none.
+fn bytes(mirror: &Mirror, file: &str) -> u64 {
+    mirror.folder().join(file).metadata().map_or(0, |about| about.len())
 }
 
 /// Writes the manifest of what is there.
 fn write(mirror: &Mirror, there: &Events) -> Result<(), RemoteError> {
-    let entry = |(name, secs): (&String, &u32)| (name.clone(), json!({"timestamp": secs}));
+    let entry = |(name, secs): (&String, &u32)| (name.clone(), value!({"timestamp": secs}));
     let manifest = there.iter().map(entry).collect::<serde_json::Map<_, _>>();
     let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
     let mut draft = mirror.draft(MANIFEST)?;
@@ -230,10 +207,10 @@ fn write(mirror: &Mirror, there: &Events) -> Result<(), RemoteError> {
     draft.keep().map(|_| ())
 }
 
-/// Removes the events that the manifest does not name.
+/// Removes our events that the manifest does not name.
 fn tidy(mirror: &Mirror, there: &Events) -> Result<(), RemoteError> {
     let wanted = there.keys().map(|name| format!("{name}.json")).collect::<BTreeSet<_>>();
-    for name in mirror.names()? {
+    for name in mirror.names() {
         if name != MANIFEST && !wanted.contains(&name) {
             mirror.remove(&name)?;
         }

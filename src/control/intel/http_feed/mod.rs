@@ -11,22 +11,30 @@
 mod folder;
 mod single;
 
+use std::hash::Hasher;
 use std::io;
 use std::io::Read;
-use std::path::Path;
+use std::io::Write;
 
 use serde::Deserialize;
 use serde::Serialize;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::control::intel::feed::MANIFEST;
+use crate::control::intel::input::trimmed;
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::http::Answer;
 use crate::control::intel::remote::http::Http;
 use crate::control::intel::remote::http::Question;
+use crate::control::intel::remote::mirror::Draft;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
 use crate::control::intel::remote::state;
+use crate::control::intel::sound;
+
+/// Bytes that are written at once.
+const BLOCK_BYTES: usize = 64 * 1024;
 
 /// What a server says of a file, to be shown when it is asked for again.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -39,18 +47,61 @@ struct Validators {
     digest: u64,
 }
 
-/// Pulls a feed into its folder.
+/// Pulls a feed into its mirror.
 ///
 /// # Errors
-/// Why nothing could be had; what is in the folder stays.
-pub fn pull(remote: &Remote, folder: &Path, bytes_max: u64) -> Result<Pulled, RemoteError> {
-    let mirror = Mirror::open(folder, bytes_max)?;
+/// Why nothing could be had; what is in the mirror stays.
+pub fn pull(remote: &Remote, mirror: &Mirror) -> Result<Pulled, RemoteError> {
     let http = remote.http.open()?;
     let path = remote.http.url.path();
     if path.ends_with('/') || path.ends_with(MANIFEST) {
-        folder::pull(remote, &http, &mirror)
+        folder::pull(remote, &http, mirror)
     } else {
-        single::pull(remote, &http, &mirror)
+        single::pull(remote, &http, mirror)
+    }
+}
+
+/// A file that came.
+struct Came {
+    draft: Draft,
+    /// Hash of its bytes.
+    digest: u64,
+    place: String,
+}
+
+impl Came {
+    /// Writes what is answered beside the file of a name.
+    fn receive(mut answer: Answer, mirror: &Mirror, name: &str) -> Result<Self, RemoteError> {
+        let (mut draft, mut hash) = (mirror.draft(name)?, Xxh3::new());
+        let mut put = |bytes: &[u8]| {
+            hash.write(bytes);
+            draft.write_all(bytes).map_err(|error| draft.fault(&error))
+        };
+        put(&first_bytes(&mut answer)?)?;
+        let mut block = vec![0; BLOCK_BYTES];
+        loop {
+            match answer.read(&mut block) {
+                Ok(0) => break,
+                Ok(n) => put(block.get(..n).unwrap_or_default())?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(cut(&mut answer, &error)),
+            }
+        }
+        Ok(Self { digest: hash.finish(), place: answer.place().to_owned(), draft })
+    }
+
+    /// Lets it take the place of the file of its name, if it may; `format` is the only one that it
+    /// may have.
+    fn keep(
+        mut self,
+        mirror: &Mirror,
+        name: &str,
+        format: Option<&str>,
+    ) -> Result<u64, RemoteError> {
+        let (there, place) = (mirror.folder().join(name), self.place);
+        let checked = sound::check(self.draft.so_far()?, &there, format);
+        checked.map_err(|what| RemoteError::Answer { place, what, may_mend: false })?;
+        self.draft.keep()
     }
 }
 
@@ -99,7 +150,7 @@ fn first_bytes(answer: &mut Answer) -> Result<Vec<u8>, RemoteError> {
     let mut head = Vec::new();
     let read = answer.by_ref().take(HEAD_BYTES).read_to_end(&mut head);
     read.map_err(|error| cut(answer, &error))?;
-    let text = String::from_utf8_lossy(&head).trim_start().to_ascii_lowercase();
+    let text = trimmed(&head);
     let place = || answer.place().to_owned();
     let wrong = |what: &str| {
         Err(RemoteError::Answer { place: place(), what: what.to_owned(), may_mend: true })
@@ -107,7 +158,8 @@ fn first_bytes(answer: &mut Answer) -> Result<Vec<u8>, RemoteError> {
     if text.is_empty() {
         return wrong("the answer is empty");
     }
-    if ["<!doctype html", "<html", "<?xml"].iter().any(|begin| text.starts_with(begin)) {
+    // no feed begins so
+    if text.starts_with(b"<") {
         return wrong("a page for people, not a feed: is the address right, is a login needed?");
     }
     Ok(head)

@@ -10,7 +10,6 @@ mod questions;
 
 use std::io;
 use std::io::Write;
-use std::path::Path;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -75,24 +74,22 @@ struct State {
 struct Pull<'p> {
     settings: &'p MispSettings,
     remote: &'p Remote,
-    mirror: Mirror,
+    mirror: &'p Mirror,
     http: Http,
     place: String,
 }
 
 impl MispSettings {
-    /// Pulls a server into its folder.
+    /// Pulls a server into its mirror.
     ///
     /// # Errors
-    /// Why nothing could be had; what is in the folder stays.
+    /// Why nothing could be had; what is in the mirror stays.
     pub fn pull(
         &self,
         remote: &Remote,
-        folder: &Path,
-        bytes_max: u64,
+        mirror: &Mirror,
         scope: Scope,
     ) -> Result<Pulled, RemoteError> {
-        let mirror = Mirror::open(folder, bytes_max)?;
         let (http, place) = (remote.http.open()?, remote.place());
         let pull = Pull { settings: self, remote, mirror, http, place };
         pull.run(scope)
@@ -232,7 +229,7 @@ impl Pull<'_> {
             Err(error) => pulled.trouble = Some(error),
         }
         if settings.warninglists {
-            let lists = warninglists::pull(&self.http, &self.remote.http, self.mirror.folder());
+            let lists = warninglists::pull(&self.http, &self.remote.http, self.mirror);
             match lists {
                 Ok(differ) => pulled.differs |= differ,
                 Err(error) => pulled.trouble = Some(error),

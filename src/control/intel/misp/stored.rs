@@ -20,6 +20,7 @@ use crate::control::intel::misp::record::FORM;
 use crate::control::intel::misp::record::Header;
 use crate::control::intel::misp::record::LineOf;
 use crate::control::intel::misp::record::MAGIC;
+use crate::control::intel::remote::mirror::open_plain;
 use crate::control::intel::uuid::Uuid;
 
 /// The file with everything.
@@ -90,7 +91,7 @@ impl Base {
     /// # Errors
     /// It is there and cannot be read.
     pub fn open(folder: &Path) -> io::Result<Option<Self>> {
-        match File::open(folder.join(BASE)) {
+        match open_plain(&folder.join(BASE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
             Ok(file) => Self::new(file).map(Some),

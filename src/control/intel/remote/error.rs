@@ -4,11 +4,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::plain::plain;
+
 /// Why a remote source could not be had. `place` is its address without credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// No connection: no such name, nobody listens, no way.
-    #[error("{place}: cannot connect: {why}")]
+    #[error("{}: cannot connect: {}", plain(place), plain(why))]
     Unreachable {
         /// Address.
         place: String,
@@ -16,7 +18,7 @@ pub enum RemoteError {
         why: String,
     },
     /// It took too long.
-    #[error("{place}: {what}")]
+    #[error("{}: {}", plain(place), plain(what))]
     TimedOut {
         /// Address.
         place: String,
@@ -24,7 +26,7 @@ pub enum RemoteError {
         what: String,
     },
     /// The answer ended before its end.
-    #[error("{place}: the answer was cut: {why}")]
+    #[error("{}: the answer was cut: {}", plain(place), plain(why))]
     Cut {
         /// Address.
         place: String,
@@ -32,7 +34,7 @@ pub enum RemoteError {
         why: String,
     },
     /// The server wants fewer questions.
-    #[error("{place}: too many requests (429){}", told(said))]
+    #[error("{}: too many requests (429){}", plain(place), told(said))]
     Busy {
         /// Address.
         place: String,
@@ -42,7 +44,7 @@ pub enum RemoteError {
         said: String,
     },
     /// The server, or what stands before it, is in trouble.
-    #[error("{place}: server error {status}{}", told(said))]
+    #[error("{}: server error {status}{}", plain(place), told(said))]
     Server {
         /// Address.
         place: String,
@@ -52,7 +54,7 @@ pub enum RemoteError {
         said: String,
     },
     /// An answer of another kind: a page for people, an error in words, damaged JSON.
-    #[error("{place}: {what}")]
+    #[error("{}: {}", plain(place), plain(what))]
     Answer {
         /// Address.
         place: String,
@@ -63,8 +65,9 @@ pub enum RemoteError {
     },
     /// The server does not take the key.
     #[error(
-        "{place}: refused ({status}){}: is the key right and not expired, may its role use the \
+        "{}: refused ({status}){}: is the key right and not expired, may its role use the \
          API from this address?",
+        plain(place),
         told(said)
     )]
     Refused {
@@ -76,7 +79,7 @@ pub enum RemoteError {
         said: String,
     },
     /// There is nothing at the address.
-    #[error("{place}: not found (404){}: check the URL", told(said))]
+    #[error("{}: not found (404){}: check the URL", plain(place), told(said))]
     Absent {
         /// Address.
         place: String,
@@ -84,7 +87,7 @@ pub enum RemoteError {
         said: String,
     },
     /// The server does not understand what it is asked.
-    #[error("{place}: not accepted ({status}){}", told(said))]
+    #[error("{}: not accepted ({status}){}", plain(place), told(said))]
     Rejected {
         /// Address.
         place: String,
@@ -95,7 +98,9 @@ pub enum RemoteError {
     },
     /// Its certificate is not trusted.
     #[error(
-        "{place}: its certificate is not trusted by {trusted}: {why}; name the site's CA as ca_file"
+        "{}: its certificate is not trusted by {trusted}: {}; name the site's CA as ca_file",
+        plain(place),
+        plain(why)
     )]
     Untrusted {
         /// Address.
@@ -107,8 +112,10 @@ pub enum RemoteError {
     },
     /// It names another server, which does not get the key.
     #[error(
-        "{place}: it redirects to {to}, which is not followed: if that is right, name it in the \
-         configuration"
+        "{}: it redirects to {}, which is not followed: if that is right, name it in the \
+         configuration",
+        plain(place),
+        plain(to)
     )]
     Elsewhere {
         /// Address.
@@ -117,7 +124,7 @@ pub enum RemoteError {
         to: String,
     },
     /// More than what is taken.
-    #[error("{place}: {what}")]
+    #[error("{}: {}", plain(place), plain(what))]
     TooLarge {
         /// Address.
         place: String,
@@ -125,21 +132,32 @@ pub enum RemoteError {
         what: String,
     },
     /// A key, a CA or a setting here is of no use.
-    #[error("{what}")]
+    #[error("{}", plain(what))]
     Settings {
         /// What, why, what to do.
         what: String,
     },
     /// A file of the mirror.
-    #[error("{}: {why}", path.display())]
+    #[error("{}: {}", plain(&path.display().to_string()), plain(why))]
     Disk {
         /// The file.
         path: PathBuf,
         /// Why.
         why: String,
     },
+    /// The folder is not ours to write.
+    #[error(
+        "{}: not empty and no copy that was pulled (it holds {}): name an empty folder",
+        plain(&path.display().to_string()), plain(name)
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// Something in it.
+        name: String,
+    },
     /// Another process pulls the same.
-    #[error("{}: another process is pulling into it", path.display())]
+    #[error("{}: another process is pulling into it", plain(&path.display().to_string()))]
     Locked {
         /// The folder.
         path: PathBuf,
@@ -179,7 +197,10 @@ impl RemoteError {
             Self::Untrusted { .. } => "untrusted",
             Self::Elsewhere { .. } => "redirect",
             Self::TooLarge { .. } => "too_large",
-            Self::Settings { .. } | Self::Disk { .. } | Self::Locked { .. } => "local",
+            Self::Settings { .. }
+            | Self::Disk { .. }
+            | Self::Foreign { .. }
+            | Self::Locked { .. } => "local",
         }
     }
 
@@ -196,6 +217,29 @@ impl RemoteError {
         }
     }
 
+    /// Returns the same with each text of others changed, as by hiding a key in it.
+    pub fn map_texts(mut self, change: impl Fn(&str) -> String) -> Self {
+        match &mut self {
+            Self::Unreachable { why: text, .. }
+            | Self::TimedOut { what: text, .. }
+            | Self::Cut { why: text, .. }
+            | Self::Busy { said: text, .. }
+            | Self::Server { said: text, .. }
+            | Self::Answer { what: text, .. }
+            | Self::Refused { said: text, .. }
+            | Self::Absent { said: text, .. }
+            | Self::Rejected { said: text, .. }
+            | Self::Untrusted { why: text, .. }
+            | Self::Elsewhere { to: text, .. }
+            | Self::TooLarge { what: text, .. } => *text = change(text),
+            Self::Settings { .. }
+            | Self::Disk { .. }
+            | Self::Foreign { .. }
+            | Self::Locked { .. } => {}
+        }
+        self
+    }
+
     /// Tells whether it may have been too much for the server to answer at once.
     pub fn may_be_too_much(&self) -> bool {
         matches!(self, Self::TimedOut { .. } | Self::Cut { .. } | Self::Server { .. })
@@ -203,7 +247,7 @@ impl RemoteError {
 }
 
 fn told(said: &str) -> String {
-    if said.is_empty() { String::new() } else { format!(": {said}") }
+    if said.is_empty() { String::new() } else { format!(": {}", plain(said)) }
 }
 
 #[cfg(test)]
@@ -220,6 +264,9 @@ mod tests {
         let busy = RemoteError::Busy { place: place(), wait, said: "wait".to_owned() };
         assert_eq!(busy.to_string(), "https://misp.example: too many requests (429): wait");
         assert!(busy.may_mend() && !busy.may_be_too_much());
+        let what = "a title \u{1b}]0;x\u{7} \u{202e}gnp".to_owned();
+        let said = RemoteError::Answer { place: place(), what, may_mend: false }.to_string();
+        assert_eq!(said, r"https://misp.example: a title \u{1b}]0;x\u{7} \u{202e}gnp");
         let locked = RemoteError::Locked { path: PathBuf::from("/m") };
         for error in [refused, busy, locked] {
             assert!(RemoteError::REASONS.contains(&error.reason()), "{error}");

@@ -34,6 +34,7 @@ use reqwest::redirect::Policy;
 
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::key::Key;
+use crate::control::intel::remote::key::Secrets;
 use crate::control::intel::remote::key::Shown;
 use crate::control::intel::remote::key::file;
 
@@ -96,6 +97,7 @@ pub struct Http {
     origin: Url,
     trusted: String,
     read: Duration,
+    secrets: Secrets,
 }
 
 /// A question.
@@ -130,6 +132,12 @@ impl Question {
     pub fn get(url: Url) -> Self {
         let (headers, bytes_max) = (Vec::new(), ANSWER_BYTES_MAX);
         Self { url, accept: "application/json", headers, json: None, bytes_max }
+    }
+
+    /// Tells whether it may be answered with 304: it is as you know it.
+    fn is_conditional(&self) -> bool {
+        let names = ["if-none-match", "if-modified-since"];
+        self.headers.iter().any(|(name, _)| names.contains(name))
     }
 
     /// Asks for JSON with a POST of JSON.
@@ -175,7 +183,7 @@ impl HttpSettings {
             builder = builder.tls_certs_only(authorities(path)?);
         }
         builder = match &self.proxy {
-            ProxyRule::Environment => builder,
+            ProxyRule::Environment => proxies().map(|_| builder)?,
             ProxyRule::Direct => builder.no_proxy(),
             ProxyRule::Through(url) => {
                 let proxy = Proxy::all(url.clone()).map_err(|error| settings("proxy", &error))?;
@@ -184,9 +192,11 @@ impl HttpSettings {
         };
         let client = builder.build().map_err(|error| settings("TLS", &error))?;
         let trusted = self.ca_file.as_ref().map(|path| path.display().to_string());
+        let key = self.key.read()?;
         Ok(Http {
             client,
-            key: self.key.read()?,
+            secrets: Secrets::of(key.as_ref()),
+            key,
             origin: self.url.clone(),
             trusted: trusted.unwrap_or_else(|| "the system's authorities".to_owned()),
             read,
@@ -200,7 +210,7 @@ impl HttpSettings {
 /// What is wrong with it: it is none, carries credentials, or would show the key to all on its way.
 pub fn address(text: &str, allow_plain: bool) -> Result<Url, String> {
     let mut url =
-        Url::parse(text.trim()).map_err(|error| format!("`{text}` is no URL: {error}"))?;
+        Url::parse(text.trim()).map_err(|error| format!("{} is no URL: {error}", bare(text)))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("credentials do not belong into a URL: put them into key_file".to_owned());
     }
@@ -219,6 +229,14 @@ pub fn address(text: &str, allow_plain: bool) -> Result<Url, String> {
     }
 }
 
+/// Returns what is no address without what may be secret in it.
+fn bare(text: &str) -> String {
+    match text.contains(['@', '?']) {
+        true => "the address".to_owned(),
+        false => format!("`{text}`"),
+    }
+}
+
 /// Returns an address without what may be secret in it.
 pub fn place(url: &Url) -> String {
     let mut url = url.clone();
@@ -230,16 +248,40 @@ pub fn place(url: &Url) -> String {
 
 /// Returns the TCP ports that questions go to: the server's, or those of proxies.
 pub fn ports(settings: &HttpSettings) -> Vec<u16> {
-    let names =
-        ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-    let named = |name: &&str| Url::parse(&std::env::var(name).ok()?).ok();
     let proxies = match &settings.proxy {
-        ProxyRule::Environment => names.iter().filter_map(named).collect(),
+        // what is wrong with them is told when the server is asked
+        ProxyRule::Environment => proxies().unwrap_or_default(),
         ProxyRule::Direct => Vec::new(),
         ProxyRule::Through(url) => vec![url.clone()],
     };
     let all = proxies.iter().chain([&settings.url]);
     all.filter_map(Url::port_or_known_default).collect()
+}
+
+/// Returns the proxies that the environment names.
+///
+/// # Errors
+/// One of them is none: it would be passed by.
+fn proxies() -> Result<Vec<Url>, RemoteError> {
+    let names =
+        ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let named = names.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+    let named = named.filter(|(_, text)| !text.trim().is_empty());
+    named.map(|(name, text)| proxy(name, text.trim())).collect()
+}
+
+/// Reads the address of a proxy, which may lack its scheme, and hold credentials.
+fn proxy(name: &str, text: &str) -> Result<Url, RemoteError> {
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let wrong = |why: &str| RemoteError::Settings {
+        what: format!("{name} of the environment is no proxy: {why}: mend or unset it"),
+    };
+    let url = Url::parse(&whole).map_err(|error| wrong(&error.to_string()))?;
+    match url.scheme() {
+        _ if url.host_str().is_none_or(str::is_empty) => Err(wrong("no host")),
+        "http" | "https" => Ok(url),
+        scheme => Err(wrong(&format!("{scheme}:// is not used, http:// is"))),
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -275,7 +317,7 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// Asks; what is no success, and not 304, is an error.
+    /// Asks; what is not 200, or 304 where that was asked for, is an error.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -303,13 +345,15 @@ impl Http {
             Some(Shown::Basic(user, password)) => request.basic_auth(user, Some(password)),
         };
         let until = Instant::now() + Duration::from_secs(ANSWER_SECS_MAX);
-        let response = request.send().map_err(|error| self.unanswered(place.clone(), &error))?;
+        let sent = request.send().map_err(reqwest::Error::without_url);
+        let response = sent.map_err(|error| self.unanswered(place.clone(), &error))?;
         let (read, bytes_max) = (self.read, question.bytes_max);
         let bytes_left = bytes_max;
         let answer = Answer { response, place, until, bytes_max, bytes_left, read, failure: None };
         match answer.status() {
-            200..=299 | 304 => Ok(answer),
-            status => Err(answer.refused(status)),
+            200 => Ok(answer),
+            304 if question.is_conditional() => Ok(answer),
+            status => Err(answer.refused(status, &self.secrets)),
         }
     }
 
@@ -358,18 +402,37 @@ impl Answer {
         self.failure.take()
     }
 
+    /// Reads no more of it than so many bytes.
+    pub fn at_most(&mut self, bytes: u64) {
+        self.bytes_left = self.bytes_left.min(bytes);
+    }
+
+    /// Returns how many more bytes are read of it.
+    pub fn bytes_left(&self) -> u64 {
+        self.bytes_left
+    }
+
     /// Returns what an answer that is no success means.
-    fn refused(mut self, status: u16) -> RemoteError {
+    fn refused(mut self, status: u16, secrets: &Secrets) -> RemoteError {
         let to = self.header(LOCATION.as_str()).map(str::to_owned);
-        if let (300..=399, Some(to)) = (status, to) {
-            let to = self.response.url().join(&to).map_or(to, |url| place(&url));
+        if let (301..=303 | 305..=399, Some(to)) = (status, to) {
+            let to = self.response.url().join(&to);
+            let to = to.map_or("what is no address".to_owned(), |url| secrets.hide(&place(&url)));
             return RemoteError::Elsewhere { place: self.place, to };
+        }
+        if let 201..=299 | 304 = status {
+            let what = match status {
+                304 => "it says that nothing has changed (304), though it was asked for all",
+                _ => "no whole answer",
+            };
+            let what = if status == 304 { what.to_owned() } else { format!("{what} ({status})") };
+            return RemoteError::Answer { place: self.place, what, may_mend: true };
         }
         let wait = self.wait();
         let mut body = Vec::new();
         // what there is of it: the status says enough
         let _cut = self.by_ref().take(SAID_BYTES_MAX).read_to_end(&mut body);
-        let (place, said) = (self.place, said(&body));
+        let (place, said) = (self.place, said_but(&body, secrets));
         match status {
             401 | 403 => RemoteError::Refused { place, status, said },
             404 | 410 => RemoteError::Absent { place, said },
@@ -436,6 +499,11 @@ impl Read for Answer {
 /// Returns what a body says of an error: the message of JSON, the title of a page, the first line
 /// of anything else.
 pub fn said(body: &[u8]) -> String {
+    said_but(body, &Secrets::default())
+}
+
+/// The same with what nobody may read hidden.
+fn said_but(body: &[u8], secrets: &Secrets) -> String {
     let text = String::from_utf8_lossy(body);
     let json = serde_json::from_str::<serde_json::Value>(&text).ok();
     let message = json.as_ref().and_then(|json| {
@@ -449,7 +517,7 @@ pub fn said(body: &[u8]) -> String {
         Some(format!("a page for people, titled \"{}\"", text.get(at..end)?.trim()))
     };
     let line = || text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
-    let told = message.or_else(title).or_else(line).unwrap_or_default();
+    let told = secrets.hide(&message.or_else(title).or_else(line).unwrap_or_default());
     told.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect()
 }
 

@@ -9,6 +9,9 @@ use crate::control::intel::misp::WARNINGLISTS;
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::http::HttpSettings;
 use crate::control::intel::remote::http::place;
+use crate::control::intel::remote::mirror::Mirror;
+use crate::control::intel::remote::mirror::Owner;
+use crate::control::intel::remote::state;
 use crate::control::intel::taxii;
 
 /// A source that is pulled into a folder of its own.
@@ -66,6 +69,8 @@ pub struct Pulled {
     pub differs: bool,
     /// Everything was compared.
     pub is_full: bool,
+    /// All that can be taken was, whatever the trouble.
+    pub is_whole: bool,
     /// What could not be had though the rest could.
     pub trouble: Option<RemoteError>,
 }
@@ -96,15 +101,46 @@ impl Remote {
         (settings.warninglists && folder.is_dir()).then_some(folder)
     }
 
-    /// Pulls it into its folder.
+    /// Returns whose its copy is.
+    fn owner(&self) -> Owner {
+        let (kind, mark) = match &self.kind {
+            RemoteKind::Feed => ("feed", state::mark(self.http.url.as_str())),
+            RemoteKind::Taxii => ("taxii", state::mark(self.http.url.as_str())),
+            RemoteKind::Misp(_) => ("misp", state::mark(&self.place())),
+        };
+        Owner { kind: kind.to_owned(), place: self.place(), mark }
+    }
+
+    /// Pulls it into its folder; where that holds the copy of another source, the new copy takes
+    /// its place when it is whole.
     ///
     /// # Errors
     /// Why nothing could be had; what is in the folder stays.
     pub fn pull(&self, folder: &Path, bytes_max: u64, scope: Scope) -> Result<Pulled, RemoteError> {
+        let owner = self.owner();
+        let pulled = Mirror::open(folder, bytes_max, &owner).and_then(|mut mirror| {
+            if mirror.is_of(&owner) {
+                return self.pull_into(&mirror, scope);
+            }
+            let next = mirror.next(&owner)?;
+            let pulled = self.pull_into(&next, Scope::Everything)?;
+            match pulled.trouble {
+                Some(error) if !pulled.is_whole => return Err(error),
+                _ => mirror.take_over(&next, &owner)?,
+            }
+            Ok(Pulled { differs: true, is_full: true, ..pulled })
+        });
+        let hidden = |error: RemoteError| self.http.key.hide_in(error);
+        pulled
+            .map_err(hidden)
+            .map(|pulled| Pulled { trouble: pulled.trouble.map(hidden), ..pulled })
+    }
+
+    fn pull_into(&self, mirror: &Mirror, scope: Scope) -> Result<Pulled, RemoteError> {
         match &self.kind {
-            RemoteKind::Feed => http_feed::pull(self, folder, bytes_max),
-            RemoteKind::Taxii => taxii::pull(self, folder, bytes_max, scope),
-            RemoteKind::Misp(settings) => settings.pull(self, folder, bytes_max, scope),
+            RemoteKind::Feed => http_feed::pull(self, mirror),
+            RemoteKind::Taxii => taxii::pull(self, mirror, scope),
+            RemoteKind::Misp(settings) => settings.pull(self, mirror, scope),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! How far a pull is, in a hidden file of its mirror: losing it costs a full pull, nothing else.
 
-use std::fs;
 use std::io::Write;
 
 use serde::Serialize;
@@ -9,7 +8,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::mirror::Mirror;
+use crate::control::intel::remote::mirror::small;
 use crate::control::intel::remote::source::STATE;
+
+/// Bytes of a state: some numbers, and what a server says of a file.
+const STATE_BYTES_MAX: u64 = 1 << 20;
 
 /// Returns what stands for an address in a state, which anyone may read and the address may hold a
 /// secret.
@@ -19,7 +22,7 @@ pub(in crate::control::intel) fn mark(url: &str) -> u64 {
 
 /// Returns what was kept; the default where there is none, or none that can be read.
 pub(in crate::control::intel) fn load<S: DeserializeOwned + Default>(mirror: &Mirror) -> S {
-    let text = fs::read(mirror.folder().join(STATE)).unwrap_or_default();
+    let text = small(&mirror.folder().join(STATE), STATE_BYTES_MAX).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
 

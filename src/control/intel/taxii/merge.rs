@@ -22,16 +22,20 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::mirror::Draft;
 use crate::control::intel::remote::mirror::Mirror;
+use crate::control::intel::remote::mirror::open_plain;
 use crate::control::intel::remote::source::Pulled;
+use crate::control::intel::sound;
+use crate::control::intel::stix;
 use crate::control::intel::stix::version::OBJECTS_MAX;
 use crate::control::intel::stix::version::key;
 use crate::control::intel::stix::version::nanos;
+use crate::control::intel::taxii::envelope::LeftOut;
+use crate::control::intel::taxii::text::Object;
 use crate::control::intel::uuid::Uuid;
 
 /// The bundle in the mirror.
@@ -79,6 +83,11 @@ pub(super) struct Merge<'m> {
     versions: HashMap<u128, Version>,
     /// Objects that came, one a line.
     came: BufWriter<File>,
+    /// Bytes of them.
+    came_bytes: u64,
+    /// Indicators among them, and in the old bundle.
+    came_wanted: u64,
+    old_wanted: u64,
     lines: u64,
     /// The old bundle's lines count, too.
     keeps_old: bool,
@@ -97,6 +106,9 @@ impl<'m> Merge<'m> {
             old: HashMap::new(),
             versions: HashMap::new(),
             came: BufWriter::with_capacity(1 << 16, came),
+            came_bytes: 0,
+            came_wanted: 0,
+            old_wanted: 0,
             lines: 0,
             keeps_old: !is_full,
         };
@@ -104,6 +116,7 @@ impl<'m> Merge<'m> {
             // a line that is damaged is an object that is not there
             let Ok(about) = serde_json::from_slice::<About>(line) else { return Ok(()) };
             merge.old.insert(about.key(), about.modified());
+            merge.old_wanted += u64::from(WANTED.contains(&about.r#type.as_str()));
             if merge.keeps_old {
                 merge.version(&about)?;
             }
@@ -116,28 +129,51 @@ impl<'m> Merge<'m> {
         Ok(merge)
     }
 
-    /// Adds an object that came.
+    /// Adds an object that came; one that is looked for and cannot be taken is counted.
     ///
     /// # Errors
     /// There are too many, or the disk is full.
-    pub(super) fn add(&mut self, object: &Value) -> Result<(), RemoteError> {
-        let Ok(about) = About::deserialize(object) else { return Ok(()) };
-        if !WANTED.contains(&about.r#type.as_str()) && !DEFINITIONS.contains(&about.r#type.as_str())
-        {
+    pub(super) fn add(
+        &mut self,
+        object: &Object,
+        left_out: &mut LeftOut,
+    ) -> Result<(), RemoteError> {
+        let (kind, text) = (object.kind.as_str(), object.text.as_slice());
+        if !WANTED.contains(&kind) && !DEFINITIONS.contains(&kind) {
             return Ok(());
         }
+        if object.is_too_large {
+            left_out.large += 1;
+            return Ok(());
+        }
+        let about = serde_json::from_slice::<About>(text).ok();
+        let Some(about) = about.filter(|about| !about.id.is_empty()) else {
+            left_out.nameless += 1;
+            return Ok(());
+        };
+        self.came_bytes += text.len() as u64 + 1;
+        if self.came_bytes > self.mirror.bytes_max() {
+            let place = self.mirror.folder().display().to_string();
+            return Err(RemoteError::TooLarge { place, what: too_large(self.mirror.bytes_max()) });
+        }
         self.version(&about)?;
+        self.came_wanted += u64::from(WANTED.contains(&kind));
         self.lines += 1;
-        let text = serde_json::to_vec(object).unwrap_or_default();
-        let written = self.came.write_all(&text).and_then(|()| self.came.write_all(b"\n"));
+        let written = self.came.write_all(text).and_then(|()| self.came.write_all(b"\n"));
         written.map_err(|error| disk(self.mirror.folder().to_owned(), &error))
     }
 
     /// Writes the new bundle, if it is another.
     ///
     /// # Errors
-    /// The disk.
+    /// The disk; or all that came has no indicator, while the old bundle has some.
     pub(super) fn finish(mut self, place: &str) -> Result<Pulled, RemoteError> {
+        let refused = |what| RemoteError::Answer { place: place.to_owned(), what, may_mend: true };
+        if !self.keeps_old && self.came_wanted == 0 && self.old_wanted > 0 {
+            let n = self.old_wanted;
+            let what = format!("it has no indicator, while the copy has {n}: the copy stays");
+            return Err(refused(what));
+        }
         let mut pulled = Pulled::default();
         for (key, version) in &self.versions {
             let before = self.old.get(key);
@@ -164,6 +200,9 @@ impl<'m> Merge<'m> {
             self.write(&mut bundle, wants_definitions)?;
         }
         bundle.put(b"\n]}\n")?;
+        if bundle.has_some {
+            sound::is_whole(bundle.draft.so_far()?, stix::FORMAT.name).map_err(refused)?;
+        }
         bundle.draft.keep()?;
         pulled.differs = true;
         Ok(pulled)
@@ -202,7 +241,7 @@ impl<'m> Merge<'m> {
         mut each: impl FnMut(&mut Self, &[u8]) -> Result<(), RemoteError>,
     ) -> Result<(), RemoteError> {
         let path = self.mirror.folder().join(BUNDLE);
-        let file = match File::open(&path) {
+        let file = match open_plain(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(disk(path, &error)),
@@ -262,6 +301,12 @@ impl Bundle {
     fn put(&mut self, bytes: &[u8]) -> Result<(), RemoteError> {
         self.draft.write_all(bytes).map_err(|error| self.draft.fault(&error))
     }
+}
+
+/// Says that more came than the mirror takes.
+pub(super) fn too_large(bytes_max: u64) -> String {
+    let mebibytes = bytes_max >> 20;
+    format!("more than {mebibytes} MiB in one pull: raise `mebibytes` in [mirror]")
 }
 
 /// Reads a line without its end; `false`: there is none.

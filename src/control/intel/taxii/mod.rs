@@ -9,9 +9,11 @@
 
 mod envelope;
 mod merge;
+mod text;
 
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::io::Read;
-use std::path::Path;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -30,6 +32,7 @@ use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
 use crate::control::intel::remote::source::Scope;
 use crate::control::intel::remote::state;
+use crate::control::intel::taxii::envelope::LeftOut;
 use crate::control::intel::taxii::envelope::Page;
 use crate::control::intel::taxii::merge::BUNDLE;
 use crate::control::intel::taxii::merge::Merge;
@@ -44,7 +47,7 @@ const PAGE_OBJECTS: u32 = 1_000;
 const PAGES_MAX: u32 = 100_000;
 
 /// Bytes of what a server says of a collection or of itself.
-const ABOUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const ABOUT_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Collections or API roots that an error names.
 const NAMED_MAX: usize = 10;
@@ -63,19 +66,13 @@ struct State {
     full_secs: u64,
 }
 
-/// Pulls a collection into its folder.
+/// Pulls a collection into its mirror.
 ///
 /// # Errors
-/// Why it could not be had; what is in the folder stays.
-pub fn pull(
-    remote: &Remote,
-    folder: &Path,
-    bytes_max: u64,
-    scope: Scope,
-) -> Result<Pulled, RemoteError> {
-    let mirror = Mirror::open(folder, bytes_max)?;
+/// Why it could not be had; what is in the mirror stays.
+pub fn pull(remote: &Remote, mirror: &Mirror, scope: Scope) -> Result<Pulled, RemoteError> {
     let http = remote.http.open()?;
-    let known = state::load::<State>(&mirror);
+    let known = state::load::<State>(mirror);
     let of = state::mark(remote.http.url.as_str());
     let is_known = known.of == of && mirror.folder().join(BUNDLE).is_file();
     let now_secs = now_secs();
@@ -88,59 +85,110 @@ pub fn pull(
     };
     check(remote, &http)?;
     let is_full = since.is_none();
-    let mut merge = Merge::new(&mirror, is_full)?;
-    let added_last = pages(remote, &http, since.clone(), &mut merge)?;
+    let mut merge = Merge::new(mirror, is_full)?;
+    let bytes_left = Cell::new(mirror.bytes_max());
+    let asking = Asking { remote, http: &http, bytes_left, bytes_max: mirror.bytes_max() };
+    let (added_last, left_out) = asking.pages(since.clone(), &mut merge)?;
     let mut pulled = merge.finish(&remote.place())?;
     pulled.is_full = is_full;
     let full_secs = if is_full { now_secs } else { known.full_secs };
-    state::keep(&mirror, &State { of, added_after: added_last.or(since), full_secs })?;
+    (pulled.is_whole, pulled.trouble) = (true, left_out.told(remote));
+    state::keep(mirror, &State { of, added_after: added_last.or(since), full_secs })?;
     Ok(pulled)
 }
 
-/// Reads all pages; returns when the last object was added, where the server says so.
-fn pages(
-    remote: &Remote,
-    http: &Http,
-    since: Option<String>,
-    merge: &mut Merge<'_>,
-) -> Result<Option<String>, RemoteError> {
-    let objects = remote.http.below("objects/")?;
-    let (mut next, mut after, mut added_last) = (None::<String>, since, None::<String>);
-    for _ in 0..PAGES_MAX {
-        let mut url = objects.clone();
+/// Asking for pages.
+struct Asking<'p> {
+    remote: &'p Remote,
+    http: &'p Http,
+    /// Bytes of all answers that may still come.
+    bytes_left: Cell<u64>,
+    bytes_max: u64,
+}
+
+impl Asking<'_> {
+    /// Reads all pages; returns when the last object was added, where the server says so, and what
+    /// could not be taken.
+    fn pages(
+        &self,
+        since: Option<String>,
+        merge: &mut Merge<'_>,
+    ) -> Result<(Option<String>, LeftOut), RemoteError> {
+        let place = || self.remote.place();
+        let (mut next, mut after, mut added_last) = (None::<String>, since, None::<String>);
+        let (mut left_out, mut seen) = (LeftOut::default(), HashSet::new());
+        for _ in 0..PAGES_MAX {
+            let page = Retry::default().run(|| self.page(&after, &next, merge))?;
+            added_last = page.added_last.clone().or(added_last);
+            left_out.nameless += page.left_out.nameless;
+            left_out.large += page.left_out.large;
+            if !page.more {
+                return Ok((added_last, left_out));
+            }
+            // a server may give the same `next` again and know by itself how far it is; what has no
+            // end is one that brings the same objects, or from the same place none
+            let mark = match page.objects {
+                0 => state::mark(&format!("{:?} {:?}", page.next, page.added_last)).into(),
+                _ => page.digest,
+            };
+            if !seen.insert(mark) {
+                let what = "it says that there is more, and brings the same again".to_owned();
+                return Err(RemoteError::Answer { place: place(), what, may_mend: false });
+            }
+            // a server that gives no `next` is asked for what was added after the page
+            match (page.next, page.added_last) {
+                (Some(to), _) => next = Some(to),
+                (None, Some(last)) if after.as_ref() != Some(&last) => {
+                    (next, after) = (None, Some(last));
+                }
+                (None, _) => {
+                    let what = "it says that there is more, but not where".to_owned();
+                    return Err(RemoteError::Answer { place: place(), what, may_mend: false });
+                }
+            }
+        }
+        let what = format!("a collection of over {PAGES_MAX} pages");
+        Err(RemoteError::TooLarge { place: place(), what })
+    }
+
+    fn page(
+        &self,
+        after: &Option<String>,
+        next: &Option<String>,
+        merge: &mut Merge<'_>,
+    ) -> Result<Page, RemoteError> {
+        let mut url = self.remote.http.below("objects/")?;
         url.query_pairs_mut().append_pair("limit", &PAGE_OBJECTS.to_string());
-        for (name, value) in [("added_after", &after), ("next", &next)] {
+        for (name, value) in [("added_after", after), ("next", next)] {
             if let Some(value) = value {
                 url.query_pairs_mut().append_pair(name, value);
             }
         }
-        let page = Retry::default().run(|| {
-            let mut answer = ask(http, url.clone())?;
-            let last = answer.header(ADDED_LAST).map(str::to_owned);
-            let page = envelope::read(&mut answer, merge)?;
-            Ok(Page { added_last: last, ..page })
-        })?;
-        added_last = page.added_last.clone().or(added_last);
-        if !page.more {
-            return Ok(added_last);
-        }
-        // a server that gives no `next` is asked for what was added after the page
-        let is_stuck = match (&page.next, &page.added_last) {
-            (Some(to), _) => next.as_ref() == Some(to),
-            (None, Some(last)) => after.as_ref() == Some(last),
-            (None, None) => true,
-        };
-        if is_stuck {
-            let what = "it says that there is more, but not where".to_owned();
-            return Err(RemoteError::Answer { place: remote.place(), what, may_mend: false });
-        }
-        match page.next {
-            Some(to) => next = Some(to),
-            None => (next, after) = (None, page.added_last),
+        let mut answer = ask(self.http, url)?;
+        let added_last = answer.header(ADDED_LAST).map(str::to_owned);
+        answer.at_most(self.bytes_left.get());
+        let page = envelope::read(&mut answer, merge);
+        self.bytes_left.set(answer.bytes_left().min(self.bytes_left.get()));
+        match page {
+            Err(RemoteError::TooLarge { place, .. }) => {
+                Err(RemoteError::TooLarge { place, what: merge::too_large(self.bytes_max) })
+            }
+            page => Ok(Page { added_last, ..page? }),
         }
     }
-    let what = format!("a collection of over {PAGES_MAX} pages");
-    Err(RemoteError::TooLarge { place: remote.place(), what })
+}
+
+impl LeftOut {
+    /// Says what could not be taken, if anything.
+    fn told(self, remote: &Remote) -> Option<RemoteError> {
+        let Self { nameless, large } = self;
+        let parts = [(nameless, "without an id or a time that can be read"), (large, "too large")];
+        let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        let what = format!("objects are left out: {parts}");
+        let error = RemoteError::Answer { place: remote.place(), what, may_mend: false };
+        (nameless + large > 0).then_some(error)
+    }
 }
 
 fn ask(http: &Http, url: Url) -> Result<Answer, RemoteError> {

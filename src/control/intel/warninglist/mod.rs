@@ -25,6 +25,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::control::intel::Fault;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::warninglist::expressions::Expressions;
@@ -261,6 +262,14 @@ impl Warninglists {
 /// Tells whether a list is for all types.
 fn is_all(name: &str) -> bool {
     name.eq_ignore_ascii_case("all")
+}
+
+/// Checks that a file holds a list.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(file: &Path) -> Result<(), Fault> {
+    read::lists(file).map(drop)
 }
 
 impl RawList {

@@ -132,6 +132,65 @@ fn check_wait(headers: &str, secs: Option<u64>) {
 }
 
 #[test]
+fn only_200_is_an_answer() {
+    for status in ["201 Created", "202 Accepted", "204 No Content", "206 Partial Content"] {
+        let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n");
+        check(answer.as_bytes(), "answer", "no whole answer (20");
+    }
+    let answer = b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n";
+    check(answer, "answer", "it says that nothing has changed (304)");
+    let (url, thread) = serve(vec![answer.to_vec()]);
+    let settings = settings_of(url);
+    let mut question = Question::get(settings.url.clone());
+    question.headers.push(("if-none-match", "\"1\"".to_owned()));
+    let answer = settings.open().expect("ready").ask(&question).expect("asked for");
+    assert_eq!(answer.status(), 304);
+    thread.join().expect("served");
+}
+
+#[test]
+fn what_is_secret_is_not_told() {
+    check(
+        b"HTTP/1.1 302 Found\r\nLocation: https://user:pw@evil.example:99999/x?token=zzz\r\nContent-Length: 0\r\n\r\n",
+        "redirect",
+        "it redirects to what is no address, which is not followed",
+    );
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("key");
+    std::fs::write(&file, "me:sesame-open\n").expect("written");
+    for (scheme, echo) in [
+        (KeyScheme::Bare, "me:sesame-open"),
+        (KeyScheme::Bearer, "Bearer me:sesame-open"),
+        (KeyScheme::Basic, "Basic bWU6c2VzYW1lLW9wZW4="),
+        (KeyScheme::Basic, "sesame-open"),
+    ] {
+        let body = format!("{{\"message\":\"bad key {echo}\"}}");
+        let answer = format!("HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n{body}");
+        let (url, thread) = serve(vec![answer.into_bytes()]);
+        let mut settings = settings_of(url);
+        settings.key = Key { place: KeyPlace::File(file.clone()), scheme };
+        let http = settings.open().expect("ready");
+        let error = http.ask(&Question::get(settings.url.clone())).expect_err("refused");
+        let said = error.to_string();
+        assert!(said.contains("bad key") && said.contains("(the key)"), "{said}");
+        assert!(!said.contains("sesame") && !said.contains("bWU6"), "{said}");
+        thread.join().expect("served");
+    }
+}
+
+#[test]
+fn a_proxy_that_is_none_is_told() {
+    for (text, port) in [("proxy.example:3128", 3128), ("http://u:p@proxy.example", 80)] {
+        let url = proxy("HTTPS_PROXY", text).expect(text);
+        assert_eq!(url.port_or_known_default(), Some(port));
+    }
+    for text in ["http://[broken", "http://proxy:99999", "ftp://proxy.example", "not a proxy"] {
+        let error = proxy("HTTPS_PROXY", text).expect_err(text);
+        assert!(error.to_string().starts_with("HTTPS_PROXY of the environment is no proxy"));
+    }
+}
+
+#[test]
 fn a_server_that_wants_to_be_left_alone_says_for_how_long() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let date = |secs: u64| {
