@@ -59,8 +59,8 @@ pub(super) struct Everything {
     pub(super) draft: Draft,
     /// A digest of each line.
     pub(super) digests: HashMap<Uuid, u32, foldhash::fast::RandomState>,
-    /// The events that were listed, and the numbers of others that attributes name: lists shift when
-    /// something is deleted while they are read.
+    /// The events that were listed, and the numbers of others that attributes name: lists shift
+    /// when something is deleted while they are read.
     listed: HashSet<Uuid, foldhash::fast::RandomState>,
     missed: HashSet<u64>,
     place: String,

@@ -1,7 +1,8 @@
 //! The lines of a mirror: one JSON object each, short keys, the UUID first.
 //!
-//! A base file is a header, the events, then the attributes, and their number, so that a cut shows; a
-//! delta file the same with what has changed since. What is of no use to matching is not kept, and what is as usual is not written.
+//! A base file is a header, the events, then the attributes, and their number, so that a cut shows;
+//! a delta file the same with what has changed since. What is of no use to matching is not kept,
+//! and what is as usual is not written.
 
 use std::borrow::Cow;
 use std::io;

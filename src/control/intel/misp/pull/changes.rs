@@ -1,6 +1,6 @@
-//! What has changed since the last pull, into the delta: attributes and objects by their own time of
-//! change, soft-deleted ones too, and events by theirs and by that of publishing; then what is in
-//! events that are new to us, or were changed, as what comes from another server keeps the times
+//! What has changed since the last pull, into the delta: attributes and objects by their own time
+//! of change, soft-deleted ones too, and events by theirs and by that of publishing; then what is
+//! in events that are new to us, or were changed, as what comes from another server keeps the times
 //! that it had there.
 
 use std::collections::HashMap;
