@@ -1,15 +1,18 @@
 //! Composite objects, through the whole program: an address and its port, a name and its address.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::json;
 
 use crate::misp::puller::Puller;
+use crate::misp::puller::attributes;
 use crate::misp::stand::Stand;
 use crate::misp::stand::State;
 use crate::run::root;
 use crate::run::run;
+use crate::run::tapsieve;
 
 /// In the capture of `fixtures/intel/port-conjunction` 30.44.52.1 answers at 8080 and 80,
 /// 30.44.52.2 at 80 alone.
@@ -86,6 +89,62 @@ fn a_name_and_its_address_are_halves_of_one_indicator() {
     let other = part("ip-dst", "ip", "30.44.40.99");
     let three = [object("domain-ip", &[name, address, other])];
     assert_eq!(told(NAMES, &three, &[]), apart);
+}
+
+#[test]
+fn a_warninglist_of_one_half_drops_that_half() {
+    let name = part("domain", "domain", "one.pair-drop.test");
+    let address = part("ip-dst", "ip", "30.44.40.1");
+    let pair = [object("domain-ip", &[name, address])];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let list = |mode: &str, entry: &str| {
+        let path = folder.path().join(format!("{mode}.json"));
+        let list = json!({"name": mode, "type": mode, "version": 1, "list": [entry],
+            "matching_attributes": ["ip-dst", "domain"]});
+        fs::write(&path, list.to_string()).expect("a temporary file");
+        format!("{}=drop", path.display())
+    };
+    let (addresses, names) = (list("cidr", "30.44.40.0/24"), list("hostname", "pair-drop.test"));
+    let of_list = |list: &str| told(NAMES, &pair, &["--warninglists", list, "--tag", "!x"]);
+    assert_eq!(of_list(&addresses), ["domain one.pair-drop.test exact"]);
+    assert_eq!(of_list(&names), ["ip-dst 30.44.40.1 exact"]);
+    // what its tags are is known after the object: it waits, with what belongs to it
+    let halves = ["both-halves", "one-half"];
+    let want = halves.map(|how| format!("domain|ip one.pair-drop.test|30.44.40.1 {how}"));
+    assert_eq!(told(NAMES, &pair, &["--tag", "!x"]), want);
+}
+
+#[test]
+fn objects_of_events_that_are_not_asked_for_are_left_out() {
+    let mut state = State::default();
+    let [wanted, other] = [1, 4].map(|level| {
+        let event = state.event("Objects", &[]);
+        state.level(event, level);
+        let ja4 = format!("t13d1516h2_8daaf6152771_b0da82dd165{level}");
+        state.object(event, "ja4-plus", &[("ja4-fingerprint", "text", &ja4)]);
+        let port = ("dst-port", "port", "443");
+        let address = format!("30.44.8.{level}");
+        state.object(event, "ip-port", &[("ip", "ip-dst", &address), port]);
+        event
+    });
+    assert_ne!(wanted, other);
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    let text = format!(
+        "[[capture]]\ninterface = \"lo\"\n[[intel]]\nmisp = \"{}\"\nname = \"one\"\n\
+         key_file = \"key\"\nca_file = \"ca.pem\"\nthreat_levels = [\"high\"]\n[[sink]]\n\
+         type = \"file\"\npath = \"alerts\"\n[mirror]\npath = \"mirrors\"\n[drop]\nuser = \"\"\n",
+        stand.url()
+    );
+    fs::write(puller.path("s.toml"), text).expect("written");
+    let mut command = tapsieve(&puller.path(""));
+    command.args(["intel", "pull", "--config", "s.toml"]);
+    let pulled = puller.bounded(&mut command, Duration::from_secs(60));
+    assert_eq!(pulled.code, 0, "{}", pulled.stderr);
+    let found = attributes(&puller.path("mirrors/one")).into_values();
+    let mut found = found.map(|(ty, value)| format!("{ty} {value}")).collect::<Vec<_>>();
+    found.sort();
+    assert_eq!(found, ["ip-dst|port 30.44.8.1|443", "ja4 t13d1516h2_8daaf6152771_b0da82dd1651"]);
 }
 
 #[test]

@@ -43,6 +43,8 @@ use crate::control::config::Config;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::intel::compile::nothing_yet;
+use crate::control::intel::ledger::Damage;
+use crate::control::intel::ledger::Spot;
 use crate::control::log;
 use crate::control::log::LogFormat;
 use crate::control::output;
@@ -289,11 +291,9 @@ fn first_set(config: &Config) -> Result<(Compiled, f64), Failure> {
     let first = match compile(&inputs, &options).and_then(Compiled::verified) {
         // what servers have comes by and by; capturing does not wait for it
         Err(error) if start::is_waited_for(&error, config) => {
-            if !inputs.is_empty() {
-                warn!("{error}");
-            }
             info!("no indicators yet: waiting for {}", config.remote_labels().join(", "));
-            nothing_yet(&options)?
+            let damage = |path| Damage::new(path, Spot::File, error.to_string());
+            nothing_yet(&options, inputs.first().map(|path| damage(path)).into_iter().collect())?
         }
         outcome => outcome?,
     };

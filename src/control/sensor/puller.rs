@@ -33,7 +33,8 @@ const WOKEN_EVERY: Duration = Duration::from_secs(2);
 /// From a message to the pull: its transaction may end, and others of the same kind may come.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// After a pull of everything that failed, the next is tried; what has changed is pulled meanwhile.
+/// After a pull of everything that failed, the next is tried; what has changed is pulled meanwhile,
+/// unless it was too much.
 const EVERYTHING_AGAIN: Duration = Duration::from_secs(900);
 
 /// Pauses between two tries to hear a publisher: they double, until it was heard for a while.
@@ -92,6 +93,10 @@ impl Puller {
             let begun = Instant::now();
             let outcome = self.remote.pull(&self.folder, self.bytes_max, scope);
             self.note(scope, &outcome);
+            if matches!(outcome, Err(RemoteError::TooLarge { .. })) {
+                // what was too much is so in a minute
+                std::thread::sleep(EVERYTHING_AGAIN);
+            }
             let pulled = outcome.is_ok();
             let may = Instant::now() >= self.everything_from;
             scope = match (may, self.owes_everything) {

@@ -120,12 +120,13 @@ pub fn compile(inputs: &[PathBuf], options: &IntelOptions) -> Result<Compiled, I
     Ok(compiled)
 }
 
-/// Returns the set of a sensor that has no indicators yet: its canary, at most.
+/// Returns the set of a sensor that has no indicators yet, its canary at most, and what is wrong
+/// with its inputs.
 ///
 /// # Errors
 /// None that could be met: so little fits.
-pub fn nothing_yet(options: &IntelOptions) -> Result<Compiled, IntelError> {
-    settled(Merge::default(), Vec::new(), options)
+pub fn nothing_yet(options: &IntelOptions, damage: Vec<Damage>) -> Result<Compiled, IntelError> {
+    settled(Merge::default(), damage, options)
 }
 
 /// Makes a set of what was merged.

@@ -121,7 +121,8 @@ impl AttributeParts {
     fn text_bytes(&self) -> usize {
         let what = [&self.kind, &self.value, &self.relation, &self.object, &self.uuid];
         let rest = [&self.first_seen, &self.last_seen, &self.comment, &self.tags];
-        what.into_iter().chain(rest).map(String::len).sum()
+        let more = [&self.valid_until, &self.event_uuid];
+        what.into_iter().chain(rest).chain(more).map(String::len).sum()
     }
 
     pub(super) fn clear(&mut self) {

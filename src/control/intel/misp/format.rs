@@ -219,6 +219,10 @@ impl Telling<'_> {
 
     /// Asks what the server's settings say.
     fn check(&self, line: &AttributeLine<'_>, event: Option<&EventLine>) -> Result<(), LeftOut> {
+        if event.is_none() {
+            // whether it is published, and its tags, nobody knows
+            return Err(LeftOut::Unpublished);
+        }
         if !self.filter.asks_events() {
             return Ok(());
         }

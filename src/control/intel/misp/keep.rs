@@ -1,5 +1,6 @@
 //! What becomes of attributes and events that a search finds: lines of a base, or of a delta.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::hash_map::Entry;
@@ -10,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::control::intel::json::Found;
 use crate::control::intel::json::Owner;
 use crate::control::intel::json::Teller;
+use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::record::AttributeLine;
 use crate::control::intel::misp::record::EventLine;
 use crate::control::intel::misp::record::write;
@@ -24,6 +26,9 @@ use crate::control::intel::uuid::Uuid;
 /// Attributes of one server: each takes 21 bytes of memory while all are pulled.
 const ATTRIBUTES_MAX: usize = 32_000_000;
 
+/// Attributes of objects whose own search is still to come: each takes about a hundred bytes.
+const HELD_MAX: usize = 2_000_000;
+
 /// Bytes of changed attributes that a pull of changes holds; more make a full one due.
 pub(super) const CHANGES_BYTES_MAX: usize = 64 << 20;
 
@@ -36,7 +41,7 @@ pub(super) trait Keeping {
     fn attribute(
         &mut self,
         uuid: Uuid,
-        line: &AttributeLine<'_>,
+        line: AttributeLine<'_>,
         event: u64,
     ) -> Result<(), RemoteError>;
 }
@@ -55,21 +60,34 @@ pub(super) struct Keeper<K> {
 }
 
 /// Attributes of a base that is being written: each once, however often it is told.
-pub(super) struct Everything {
+pub(super) struct Everything<'s> {
     pub(super) draft: Draft,
     /// A digest of each line.
     pub(super) digests: HashMap<Uuid, u32, foldhash::fast::RandomState>,
-    /// The events that were listed, and the numbers of others that attributes name: lists shift
+    settings: &'s MispSettings,
+    /// What objects say of attributes that are still to come.
+    held: HashMap<Uuid, Said, foldhash::fast::RandomState>,
+    /// The numbers of the events that were listed, and of others that attributes name: lists shift
     /// when something is deleted while they are read.
-    listed: HashSet<Uuid, foldhash::fast::RandomState>,
+    listed: HashSet<u64, foldhash::fast::RandomState>,
     missed: HashSet<u64>,
     place: String,
     line: Vec<u8>,
 }
 
+/// What an object says of an attribute: the name of its template, and as `AttributeLine::sibling`.
+struct Said {
+    object: Box<str>,
+    sibling: Box<str>,
+}
+
 /// Changed attributes: the last line of each.
 pub(super) struct Changes {
     pub(super) lines: HashMap<Uuid, Vec<u8>, foldhash::fast::RandomState>,
+    /// Those that objects alone told of: searches for objects know neither scores nor sightings.
+    pub(super) of_objects: HashSet<Uuid, foldhash::fast::RandomState>,
+    /// There were more than are kept.
+    pub(super) is_full: bool,
     bytes: usize,
     place: String,
 }
@@ -104,7 +122,7 @@ impl<K: Keeping> Teller for Keeper<K> {
             return;
         };
         let (uuid, number) = (Uuid::from_text(&line.uuid), found.parts.event_id.0);
-        self.failure = self.to.attribute(uuid, &line, number).err();
+        self.failure = self.to.attribute(uuid, line, number).err();
     }
 
     fn end(&mut self, owner: &Owner) {
@@ -115,13 +133,15 @@ impl<K: Keeping> Teller for Keeper<K> {
             self.failure = Some(RemoteError::TooLarge { place: self.place.clone(), what });
             return;
         }
-        self.event_bytes += event.bytes();
+        let uuid = Uuid::from_text(&event.uuid);
+        let replaced = self.events.get(&uuid).map_or(0, EventLine::bytes);
+        self.event_bytes = (self.event_bytes + event.bytes()).saturating_sub(replaced);
         if self.event_bytes > EVENT_BYTES_MAX && self.failure.is_none() {
             let what = format!("over {} MiB of events: let fewer come", EVENT_BYTES_MAX >> 20);
             self.failure = Some(RemoteError::TooLarge { place: self.place.clone(), what });
             return;
         }
-        self.events.insert(Uuid::from_text(&event.uuid), event);
+        self.events.insert(uuid, event);
     }
 }
 
@@ -135,14 +155,29 @@ impl<K: Keeping> Taking for Keeper<K> {
     }
 }
 
-impl Everything {
+impl<'s> Everything<'s> {
     pub(super) fn new(
         draft: Draft,
         place: &str,
-        listed: HashSet<Uuid, foldhash::fast::RandomState>,
+        settings: &'s MispSettings,
+        listed: HashSet<u64, foldhash::fast::RandomState>,
     ) -> Self {
-        let (digests, missed) = (HashMap::default(), HashSet::new());
-        Self { draft, digests, listed, missed, place: place.to_owned(), line: Vec::new() }
+        let (digests, held, missed) = (HashMap::default(), HashMap::default(), HashSet::new());
+        let (place, line) = (place.to_owned(), Vec::new());
+        Self { draft, digests, settings, held, listed, missed, place, line }
+    }
+
+    /// Keeps what an object says of an attribute until that is told.
+    pub(super) fn hold(&mut self, uuid: Uuid, line: &AttributeLine<'_>) -> Result<(), RemoteError> {
+        if line.object.is_empty() || self.digests.contains_key(&uuid) {
+            return Ok(());
+        }
+        if self.held.len() >= HELD_MAX {
+            return Err(self.too_many(HELD_MAX));
+        }
+        let [object, sibling] = [&line.object, &line.sibling].map(|text| Box::from(text.as_ref()));
+        self.held.insert(uuid, Said { object, sibling });
+        Ok(())
     }
 
     /// Makes it the base; returns the numbers of events that were missed, in order.
@@ -154,28 +189,36 @@ impl Everything {
         missed.sort_unstable();
         Ok(missed.iter().map(u64::to_string).collect())
     }
+
+    fn too_many(&self, most: usize) -> RemoteError {
+        let what = format!("over {most} attributes: let fewer come");
+        RemoteError::TooLarge { place: self.place.clone(), what }
+    }
 }
 
-impl Keeping for Everything {
+impl Keeping for Everything<'_> {
     fn attribute(
         &mut self,
         uuid: Uuid,
-        line: &AttributeLine<'_>,
+        mut line: AttributeLine<'_>,
         event: u64,
     ) -> Result<(), RemoteError> {
+        if !line.object.is_empty() && self.settings.asks_for(&line) {
+            // it is told again, with scores and sightings, unless the server's filters leave it out
+            return self.hold(uuid, &line);
+        }
         if self.digests.len() >= ATTRIBUTES_MAX {
-            let what = format!("over {ATTRIBUTES_MAX} attributes: let fewer come");
-            return Err(RemoteError::TooLarge { place: self.place.clone(), what });
+            return Err(self.too_many(ATTRIBUTES_MAX));
         }
         let Entry::Vacant(entry) = self.digests.entry(uuid) else { return Ok(()) };
-        let is_missed = !line.event.is_empty()
-            && event != 0
-            && self.missed.len() < EVENTS_MAX
-            && !self.listed.contains(&Uuid::from_text(&line.event));
-        if is_missed {
+        if event != 0 && !self.listed.contains(&event) && self.missed.len() < EVENTS_MAX {
             self.missed.insert(event);
         }
-        write(line, &mut self.line);
+        if let Some(Said { object, sibling }) = self.held.remove(&uuid) {
+            line.object = Cow::Owned(object.into_string());
+            line.sibling = Cow::Owned(sibling.into_string());
+        }
+        write(&line, &mut self.line);
         entry.insert(digest(&self.line));
         self.draft.write_all(&self.line).map_err(|error| self.draft.fault(&error))
     }
@@ -183,7 +226,8 @@ impl Keeping for Everything {
 
 impl Changes {
     pub(super) fn new(place: &str) -> Self {
-        Self { lines: HashMap::default(), bytes: 0, place: place.to_owned() }
+        let (lines, of_objects) = (HashMap::default(), HashSet::default());
+        Self { lines, of_objects, is_full: false, bytes: 0, place: place.to_owned() }
     }
 }
 
@@ -191,13 +235,34 @@ impl Keeping for Changes {
     fn attribute(
         &mut self,
         uuid: Uuid,
-        line: &AttributeLine<'_>,
+        mut line: AttributeLine<'_>,
         _: u64,
     ) -> Result<(), RemoteError> {
+        let replaced = self.lines.remove(&uuid).unwrap_or_default();
+        let before = serde_json::from_slice::<AttributeLine<'_>>(&replaced).ok();
+        let is_of_object = !line.object.is_empty();
+        let line = match before {
+            Some(before) if !is_of_object => {
+                line.complete(before);
+                line
+            }
+            // scores and sightings were told with the attribute alone
+            Some(mut before) if !self.of_objects.contains(&uuid) => {
+                before.complete(line);
+                before
+            }
+            _ => line,
+        };
         let mut bytes = Vec::new();
-        write(line, &mut bytes);
-        self.bytes += bytes.len();
+        write(&line, &mut bytes);
+        if !is_of_object {
+            self.of_objects.remove(&uuid);
+        } else if replaced.is_empty() {
+            self.of_objects.insert(uuid);
+        }
+        self.bytes = (self.bytes + bytes.len()).saturating_sub(replaced.len());
         if self.bytes > CHANGES_BYTES_MAX {
+            self.is_full = true;
             let mebibytes = CHANGES_BYTES_MAX >> 20;
             let what = format!("over {mebibytes} MiB of changes: a full pull is due");
             return Err(RemoteError::TooLarge { place: self.place.clone(), what });
@@ -208,7 +273,7 @@ impl Keeping for Changes {
 }
 
 impl Keeping for EventsOnly {
-    fn attribute(&mut self, _: Uuid, _: &AttributeLine<'_>, _: u64) -> Result<(), RemoteError> {
+    fn attribute(&mut self, _: Uuid, _: AttributeLine<'_>, _: u64) -> Result<(), RemoteError> {
         Ok(())
     }
 }

@@ -127,17 +127,19 @@ impl Pull<'_> {
             Scope::Due => is_old || is_large || header.filter != self.settings.filter(),
         };
         if !is_due {
-            return match self.changes(&header, &state, &delta, &[]) {
+            let mut search = Search::new(&self.http, &self.remote.http);
+            return match self.changes(&mut search, (&header, &state), &delta, &[])? {
+                Some(pulled) => Ok(pulled),
                 // more than is kept as changes
-                Err(RemoteError::TooLarge { .. }) => self.everything(),
-                outcome => outcome,
+                None => self.everything(),
             };
         }
         match self.everything() {
             // what is too much at once may be had in parts
             Err(error) if error.may_be_too_much() && !is_large => {
-                let pulled = self.changes(&header, &state, &delta, &[])?;
-                Ok(Pulled { trouble: Some(error), ..pulled })
+                let mut search = Search::new(&self.http, &self.remote.http);
+                let pulled = self.changes(&mut search, (&header, &state), &delta, &[])?;
+                Ok(Pulled { trouble: Some(error), ..pulled.unwrap_or_default() })
             }
             outcome => outcome,
         }
@@ -201,8 +203,8 @@ impl Pull<'_> {
             write(event, &mut line);
             put(&line)?;
         }
-        let known = events.teller.events.into_keys().collect();
-        let everything = Everything::new(draft, &self.place, known);
+        let listed = events.teller.events.into_values().map(|event| event.id).collect();
+        let everything = Everything::new(draft, &self.place, settings, listed);
         let mut found = Reading::new(Keeper::new(everything, &self.place));
         let page = settings.page_attributes;
         if !settings.objects.is_empty() {
@@ -224,8 +226,8 @@ impl Pull<'_> {
         let state = State { id, since_secs, full_secs: now_secs() };
         self.keep_state(&state)?;
         // what has changed meanwhile
-        match self.changes(&header, &state, &Delta::default(), &missed) {
-            Ok(more) => pulled.new += more.new,
+        match self.changes(&mut search, (&header, &state), &Delta::default(), &missed) {
+            Ok(more) => pulled.new += more.map_or(0, |more| more.new),
             Err(error) => pulled.trouble = Some(error),
         }
         if settings.warninglists {
@@ -251,17 +253,22 @@ impl Pull<'_> {
         &self,
         old: Option<(Base, Delta)>,
         search: &mut Search<'_>,
-        found: &mut Reading<Keeper<Everything>>,
+        found: &mut Reading<Keeper<Everything<'_>>>,
     ) -> Result<Pulled, RemoteError> {
         let mut pulled = Pulled { is_full: true, differs: true, ..Pulled::default() };
-        let (mut same, mut gone) = (0_u64, Vec::new());
+        let (mut same, mut gone, mut gone_lines) = (0_u64, Vec::new(), Vec::new());
         if let Some((mut base, delta)) = old {
             let digests = &found.teller.to.digests;
             let mut see = |uuid: Uuid, line: &[u8]| match digests.get(&uuid) {
                 Some(new) if *new == digest(line) => same += 1,
                 Some(_) => pulled.changed += 1,
                 None if is_deleted(line) => {}
-                None => gone.push(uuid),
+                None => {
+                    gone.push(uuid);
+                    if gone.len() <= GONE_ASKED_MAX {
+                        gone_lines.push(line.to_vec());
+                    }
+                }
             };
             let of_base = base.events().and_then(|_| {
                 base.each_attribute(|uuid, line| {
@@ -276,9 +283,15 @@ impl Pull<'_> {
             }
         }
         if gone.len() <= GONE_ASKED_MAX {
+            for (uuid, line) in gone.iter().zip(&gone_lines) {
+                if let Ok(line) = serde_json::from_slice(line) {
+                    found.teller.to.hold(*uuid, &line)?;
+                }
+            }
             for some in gone.chunks(GONE_ASKED_AT_ONCE) {
                 let uuids = some.iter().map(Uuid::to_string).collect::<Vec<_>>();
-                let mut filters = self.settings.attribute_filters();
+                // of any type: a JA4 is text
+                let mut filters = self.settings.of_all_types().attribute_filters();
                 filters.insert("uuid".to_owned(), json!(uuids));
                 search.all(What::Attributes, &filters, self.settings.page_attributes, found)?;
             }

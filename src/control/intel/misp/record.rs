@@ -231,7 +231,7 @@ impl<'a> AttributeLine<'a> {
             Sibling::Ja3s => Cow::Borrowed("ja3s"),
             Sibling::Ja4Type(ty) => Cow::Owned(format!("ja4:{}", cut(ty, WORD_BYTES_MAX))),
             Sibling::Ports(ports) => Cow::Owned(format!("ports:{ports}")),
-            Sibling::Half(other) => Cow::Owned(format!("half:{}", cut(other, VALUE_BYTES_MAX))),
+            Sibling::Half(other) => Cow::Owned(format!("half:{}", cut(other, WORD_BYTES_MAX))),
         };
         Some(Self {
             uuid: Cow::Owned(uuid.to_string()),

@@ -101,6 +101,11 @@ impl<'a> Filter<'a> {
 
     /// Whether an attribute is asked for, but for `timestamp`, which is of what is searched.
     pub(crate) fn takes(&self, one: &Attribute, event: &Event) -> bool {
+        self.takes_level(event) && self.takes_of_object(one, event)
+    }
+
+    /// The same where objects are searched, for which levels do not count.
+    pub(crate) fn takes_of_object(&self, one: &Attribute, event: &Event) -> bool {
         let own = one.tags.iter().chain(&event.tags).map(String::as_str).collect::<Vec<_>>();
         let relation = one.relation.as_deref().unwrap_or_default();
         self.takes_event(event)
@@ -123,11 +128,15 @@ impl<'a> Filter<'a> {
         self.flag("published").is_none_or(|wanted| wanted.contains(&event.published))
             && self.terms("eventid").take(&[&event.id.to_string(), &event.uuid])
             && self.terms("org").take(&[&event.organisation, "1"])
-            && self.terms("threat_level_id").take(&[&event.threat_level.to_string()])
             && self.terms("event_tags").take(&tags)
             && self.takes_time("event_timestamp", event.timestamp)
             && self.takes_time("publish_timestamp", event.publish_timestamp)
             && self.takes_time("last", event.publish_timestamp)
+    }
+
+    /// Whether an event's threat level is asked for.
+    pub(crate) fn takes_level(&self, event: &Event) -> bool {
+        self.terms("threat_level_id").take(&[&event.threat_level.to_string()])
     }
 
     /// Whether an object's name is asked for.

@@ -71,7 +71,8 @@ pub(crate) fn made_rows(state: &State, filter: &Filter<'_>) -> Range<u64> {
     from.min(all)..end.min(all)
 }
 
-/// `POST /objects/restSearch`.
+/// `POST /objects/restSearch`: by the time of the event (`MispObject::set_filter_timestamp`), whatever
+/// its threat level; neither scores nor sightings, and of the event no uuid.
 pub(crate) fn objects(state: &State, filter: &Filter<'_>) -> Page {
     let parts = |object: &Object| {
         let of = state.attributes.iter().filter(move |one| one.object == object.id);
@@ -79,8 +80,8 @@ pub(crate) fn objects(state: &State, filter: &Filter<'_>) -> Page {
     };
     let is_asked = |object: &&Object| {
         let event = state.event_of(object.event);
-        let has = parts(object).iter().any(|one| filter.takes(one, event));
-        filter.takes_object(&object.name) && filter.takes_time("timestamp", object.timestamp) && has
+        let has = parts(object).iter().any(|one| filter.takes_of_object(one, event));
+        filter.takes_object(&object.name) && filter.takes_time("timestamp", event.timestamp) && has
     };
     let rows = page(state.objects.iter().filter(is_asked), filter, state.repeats_rows);
     let list = rows.iter().map(|object| {
@@ -94,7 +95,9 @@ pub(crate) fn objects(state: &State, filter: &Filter<'_>) -> Page {
             "timestamp": object.timestamp.to_string(), "distribution": "5",
             "sharing_group_id": "0", "comment": "", "deleted": false, "first_seen": null,
             "last_seen": null, "ObjectReference": [], "Attribute": parts,
-            "Event": short_event(event),
+            "Event": {
+                "id": event.id.to_string(), "info": event.info, "org_id": "1", "orgc_id": "1",
+            },
         }})
     });
     let list = list.collect::<Vec<_>>();
@@ -114,7 +117,7 @@ pub(crate) fn events(state: &State, filter: &Filter<'_>) -> Page {
         let has = of(event).any(|one| filter.takes(one, event));
         let is_in_time = filter.takes_time("timestamp", event.timestamp)
             && (filter.is_set("eventid") || !state.unlisted.contains(&event.id));
-        is_in_time && filter.takes_event(event) && (has || !narrows)
+        is_in_time && filter.takes_event(event) && filter.takes_level(event) && (has || !narrows)
     };
     let rows = page(state.events.iter().filter(is_asked), filter, state.repeats_rows);
     let list = rows.iter().map(|event| {

@@ -239,6 +239,11 @@ impl State {
         (event.timestamp, event.publish_timestamp) = (event.timestamp - secs, now());
     }
 
+    /// Gives an event another threat level, 1 to 4.
+    pub(crate) fn level(&mut self, event: u64, level: u64) {
+        self.event_to_change(event).threat_level = level;
+    }
+
     /// Withdraws an event, which no time tells.
     pub(crate) fn unpublish(&mut self, event: u64) {
         self.event_to_change(event).published = false;

@@ -1,19 +1,18 @@
-//! What has changed since the last pull, into the delta: attributes and objects by their own time
-//! of change, soft-deleted ones too, and events by theirs and by that of publishing; then what is
+//! What has changed since the last pull, into the delta: attributes by their own time of change,
+//! soft-deleted ones too, objects by that of their events, and events by theirs and by that of
+//! publishing; then what is
 //! in events that are new to us, or were changed, as what comes from another server keeps the times
 //! that it had there.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::io;
 
-use serde_json::Map;
-use serde_json::Value;
 use serde_json::json;
 
 use crate::control::intel::json::Reading;
 use crate::control::intel::json::What;
-use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::keep::Changes;
 use crate::control::intel::misp::keep::Keeper;
 use crate::control::intel::misp::pull::PAGE_EVENTS;
@@ -23,6 +22,7 @@ use crate::control::intel::misp::pull::is_deleted;
 use crate::control::intel::misp::pull::now_secs;
 use crate::control::intel::misp::pull::questions::with_deleted;
 use crate::control::intel::misp::record::AttributeLine;
+use crate::control::intel::misp::record::EventLine;
 use crate::control::intel::misp::record::Header;
 use crate::control::intel::misp::record::write;
 use crate::control::intel::misp::record::write_end;
@@ -36,56 +36,104 @@ use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::uuid::Uuid;
 
-/// Events of one question for what is in them.
-const EVENTS_ASKED_AT_ONCE: usize = 100;
+/// Events, or attributes, of one question.
+const ASKED_AT_ONCE: usize = 100;
 
 impl Pull<'_> {
     /// Adds what has changed since the last pull to the delta; `missed` are the numbers of events
     /// that attributes named and no list had.
     pub(super) fn changes(
         &self,
-        header: &Header,
-        state: &State,
+        search: &mut Search<'_>,
+        (header, state): (&Header, &State),
         old: &Delta,
         missed: &[String],
-    ) -> Result<Pulled, RemoteError> {
-        let settings = self.settings;
+    ) -> Result<Option<Pulled>, RemoteError> {
         let begun_secs = now_secs();
-        let mut search = Search::new(&self.http, &self.remote.http);
-        let overlap = u64::from(settings.overlap_secs);
-        let since = json!(state.since_secs.saturating_sub(overlap).to_string());
+        let overlap = u64::from(self.settings.overlap_secs);
+        let since = state.since_secs.saturating_sub(overlap).to_string();
         let mut found = Reading::new(Keeper::new(Changes::new(&self.place), &self.place));
-        let page = settings.page_attributes;
-        let with = |mut filters: Map<String, Value>, key: &str| {
-            filters.insert(key.to_owned(), since.clone());
-            filters
-        };
-        // of all types: one that we have may have become one that is not asked for
-        let of_all_types = MispSettings { types: Vec::new(), ..settings.clone() };
-        let filters = with_deleted(with(of_all_types.attribute_filters(), "attribute_timestamp"));
-        search.all(What::Attributes, &filters, page, &mut found)?;
-        if !settings.objects.is_empty() {
-            let mut filters = with_deleted(with(settings.filters(), "timestamp"));
-            filters.insert("object_name".to_owned(), json!(settings.objects));
-            search.all(What::Objects, &filters, page, &mut found)?;
-        }
-        // after the attributes: the event of each is there by now
-        let mut metadata = settings.filters();
-        metadata.insert("metadata".to_owned(), json!(true));
-        for key in ["timestamp", "publish_timestamp"] {
-            search.all(What::Events, &with(metadata.clone(), key), PAGE_EVENTS, &mut found)?;
-        }
-        for some in missed.chunks(EVENTS_ASKED_AT_ONCE) {
-            let mut filters = metadata.clone();
-            filters.insert("eventid".to_owned(), json!(some));
-            search.all(What::Events, &filters, PAGE_EVENTS, &mut found)?;
-        }
-        self.arrived(&mut search, old, &mut found)?;
+        let asked = self.changed(search, &since, &mut found).and_then(|()| {
+            self.events(search, &since, missed, &mut found)?;
+            self.arrived(search, old, &mut found)?;
+            self.scores(search, &mut found)
+        });
         let Keeper { to, events, .. } = found.teller;
+        match asked {
+            Err(_) if to.is_full => return Ok(None),
+            outcome => outcome?,
+        }
         let pulled = self.merge(header, old, to, events)?;
         let since_secs = search.begun_secs(begun_secs);
         self.keep_state(&State { since_secs, ..state.clone() })?;
-        Ok(pulled)
+        Ok(Some(pulled))
+    }
+
+    /// Asks for attributes that were changed since a time, and for the objects of events that were:
+    /// MISP finds objects by the time of their event.
+    fn changed(
+        &self,
+        search: &mut Search<'_>,
+        since: &str,
+        found: &mut Reading<Keeper<Changes>>,
+    ) -> Result<(), RemoteError> {
+        let (settings, page) = (self.settings, self.settings.page_attributes);
+        // of all types: one that we have may have become one that is not asked for
+        let mut filters = with_deleted(settings.of_all_types().attribute_filters());
+        filters.insert("attribute_timestamp".to_owned(), json!(since));
+        search.all(What::Attributes, &filters, page, found)?;
+        if settings.objects.is_empty() {
+            return Ok(());
+        }
+        let mut filters = with_deleted(settings.filters());
+        filters.insert("timestamp".to_owned(), json!(since));
+        filters.insert("object_name".to_owned(), json!(settings.objects));
+        search.all(What::Objects, &filters, page, found)
+    }
+
+    /// Asks for events that were changed or published since a time, after the attributes: the event
+    /// of each is there by now; and for those that a list missed.
+    fn events(
+        &self,
+        search: &mut Search<'_>,
+        since: &str,
+        missed: &[String],
+        found: &mut Reading<Keeper<Changes>>,
+    ) -> Result<(), RemoteError> {
+        let mut metadata = self.settings.filters();
+        metadata.insert("metadata".to_owned(), json!(true));
+        let times = ["timestamp", "publish_timestamp"].map(|key| (key, json!(since)));
+        let missed = missed.chunks(ASKED_AT_ONCE).map(|some| ("eventid", json!(some)));
+        for (key, value) in times.into_iter().chain(missed) {
+            let mut filters = metadata.clone();
+            filters.insert(key.to_owned(), value);
+            search.all(What::Events, &filters, PAGE_EVENTS, found)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the scores and sightings, where they count, of attributes that objects alone told.
+    fn scores(
+        &self,
+        search: &mut Search<'_>,
+        found: &mut Reading<Keeper<Changes>>,
+    ) -> Result<(), RemoteError> {
+        let settings = self.settings;
+        if !settings.decay_scores && !settings.sightings {
+            return Ok(());
+        }
+        let Changes { lines, of_objects, .. } = &found.teller.to;
+        let may_match = |uuid: &&Uuid| {
+            let line = lines.get(uuid).map(Vec::as_slice).unwrap_or_default();
+            serde_json::from_slice(line).is_ok_and(|line| settings.asks_for(&line))
+        };
+        let uuids = of_objects.iter().filter(may_match).map(Uuid::to_string).collect::<Vec<_>>();
+        for some in uuids.chunks(ASKED_AT_ONCE) {
+            let mut filters = with_deleted(settings.of_all_types().attribute_filters());
+            filters.insert("uuid".to_owned(), json!(some));
+            search.all(What::Attributes, &filters, settings.page_attributes, found)?;
+        }
+        Ok(())
     }
 
     /// Asks for what is in events that we did not know, or not as they are now: one that the server
@@ -109,11 +157,12 @@ impl Pull<'_> {
         let base = base.map_err(disk)?;
         let (mut new, mut changed, mut since_secs) = (Vec::new(), Vec::new(), u32::MAX);
         for (uuid, event) in told {
-            let asks_tags = !self.settings.tags.is_empty();
+            let asks_tags = self.settings.needed_tags().next().is_some();
+            let tags = |event: &EventLine| event.tags.iter().cloned().collect::<BTreeSet<_>>();
             match old.events.get(uuid).or_else(|| base.get(uuid)) {
                 None => new.push(event.id.to_string()),
                 // what its tags had left out on the server
-                Some(known) if asks_tags && known.tags != event.tags => {
+                Some(known) if asks_tags && tags(known) != tags(event) => {
                     new.push(event.id.to_string());
                 }
                 Some(known) if known.timestamp_secs != event.timestamp_secs => {
@@ -138,7 +187,7 @@ impl Pull<'_> {
         found: &mut Reading<Keeper<Changes>>,
     ) -> Result<(), RemoteError> {
         let (settings, page) = (self.settings, self.settings.page_attributes);
-        for some in events.chunks(EVENTS_ASKED_AT_ONCE) {
+        for some in events.chunks(ASKED_AT_ONCE) {
             let mut filters = with_deleted(settings.attribute_filters());
             filters.insert("eventid".to_owned(), json!(some));
             if let Some(since_secs) = since_secs {
@@ -257,13 +306,10 @@ impl Pull<'_> {
         Ok(())
     }
 
-    /// Tells whether a search for everything would find it.
+    /// Tells whether a pull of everything would keep it.
     fn is_wanted(&self, line: &[u8]) -> bool {
-        let MispSettings { types, include_non_ids, .. } = self.settings;
         serde_json::from_slice::<AttributeLine<'_>>(line).is_ok_and(|line| {
-            let of_type = types.is_empty() || types.iter().any(|ty| *ty == line.kind);
-            let is_asked = of_type && (*include_non_ids || !line.not_for_ids);
-            !line.deleted && (is_asked || !line.object.is_empty())
+            !line.deleted && (self.settings.asks_for(&line) || !line.object.is_empty())
         })
     }
 }

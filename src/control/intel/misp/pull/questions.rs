@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::control::intel::misp::MispSettings;
+use crate::control::intel::misp::record::AttributeLine;
 use crate::control::intel::misp::record::FilterLine;
 
 impl MispSettings {
@@ -60,15 +61,31 @@ impl MispSettings {
         filters
     }
 
+    /// Returns the same of attributes of any type.
+    pub(super) fn of_all_types(&self) -> Self {
+        Self { types: Vec::new(), ..self.clone() }
+    }
+
+    /// Tells whether a search for all attributes that may match would find it, the server's own
+    /// filters aside.
+    pub(in crate::control::intel::misp) fn asks_for(&self, line: &AttributeLine<'_>) -> bool {
+        let is_of_type = self.types.is_empty() || self.types.iter().any(|ty| *ty == line.kind);
+        is_of_type && (self.include_non_ids || !line.not_for_ids) && !line.deleted
+    }
+
     /// Returns what a search for everything may leave out on the server: what a change may bring
     /// back shows as a change.
     pub(super) fn narrowed(&self, mut filters: Map<String, Value>) -> Map<String, Value> {
-        let needed = self.tags.iter().filter(|tag| !tag.trim_start().starts_with('!'));
-        let needed = needed.map(|tag| tag.trim().replace('*', "%")).collect::<Vec<_>>();
+        let needed = self.needed_tags().map(|tag| tag.replace('*', "%")).collect::<Vec<_>>();
         if !needed.is_empty() {
             filters.insert("tags".to_owned(), json!({ "OR": needed }));
         }
         filters
+    }
+
+    /// Returns the tags of which one is needed.
+    pub(super) fn needed_tags(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().map(|tag| tag.trim()).filter(|tag| !tag.starts_with('!'))
     }
 }
 
