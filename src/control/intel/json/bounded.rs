@@ -1,5 +1,5 @@
-//! Bounds on what JSON keeps in memory until it ends: its reader keeps a string, and a bit for each
-//! level that is open, also of what is skipped.
+//! Bounds on what JSON keeps in memory until it ends: its reader keeps a string, and something for
+//! each level that is open, also of what is skipped.
 
 use std::io;
 use std::io::Read;

@@ -6,8 +6,9 @@
 //!         any of these
 //! Yields: attributes, of objects too, with their events and tags
 //! Bounds: `limits::JSON_STRING_BYTES_MAX`, `limits::JSON_OBJECT_BYTES_MAX`,
-//!         `limits::JSON_TAGS_BYTES_MAX`; nesting, `DEPTH_MAX`; unknown fields are skipped unread
-//! Leaves: proposals, sightings, reports, attachments; STIX, which `stix` reads
+//!         `limits::JSON_TAGS_BYTES_MAX`, `limits::JSON_LEVELS_MAX`; nesting, `DEPTH_MAX`; unknown
+//!         fields are skipped unread
+//! Leaves: proposals, who sighted, reports, attachments; STIX, which `stix` reads
 
 mod answer;
 mod bounded;

@@ -3,7 +3,7 @@
 //! Spec:   MISP 2.4/2.5 OpenAPI (`/warninglists`, `/warninglists/view/N`)
 //! Reads:  the index, and each list whose version is not here yet
 //! Yields: a file for each list, named by its number and version
-//! Bounds: `limits::WARNINGLISTS_MAX`, `INDEX_BYTES_MAX`, `LIST_BYTES_MAX`
+//! Bounds: `limits::WARNINGLISTS_MAX`, `INDEX_BYTES_MAX`, `limits::WARNINGLIST_FILE_BYTES_MAX`
 //! Leaves: lists that are not enabled
 
 use std::collections::BTreeSet;
@@ -24,6 +24,7 @@ use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::mirror::open_plain;
 use crate::control::intel::remote::retry::Retry;
 use crate::control::intel::warninglist;
+use crate::model::limits::WARNINGLIST_FILE_BYTES_MAX;
 use crate::model::limits::WARNINGLISTS_MAX;
 
 /// The folder of the lists in that of the mirror; hidden, as it holds no indicators.
@@ -31,9 +32,6 @@ pub const FOLDER: &str = ".warninglists";
 
 /// Bytes of the index: a list has a kilobyte in it.
 const INDEX_BYTES_MAX: u64 = 64 << 20;
-
-/// Bytes of one list: a million names with their numbers have a hundred MB.
-const LIST_BYTES_MAX: u64 = 512 << 20;
 
 /// Bytes that show whether a file is JSON.
 const HEAD_BYTES: u64 = 1024;
@@ -69,7 +67,7 @@ pub(super) fn pull(
     settings: &HttpSettings,
     mirror: &Mirror,
 ) -> Result<bool, RemoteError> {
-    let mirror = mirror.below(FOLDER, LIST_BYTES_MAX)?;
+    let mirror = mirror.below(FOLDER, WARNINGLIST_FILE_BYTES_MAX)?;
     let url = settings.below("warninglists")?;
     let index = Retry::default().run(|| {
         let mut answer = http.ask(&Question::get(url.clone()))?;

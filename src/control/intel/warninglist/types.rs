@@ -21,7 +21,7 @@ const TYPES: &str = "\
     http-method iban identity-card-number impfuzzy imphash integer ip-dst ip-dst|port ip-src \
     ip-src|port issue-date-of-the-visa ja3-fingerprint-md5 jabber-id jarm-fingerprint \
     kusto-query last-name link mac-address mac-eui-64 malware-sample malware-type md5 \
-    middle-name mime-type mobile-application-id mutex named pipe nationality onion-address other \
+    middle-name mime-type mobile-application-id mutex nationality onion-address other \
     passenger-name-record-locator-number passport-country passport-expiration passport-number \
     pattern-in-file pattern-in-memory pattern-in-traffic payment-details pdb pehash \
     pgp-private-key pgp-public-key phone-number place-of-birth place-port-of-clearance \
@@ -36,9 +36,13 @@ const TYPES: &str = "\
     windows-service-displayname windows-service-name x509-fingerprint-md5 x509-fingerprint-sha1 \
     x509-fingerprint-sha256 xmr yara zeek";
 
+/// The one whose name has a space.
+const WITH_A_SPACE: &str = "named pipe";
+
 /// Tells whether MISP has a type of that name.
 pub(super) fn is_known(name: &str) -> bool {
-    TYPES.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(name))
+    let mut all = TYPES.split_ascii_whitespace().chain([WITH_A_SPACE]);
+    all.any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -52,6 +56,7 @@ mod tests {
         let own = ["ja3s", "ja4"];
         let ours = IndicatorType::ALL.iter().map(|ty| ty.name());
         assert!(ours.filter(|name| !own.contains(name)).all(is_known));
+        assert!(is_known("named pipe") && !is_known("pipe"));
         assert!(is_known("md5") && is_known("Domain|IP") && !is_known("ipdst"));
     }
 }
