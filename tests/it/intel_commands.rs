@@ -252,6 +252,43 @@ fn list_gives_one_line_an_indicator() {
     assert_eq!(lines[0]["sources"][0]["tags"], json!(["botnet", "tlp:amber"]));
 }
 
+/// What would steer a terminal, or show one text and be another, is escaped; JSON is exact.
+#[test]
+fn people_see_what_is_there_and_programs_get_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let title = "title \u{1b}]0;owned\u{7} \u{202e}gnp.exe";
+    let attribute = |ty, value| json!({"type": ty, "value": value, "Tag": [{"name": title}]});
+    let uuid = "a026bf22-4e30-5550-9e1b-2bcd36288d04";
+    let event = json!({"Event": {"info": title, "uuid": uuid, "Attribute": [
+        attribute("domain", "evil.example"), attribute("domain", "d\u{202e}bidi.example"),
+        attribute("url", "http://evil.example/\u{2060}a")]}});
+    fs::write(folder.path().join("event.json"), event.to_string()).expect("a temporary file");
+    let steers =
+        |c: char| (c.is_control() && !"\n\t".contains(c)) || "\u{202e}\u{2060}".contains(c);
+    for command in ["list", "explain", "coverage"] {
+        let run = run(folder.path(), &["intel", command, "--intel", "event.json"]);
+        let text = run.text() + &run.stderr;
+        assert!(!text.contains(steers) && text.contains(r"\u{202e}gnp.exe"), "{text:?}");
+        let turned = "bad_name\tdomain\td\\u{202e}bidi.example\t";
+        assert_eq!(command == "explain", text.contains(turned), "{text}");
+    }
+    let run = run(folder.path(), &["intel", "list", "--json", "--intel", "event.json"]);
+    assert_eq!(run.lines()[0]["sources"][0]["info"], title);
+}
+
+/// An end that is no time is not taken for none.
+#[test]
+fn an_end_that_is_no_time_leaves_out() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let object = json!({"type": "indicator", "spec_version": "2.1", "pattern_type": "stix",
+        "id": "indicator--00000000-0000-4000-8000-000000000001", "valid_until": "yesterday",
+        "pattern": "[domain-name:value = 'evil.example']"});
+    let bundle = json!({"type": "bundle", "objects": [object]});
+    fs::write(folder.path().join("event.json"), bundle.to_string()).expect("a temporary file");
+    let text = explain(folder.path(), "evil.example", &[]);
+    assert!(text.starts_with("bad_end\thostname\tevil.example"), "{text}");
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");

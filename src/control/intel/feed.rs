@@ -3,7 +3,7 @@
 //! Spec:   MISP core format, MISP feed (manifest.json, hashes.csv)
 //! Reads:  the manifest; events are read as MISP JSON
 //! Yields: the files to read, with the manifest's times
-//! Bounds: one manifest entry at a time; names that are no UUID are not opened
+//! Bounds: one manifest entry at a time, `EVENTS_MAX`; names that are no UUID are not opened
 //! Leaves: hashes.csv, signatures, events that the manifest does not name
 
 use std::fs::File;
@@ -13,6 +13,7 @@ use std::path::Path;
 
 use serde::de::DeserializeSeed;
 use serde::de::Deserializer;
+use serde::de::Error;
 use serde::de::MapAccess;
 use serde::de::Visitor;
 
@@ -23,6 +24,9 @@ use crate::control::intel::json::fault;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::uuid::Uuid;
+
+/// Events of a manifest: the largest public feed has 2,000, a large MISP 100,000.
+const EVENTS_MAX: usize = 1_000_000;
 
 /// The file that makes a directory a feed.
 pub const MANIFEST: &str = "manifest.json";
@@ -101,6 +105,9 @@ impl<'de> Visitor<'de> for Manifest<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             let entry = map.next_value::<Entry>()?;
+            if self.0.len() >= EVENTS_MAX {
+                return Err(A::Error::custom(format!("more than {EVENTS_MAX} events")));
+            }
             self.0.push((name, u32::try_from(entry.timestamp.0).unwrap_or(0)));
         }
         Ok(())

@@ -44,6 +44,7 @@ use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
 use crate::control::intel::remote::source::STATE;
 use crate::control::intel::remote::source::Scope;
+use crate::control::intel::remote::state;
 use crate::control::intel::uuid::Uuid;
 
 /// Events of one page: metadata with tags has some kilobytes.
@@ -147,9 +148,8 @@ impl Pull<'_> {
 
     fn state(&self, header: &Header) -> State {
         let first = State { id: header.id, since_secs: header.since_secs, full_secs: 0 };
-        let bytes = std::fs::read(self.mirror.folder().join(STATE)).unwrap_or_default();
-        let state = serde_json::from_slice::<State>(&bytes).ok();
-        state.filter(|state| state.id == header.id).unwrap_or(first)
+        let state = state::load::<State>(self.mirror);
+        if state.id == header.id { state } else { first }
     }
 
     fn keep_state(&self, state: &State) -> Result<(), RemoteError> {

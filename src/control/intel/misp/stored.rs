@@ -5,7 +5,6 @@
 //! newer base has all of it.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -158,7 +157,7 @@ impl Delta {
     /// # Errors
     /// It is damaged.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        let file = match File::open(folder.join(DELTA)) {
+        let file = match open_plain(&folder.join(DELTA)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
             Ok(file) => file,
