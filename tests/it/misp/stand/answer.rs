@@ -263,7 +263,7 @@ fn with_body(answer: Answer, fault: Fault) -> Response<Pieces> {
             };
             (head, list_of(more, b"]}}"))
         }
-        _ => (head, Pieces::slowly(answer.body, 10, Duration::from_millis(50))),
+        _ => (head, Pieces::slowly(answer.body, 10, Duration::from_millis(20))),
     };
     head.body(body).expect("an answer")
 }

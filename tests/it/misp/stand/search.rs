@@ -71,8 +71,8 @@ pub(crate) fn made_rows(state: &State, filter: &Filter<'_>) -> Range<u64> {
     from.min(all)..end.min(all)
 }
 
-/// `POST /objects/restSearch`: by the time of the event (`MispObject::set_filter_timestamp`), whatever
-/// its threat level; neither scores nor sightings, and of the event no uuid.
+/// `POST /objects/restSearch`: by the time of the event (`MispObject::set_filter_timestamp`),
+/// whatever its threat level; neither scores nor sightings, and of the event no uuid.
 pub(crate) fn objects(state: &State, filter: &Filter<'_>) -> Page {
     let parts = |object: &Object| {
         let of = state.attributes.iter().filter(move |one| one.object == object.id);
