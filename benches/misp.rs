@@ -2,9 +2,9 @@
 //! --attributes 1000000`.
 //!
 //! One answer with all of them is compiled as a file; then the tests' stand-in, over TLS on
-//! loopback, is pulled and the copy compiled. About a kilobyte for each attribute, as MISP writes it
-//! with its event and tags. What was compiled is counted and looked into; a wrong answer fails the
-//! bench, however fast it was.
+//! loopback, is pulled and the copy compiled. About a kilobyte for each attribute, as MISP writes
+//! it with its event and tags. What was compiled is counted and looked into; a wrong answer fails
+//! the bench, however fast it was.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod cost;

@@ -103,7 +103,7 @@ impl Base {
     /// It is there and cannot be read, or was cut.
     pub fn open_whole(folder: &Path) -> io::Result<Option<Self>> {
         let Some(base) = Self::open(folder)? else { return Ok(None) };
-        let mut file = File::open(folder.join(BASE))?;
+        let mut file = open_plain(&folder.join(BASE))?;
         let mut end = Vec::new();
         file.seek(SeekFrom::End(-END_BYTES_MAX))?;
         file.read_to_end(&mut end)?;
