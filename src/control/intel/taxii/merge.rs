@@ -1,8 +1,8 @@
 //! Merging what a server gives with what is in the mirror: of each object the newest version, and
 //! none of those that are revoked.
 //!
-//! The bundle has one object a line, identities and markings first, so that it is read and written
-//! as a stream: in memory are a hash, a time and a place of each object.
+//! The bundle has one object a line, identities, markings and reports first, so that it is read and
+//! written as a stream: in memory are a hash, a time and a place of each object.
 //!
 //! Spec:   STIX 2.1 §3.6 (versioning), §8 (bundle)
 //! Reads:  the objects of pages; the bundle of the last pull
@@ -29,6 +29,7 @@ use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::mirror::Draft;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::source::Pulled;
+use crate::control::intel::stix::object::TOLD;
 use crate::control::intel::stix::version::OBJECTS_MAX;
 use crate::control::intel::stix::version::key;
 use crate::control::intel::stix::version::nanos;
@@ -40,11 +41,8 @@ pub(super) const BUNDLE: &str = "bundle.json";
 /// Bytes of one line of a bundle that we wrote: an object whose longest string is at its bound.
 const LINE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
-/// Types that say what other objects need.
-const DEFINITIONS: &[&str] = &["identity", "marking-definition"];
-
-/// Types that are looked for.
-const WANTED: &[&str] = &["indicator", "x-misp-attribute", "x-misp-object"];
+/// Types that say of other objects what these do not say themselves.
+const AROUND: &[&str] = &["grouping", "identity", "marking-definition", "report"];
 
 /// A version of an object.
 #[derive(Clone, Copy, Debug)]
@@ -122,8 +120,8 @@ impl<'m> Merge<'m> {
     /// There are too many, or the disk is full.
     pub(super) fn add(&mut self, object: &Value) -> Result<(), RemoteError> {
         let Ok(about) = About::deserialize(object) else { return Ok(()) };
-        if !WANTED.contains(&about.r#type.as_str()) && !DEFINITIONS.contains(&about.r#type.as_str())
-        {
+        let kind = about.r#type.as_str();
+        if !TOLD.contains(&kind) && !AROUND.contains(&kind) {
             return Ok(());
         }
         self.version(&about)?;
@@ -178,7 +176,7 @@ impl<'m> Merge<'m> {
             let is_newest =
                 newest.is_some_and(|newest| newest.line == number && !newest.is_revoked);
             number += 1;
-            let is_definition = DEFINITIONS.contains(&about.r#type.as_str());
+            let is_definition = AROUND.contains(&about.r#type.as_str());
             if is_newest && is_definition == wants_definitions { bundle.line(line) } else { Ok(()) }
         };
         if self.keeps_old {
