@@ -46,6 +46,10 @@ const REPORTS_MAX: usize = 64;
 /// What left-out patterns are counted as.
 const PATTERN: &str = "stix-pattern";
 
+/// Why nothing of a bundle is told that has no end, where tags or markings are asked for.
+const WITHHELD: &str = "nothing of it is taken under --tag or --max-tlp: a report that marks it \
+                        may be in what is missing";
+
 /// One bundle being read.
 pub(super) struct Bundle<'g, 'a> {
     gather: &'g Gather<'a>,
@@ -55,6 +59,8 @@ pub(super) struct Bundle<'g, 'a> {
     spare: Object,
     attributes: u64,
     objects: u32,
+    /// Nothing is told: what marks it may be in what is missing.
+    is_withheld: bool,
     /// The object that is being told has a newer version.
     is_old: bool,
     /// Its events.
@@ -76,6 +82,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
             gather,
             harvest: gather.begin(),
             cut: context.cut().into_iter().flat_map(Lights::tags).collect(),
+            is_withheld: context.is_broken && gather.options.filter.asks_tags(),
             context,
             spare: Object::default(),
             attributes: 0,
@@ -110,6 +117,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
             (self.crowded > 0, crowded),
             (self.context.cut().is_some(), cut),
             (self.context.is_full(), full),
+            (self.is_withheld, WITHHELD.to_owned()),
         ];
         let told = told.into_iter().filter_map(|(is_so, what)| is_so.then_some(what));
         let told = told.collect::<Vec<_>>().join("; ");
@@ -131,7 +139,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
     /// Takes an object by its type.
     fn take(&mut self, object: &mut Object) {
         self.objects = self.objects.saturating_add(1);
-        if !TOLD.contains(&object.kind.as_str()) {
+        if self.is_withheld || !TOLD.contains(&object.kind.as_str()) {
             return;
         }
         self.place(object);

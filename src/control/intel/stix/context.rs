@@ -57,6 +57,8 @@ pub(super) struct Context {
     /// Bytes of all but versions and references.
     bytes: usize,
     bytes_max: usize,
+    /// The reading did not come to the bundle's end.
+    pub(super) is_broken: bool,
     spare: Object,
     list: Vec<u32>,
 }
@@ -133,6 +135,7 @@ impl Context {
             refs_max,
             bytes: 0,
             bytes_max,
+            is_broken: false,
             spare: Object::default(),
             list: Vec::new(),
         }

@@ -7,8 +7,8 @@
 //! Bounds: as `json`; `pattern`, `bundle`, `context`, `version`
 //! Leaves: observed data and observables, which were seen and not called bad; relationships
 //!
-//! A bundle is read twice, first for what is said of its indicators elsewhere: in newer versions, in
-//! reports, identities and markings, which may stand anywhere.
+//! A bundle is read twice, first for what is said of its indicators elsewhere: in newer versions,
+//! in reports, identities and markings, which may stand anywhere.
 
 mod bundle;
 mod composed;
@@ -63,7 +63,7 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
     let (file, broken) = again(stream, gather)?;
     let mut context = Context::default();
     // what is broken here is so when it is read, and told then
-    let _broken = json::parse(stream_of(&file)?.into_read(), Top(&mut context));
+    context.is_broken = json::parse(stream_of(&file)?.into_read(), Top(&mut context)).is_err();
     if context.is_over() {
         let what = "more than 128 MiB of identities, markings and reports, without which whom                     indicators are for is unknown: nothing is read";
         return Err(Fault { spot: Spot::File, what: what.to_owned() });

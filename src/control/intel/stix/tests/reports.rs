@@ -138,6 +138,17 @@ fn beyond_so_many_reports_the_strictest_marking_counts_and_that_is_said() {
 }
 
 #[test]
+fn of_a_bundle_without_its_end_nothing_passes_a_filter() {
+    let none = json!({});
+    let text = whole(&[address(1, &none), report(1, &[1], &json!({"labels": ["tlp:red"]}))]);
+    let text = text.strip_suffix(r#"],"type":"bundle"}"#).expect("a bundle's end");
+    let all = compiled(text, &IntelOptions::default()).expect("usable");
+    assert_eq!(values(&all), [("ip-dst", "9.9.9.1")]);
+    let error = compiled(text, &amber()).expect_err("nothing").to_string();
+    assert!(error.contains("broken JSON") && error.contains("nothing of it is taken"), "{error}");
+}
+
+#[test]
 fn of_reports_the_newest_version_counts_and_none_that_was_revoked() {
     let at = |day: usize, more: Value| {
         let mut more = more;
