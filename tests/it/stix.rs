@@ -45,9 +45,24 @@ const BUNDLE: &str = r#"{"type":"bundle","id":"bundle--5d2a2f0a-6c3b-4c53-8a3d-2
 const PORT: &str =
     "[network-traffic:dst_ref.value = '30.44.40.4' AND network-traffic:dst_port = 80]";
 
+/// Stands before `]}` where a report of an event is in the bundle: it refers to the first
+/// indicator, and is marked as TLP:RED.
+const REPORT: &str = r#",
+ {"type":"report","spec_version":"2.1","id":"report--5e384ae7-672c-4250-9cda-3b4da964451a",
+  "created":"2026-11-02T00:00:00Z","modified":"2026-11-02T00:00:00Z",
+  "published":"2026-11-02T00:00:00Z","name":"An event",
+  "created_by_ref":"identity--39a970c9-e4e2-5883-a2d3-09bc6ccf08a8",
+  "labels":["Threat-Report","misp:tool=\"MISP-STIX-Converter\"","apt"],
+  "object_marking_refs":["marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"],
+  "object_refs":["indicator--2d72a64d-a1bc-5bf6-915e-215bdbf26eaf"]}]}"#;
+
 fn replay(more: &[&str]) -> (Run, String) {
+    replay_of(BUNDLE, more)
+}
+
+fn replay_of(bundle: &str, more: &[&str]) -> (Run, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let bundle = BUNDLE.replace("PORT", PORT);
+    let bundle = bundle.replace("PORT", PORT);
     fs::write(folder.path().join("bundle.json"), bundle).expect("a temporary file");
     let capture = root().join("fixtures/intel/domain-ip/input.pcap").display().to_string();
     let mut arguments = vec!["replay", "--intel", "bundle.json", "--metrics", "metrics.txt"];
@@ -104,6 +119,32 @@ fn alerts_carry_what_the_bundle_says() {
         (&alert["threat"]["indicator"]["confidence"], json!("High")),
         (&alert["threat"]["indicator"]["first_seen"], json!("2026-11-01T00:00:00Z")),
         (&alert["tags"], json!(["c2", "pap:amber", "tlp:amber+strict"])),
+    ] {
+        assert_eq!(*got, want, "{alert}");
+    }
+}
+
+#[test]
+fn what_a_report_says_counts_for_its_indicators() {
+    let bundle = BUNDLE.trim_end_matches("]}").to_owned() + REPORT;
+    let (run, _) = replay_of(&bundle, &["--max-tlp", "amber"]);
+    assert_eq!((run.code, run.lines().len()), (0, 0), "{}", run.stderr);
+    let (run, metrics) = replay_of(&bundle, &["--max-tlp", "amber", "--as-of", "off"]);
+    assert_eq!(named(&run), ["ip-dst 30.44.40.0/24"], "{}", run.stderr);
+    assert!(metrics.contains("indicators_refused_total{reason=\"tlp\"} 2"), "{metrics}");
+    let (run, _) = replay_of(&bundle, &["--tag", "apt"]);
+    assert_eq!(named(&run), ["hostname one.pair-drop.test", "ip-dst|port 30.44.40.4|80"]);
+    let lines = run.lines();
+    let alert = lines.first().expect("an alert");
+    let source = &alert["tapsieve"]["sources"][0];
+    for (got, want) in [
+        (&source["event"], json!("5e384ae7-672c-4250-9cda-3b4da964451a")),
+        (&source["attribute"], json!("2d72a64d-a1bc-5bf6-915e-215bdbf26eaf")),
+        (&source["info"], json!("An event")),
+        (&source["org"], json!("CERN")),
+        (&source["comment"], json!("Campaign X: names and a port")),
+        (&alert["tapsieve"]["tlp"], json!("RED")),
+        (&alert["tags"], json!(["apt", "c2", "pap:amber", "tlp:amber+strict", "tlp:red"])),
     ] {
         assert_eq!(*got, want, "{alert}");
     }

@@ -208,6 +208,26 @@ fn changes_are_merged_and_a_full_pull_sees_what_is_gone() {
 }
 
 #[test]
+fn a_report_that_comes_later_marks_what_is_in_the_mirror() {
+    let (web, shared) = serve(shelf(3, 2));
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = remote(&web);
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (4, 0, 0, true));
+    let refs = [indicator(0, "9.9.9.0", 0)["id"].clone(), json!("malware--x")];
+    let report = json!({"type": "report", "id": format!("report--{ID}"), "name": "An event",
+        "modified": "2024-01-01T00:00:00Z", "labels": ["tlp:red"], "object_refs": refs});
+    shared.lock().expect("whole").objects.push((time(20), report));
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (1, 0, 0, true));
+    let paths = [folder.path().to_owned()];
+    let compiled = compile(&paths, &IntelOptions::default()).expect("usable");
+    let catalog = &compiled.set.catalog;
+    let sources = catalog.ids().flat_map(|id| catalog.sources(id));
+    let of = sources.filter(|source| source.event.as_deref() == Some(ID));
+    let told = of.map(|source| (source.info, source.tags)).collect::<Vec<_>>();
+    assert_eq!(told, [(Some("An event".to_owned()), vec!["tlp:red".to_owned()])]);
+}
+
+#[test]
 fn faults_on_the_way_are_tried_again_or_leave_the_old_bundle() {
     let (web, shared) = serve(shelf(4, 3));
     let folder = tempfile::tempdir().expect("a folder");

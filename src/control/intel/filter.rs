@@ -48,7 +48,12 @@ impl Filter {
     /// Tells whether what an event says may leave its attributes out.
     pub fn asks_events(&self) -> bool {
         let ages = self.validity.counts_as_of(AsOf::Now);
-        !self.tags.is_empty() || self.tlp_max.is_some() || self.published_only || ages
+        self.asks_tags() || self.published_only || ages
+    }
+
+    /// Tells whether tags and markings may leave attributes out.
+    pub fn asks_tags(&self) -> bool {
+        !self.tags.is_empty() || self.tlp_max.is_some()
     }
 
     /// Says which rule of tags leaves an attribute out, where one does.

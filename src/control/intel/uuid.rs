@@ -24,6 +24,11 @@ impl Uuid {
         Self::read(text.trim().as_bytes()).unwrap_or_default()
     }
 
+    /// Reads the one of an id of STIX, as `indicator--…`; anything else is none.
+    pub fn of_id(id: &str) -> Self {
+        Self::from_text(id.rsplit_once("--").map_or("", |(_, uuid)| uuid))
+    }
+
     /// Tells whether there is one.
     pub fn is_some(self) -> bool {
         self != Self::default()

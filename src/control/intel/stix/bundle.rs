@@ -1,17 +1,15 @@
-//! The walk over a bundle: indicators become attributes; identities and markings, which may come
-//! before or after them, become what is said of these.
+//! The walk over a bundle: indicators become attributes, in the events that their reports are, or
+//! in one of their own.
 //!
 //! Spec:   STIX 2.1 §3.2 (`created_by_ref`, `object_marking_refs`), §4.7, §8; TAXII 2.1 §3.7
-//! Reads:  the objects of one bundle or envelope
-//! Yields: attributes to the harvest, each with an event: the indicator's name, its maker, its
-//!         markings
-//! Bounds: `NAMED_BYTES_MAX`, `OPEN_BYTES_MAX`
+//! Reads:  the objects of one bundle or envelope, whose context is known
+//! Yields: attributes to the harvest, for each report one; the event is the report, or where there
+//!         is none the indicator's name and its maker
+//! Bounds: `REPORTS_MAX`; those of the context
 //! Leaves: what the types of objects below do not name
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 
-use serde::de::Error;
 use serde::de::MapAccess;
 
 use crate::control::intel::Attribute;
@@ -25,107 +23,110 @@ use crate::control::intel::json::Kept;
 use crate::control::intel::json::parts::TAG_END;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::stix::composed;
+use crate::control::intel::stix::context::Context;
+use crate::control::intel::stix::context::Lights;
 use crate::control::intel::stix::inexact::Inexact;
-use crate::control::intel::stix::marking;
 use crate::control::intel::stix::meaning::meaning;
+use crate::control::intel::stix::object::Key;
 use crate::control::intel::stix::object::Object;
+use crate::control::intel::stix::object::REFS_MAX;
+use crate::control::intel::stix::object::TOLD;
 use crate::control::intel::stix::pattern::Comparison;
 use crate::control::intel::stix::pattern::alternatives;
-use crate::control::intel::stix::version::Versions;
+use crate::control::intel::stix::version::OBJECTS_MAX;
+use crate::control::intel::stix::version::key;
 use crate::control::intel::stix::version::nanos;
+use crate::control::intel::stix::version::secs;
 use crate::control::intel::stix::walk::Taker;
 use crate::control::intel::uuid::Uuid;
 
-/// Bytes of the ids and names of one bundle's identities and markings; a bundle has some.
-const NAMED_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Bytes of stories that wait for an identity or marking, of 300,000 indicators perhaps; beyond,
-/// they are told as far as they are known.
-const OPEN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Reports that an indicator is told with; of those beyond, the strictest marking counts.
+const REPORTS_MAX: usize = 64;
 
 /// What left-out patterns are counted as.
 const PATTERN: &str = "stix-pattern";
+
+/// Why nothing of a bundle is told that has no end, where tags or markings are asked for.
+const WITHHELD: &str = "nothing of it is taken under --tag or --max-tlp: a report that marks it \
+                        may be in what is missing";
 
 /// One bundle being read.
 pub(super) struct Bundle<'g, 'a> {
     gather: &'g Gather<'a>,
     harvest: Harvest<'a>,
+    context: Context,
     /// Memory for one object, used again.
     spare: Object,
     attributes: u64,
-    versions: Versions,
     objects: u32,
+    /// Nothing is told: what marks it may be in what is missing.
+    is_withheld: bool,
     /// The object that is being told has a newer version.
     is_old: bool,
-    /// Names of identities and tags of markings, by id; empty where one says nothing.
-    named: HashMap<String, String>,
-    named_bytes: usize,
-    /// Events that wait for one of these.
-    open: HashMap<Story, u32>,
-    open_bytes: usize,
-    /// Ids that events were told without.
-    missed: HashSet<String>,
-    /// Those of them that came later.
-    late: u64,
-}
-
-/// What stands around an indicator.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Story {
-    name: String,
-    created_by: String,
-    markings: String,
-}
-
-impl Story {
-    fn text_bytes(&self) -> usize {
-        self.name.len() + self.created_by.len() + self.markings.len()
-    }
-
-    fn refs(&self) -> impl Iterator<Item = &str> {
-        let maker = Some(self.created_by.as_str()).filter(|maker| !maker.is_empty());
-        maker.into_iter().chain(self.markings.split_terminator(TAG_END))
-    }
+    /// Its events.
+    events: Vec<u32>,
+    /// Markings of reports of it that are no event.
+    strictest: Vec<String>,
+    /// Markings of reports that may be of any object.
+    cut: Vec<String>,
+    /// Objects in more reports than are told.
+    crowded: u64,
+    /// Tag lists of reports, in the harvest.
+    tags: HashMap<u32, u32>,
 }
 
 impl<'g, 'a> Bundle<'g, 'a> {
     /// Begins a bundle.
-    pub(super) fn new(gather: &'g Gather<'a>, versions: Versions) -> Self {
+    pub(super) fn new(gather: &'g Gather<'a>, context: Context) -> Self {
         Self {
             gather,
             harvest: gather.begin(),
+            cut: context.cut().into_iter().flat_map(Lights::tags).collect(),
+            is_withheld: context.is_broken && gather.options.filter.asks_tags(),
+            context,
             spare: Object::default(),
             attributes: 0,
-            versions,
             objects: 0,
             is_old: false,
-            named: HashMap::new(),
-            named_bytes: 0,
-            open: HashMap::new(),
-            open_bytes: 0,
-            missed: HashSet::new(),
-            late: 0,
+            events: Vec::new(),
+            strictest: Vec::new(),
+            crowded: 0,
+            tags: HashMap::new(),
         }
     }
 
     /// Ends a bundle: hands over what was read, whatever came of it.
     ///
     /// # Errors
-    /// The outcome's, or that nothing in the bundle is an indicator.
-    pub(super) fn finish(mut self, outcome: Result<(), Fault>) -> Result<(), Fault> {
-        self.close();
+    /// The outcome's, what did not fit, or that nothing in the bundle is an indicator.
+    pub(super) fn finish(self, outcome: Result<(), Fault>) -> Result<(), Fault> {
         self.gather.end(self.harvest);
+        let crowded = format!(
+            "{} objects are in more than {REPORTS_MAX} reports: of those beyond, the strictest \
+             marking counts",
+            self.crowded
+        );
+        let cut = format!(
+            "reports refer to more than {REFS_MAX} objects: of those beyond, the strictest marking \
+             counts for all"
+        );
+        let full = format!(
+            "over {OBJECTS_MAX} objects: of several versions of one beyond them each counts"
+        );
+        let told = [
+            (self.crowded > 0, crowded),
+            (self.context.cut().is_some(), cut),
+            (self.context.is_full(), full),
+            (self.is_withheld, WITHHELD.to_owned()),
+        ];
+        let told = told.into_iter().filter_map(|(is_so, what)| is_so.then_some(what));
+        let told = told.collect::<Vec<_>>().join("; ");
         let fault = |what: String| Err(Fault { spot: Spot::File, what });
         match outcome {
-            Ok(()) if self.late > 0 => fault(format!(
-                "{} identities or markings come long after indicators that name them, which were \
-                 told without: put them first",
-                self.late
-            )),
-            Ok(()) if self.versions.is_full() => fault(
-                "over 20 million objects: of several versions of one beyond them each counts"
-                    .to_owned(),
-            ),
+            Err(Fault { spot, what }) if !told.is_empty() => {
+                Err(Fault { spot, what: format!("{what}; {told}") })
+            }
+            Ok(()) if !told.is_empty() => fault(told),
             Ok(()) if self.attributes > 0 => Ok(()),
             Ok(()) if self.objects > 0 => {
                 fault("a STIX bundle without indicators: what was observed is none".to_owned())
@@ -136,50 +137,72 @@ impl<'g, 'a> Bundle<'g, 'a> {
     }
 
     /// Takes an object by its type.
-    fn take<E: Error>(&mut self, object: &Object) -> Result<(), E> {
+    fn take(&mut self, object: &mut Object) {
         self.objects = self.objects.saturating_add(1);
-        self.is_old = self.versions.is_old(&object.id, self.objects);
+        if self.is_withheld || !TOLD.contains(&object.kind.as_str()) {
+            return;
+        }
+        self.place(object);
         match object.kind.as_str() {
             "indicator" => self.indicator(object),
             "x-misp-attribute" => {
-                let event = self.event(object);
-                self.tell(object, event, (&object.misp_type, &object.misp_value), None);
+                self.tell(object, (&object.misp_type, &object.misp_value), None);
             }
-            "x-misp-object" => {
-                let event = self.event(object);
-                self.misp_object(object, event, (&object.misp_name, &object.kept));
-            }
-            "identity" if !self.is_old => self.name(&object.id, object.name.clone())?,
-            "marking-definition" if !self.is_old => {
-                let texts = [&object.light, &object.name];
-                let tag = texts.into_iter().find_map(|text| marking::of_text(text));
-                self.name(&object.id, tag.unwrap_or_default())?;
-            }
-            _ => {}
+            _ => self.misp_object(object, (&object.misp_name, &object.kept)),
         }
-        if self.open.is_empty() {
-            self.gather.relieve(&mut self.harvest);
+        self.gather.relieve(&mut self.harvest);
+        if self.harvest.ledger.seen == 0 {
+            self.tags.clear();
         }
-        Ok(())
     }
 
-    /// Keeps what an id stands for.
-    fn name<E: Error>(&mut self, id: &str, name: String) -> Result<(), E> {
-        self.late += u64::from(self.missed.remove(id));
-        self.named_bytes += size_of::<(String, String)>() + id.len() + name.len();
-        if self.named_bytes > NAMED_BYTES_MAX {
-            return Err(E::custom("more than 64 MiB of identities and markings"));
+    /// Finds the events of an object: its reports, or where it is in none what it says itself.
+    fn place(&mut self, object: &mut Object) {
+        let key = key(&object.id);
+        self.is_old = self.context.is_old(key, self.objects);
+        self.events.clear();
+        self.strictest.clone_from(&self.cut);
+        let refs = self.context.reports(key);
+        let (told, beyond) = refs.split_at(refs.len().min(REPORTS_MAX));
+        if !beyond.is_empty() {
+            self.crowded += 1;
+            self.strictest.extend(self.context.lights(beyond).tags());
         }
-        self.named.insert(id.to_owned(), name);
-        Ok(())
+        let own = self.context.org(&object.created_by);
+        let mut has_title = false;
+        for of in told {
+            let Some(report) = self.context.told(of.report) else { continue };
+            let harvest = &mut self.harvest;
+            let tags = *self
+                .tags
+                .entry(of.report)
+                .or_insert_with(|| harvest.tag_list(self.context.tags(of.report)));
+            has_title |= !report.name.is_empty();
+            let info = if report.name.is_empty() { &object.name } else { report.name };
+            self.events.push(self.harvest.event(&EventParts {
+                uuid: report.uuid,
+                info,
+                org: if report.org.is_empty() { own } else { report.org },
+                tags,
+                timestamp_secs: report.modified_secs,
+                published: report.published,
+                ..EventParts::default()
+            }));
+        }
+        if self.events.is_empty() {
+            let parts = EventParts { info: &object.name, org: own, ..EventParts::default() };
+            self.events.push(self.harvest.event(&parts));
+        }
+        if has_title {
+            object.name_in_description();
+        }
     }
 
     /// Tells an indicator: an attribute for each alternative of its pattern.
     fn indicator(&mut self, object: &Object) {
-        let event = self.event(object);
         if !matches!(object.pattern_type.as_str(), "" | "stix") {
             let (kind, unsupported) = (object.pattern_type.as_str(), Some(LeftOut::Unsupported));
-            return self.tell(object, event, (kind, &object.pattern), unsupported);
+            return self.tell(object, (kind, &object.pattern), unsupported);
         }
         let template = object.misp("name").unwrap_or_default();
         let hint = object.misp("type").unwrap_or_default();
@@ -187,34 +210,34 @@ impl<'g, 'a> Bundle<'g, 'a> {
             let comparisons = match alternative {
                 Ok(comparisons) => comparisons,
                 Err(why) => {
-                    self.inexact(object, event, why);
+                    self.inexact(object, why);
                     continue;
                 }
             };
             if !template.is_empty() {
-                self.composed(object, event, (template, &comparisons));
+                self.composed(object, (template, &comparisons));
                 continue;
             }
             match meaning(&comparisons, hint) {
-                Ok(told) => self.tell(object, event, (&told.kind, &told.value), None),
-                Err(why) => self.inexact(object, event, why),
+                Ok(told) => self.tell(object, (&told.kind, &told.value), None),
+                Err(why) => self.inexact(object, why),
             }
         }
     }
 
     /// Tells what a pattern says that MISP made of a whole object.
-    fn composed(&mut self, object: &Object, event: u32, (name, all): (&str, &[Comparison<'_>])) {
+    fn composed(&mut self, object: &Object, (name, all): (&str, &[Comparison<'_>])) {
         let mut kept = Kept::default();
         let is_whole = composed::attributes(name, all).all(|part| kept.keep(part).is_some());
         if is_whole && !kept.attributes.is_empty() {
-            self.misp_object(object, event, (name, &kept));
+            self.misp_object(object, (name, &kept));
         } else {
-            self.inexact(object, event, Inexact::And);
+            self.inexact(object, Inexact::And);
         }
     }
 
     /// Tells the attributes of an object of MISP.
-    fn misp_object(&mut self, object: &Object, event: u32, (name, kept): (&str, &Kept)) {
+    fn misp_object(&mut self, object: &Object, (name, kept): (&str, &Kept)) {
         let siblings = kept.siblings(name);
         for parts in &kept.attributes {
             let own = Uuid::from_text(&parts.uuid);
@@ -232,25 +255,31 @@ impl<'g, 'a> Bundle<'g, 'a> {
                 comment: if parts.comment.is_empty() { about.comment } else { &parts.comment },
                 ..about
             };
-            self.harvest.take(&attribute, event);
+            self.give(&attribute);
         }
     }
 
-    fn inexact(&mut self, object: &Object, event: u32, why: Inexact) {
+    fn inexact(&mut self, object: &Object, why: Inexact) {
         let left_out = Some(LeftOut::Pattern(why));
-        self.tell(object, event, (PATTERN, object.pattern.trim()), left_out);
+        self.tell(object, (PATTERN, object.pattern.trim()), left_out);
     }
 
-    fn tell(
-        &mut self,
-        object: &Object,
-        event: u32,
-        (kind, value): (&str, &str),
-        left_out: Option<LeftOut>,
-    ) {
+    fn tell(&mut self, object: &Object, (kind, value): (&str, &str), left_out: Option<LeftOut>) {
         let about = self.about(object);
         let attribute = Attribute { kind, value, left_out: about.left_out.or(left_out), ..about };
-        self.harvest.take(&attribute, event);
+        self.give(&attribute);
+    }
+
+    /// Returns labels and markings of an object, and those of reports that it is not told with.
+    fn own_tags(&mut self, object: &Object) -> u32 {
+        let Self { context, harvest, strictest, .. } = self;
+        let markings = object.markings.split_terminator(TAG_END).map(|id| context.tag(id));
+        let beyond = strictest.iter().map(String::as_str);
+        harvest.tag_list(object.tags().chain(markings).chain(beyond))
+    }
+
+    fn give(&mut self, attribute: &Attribute<'_>) {
+        self.events.iter().for_each(|event| self.harvest.take(attribute, *event));
     }
 
     /// Returns what an object says of the next of its attributes, whatever that is.
@@ -267,14 +296,14 @@ impl<'g, 'a> Bundle<'g, 'a> {
         let is_revoked = object.revoked.0 == Some(true);
         Attribute {
             to_ids: object.misp("to_ids").is_none_or(|flag| !flag.eq_ignore_ascii_case("false")),
-            uuid: uuid(&object.id),
+            uuid: Uuid::of_id(&object.id),
             timestamp_secs: changed.map_or(0, |at| secs(at)),
             first_seen,
             last_seen,
             valid_until,
             confidence: object.confidence.trim().parse().ok().filter(|sure| *sure <= 100),
             comment: &object.description,
-            tags: self.harvest.tag_list(object.tags()),
+            tags: self.own_tags(object),
             spot: Spot::Number(self.attributes),
             left_out: match (self.is_old, is_revoked) {
                 (true, _) => Some(LeftOut::Superseded),
@@ -284,78 +313,14 @@ impl<'g, 'a> Bundle<'g, 'a> {
             ..Attribute::default()
         }
     }
-
-    /// Returns the event of an indicator, which may wait for an identity or marking.
-    fn event(&mut self, object: &Object) -> u32 {
-        let story = Story {
-            name: object.name.clone(),
-            created_by: object.created_by.clone(),
-            markings: object.markings.clone(),
-        };
-        if story.refs().all(|id| self.named.contains_key(id) || marking::known(id).is_some()) {
-            let tags = tags(&story, &self.named, &mut self.harvest);
-            return self.harvest.event(&parts(&story, &self.named, tags));
-        }
-        let bytes = size_of::<(Story, u32)>() + story.text_bytes();
-        if self.open_bytes + bytes > OPEN_BYTES_MAX {
-            let lacks = |id: &&str| !self.named.contains_key(*id) && marking::known(id).is_none();
-            let missed = self.open.keys().flat_map(Story::refs).filter(lacks).map(str::to_owned);
-            self.missed.extend(missed);
-            self.close();
-        }
-        let harvest = &mut self.harvest;
-        *self.open.entry(story).or_insert_with(|| {
-            self.open_bytes += bytes;
-            harvest.open_event()
-        })
-    }
-
-    /// Tells what is known of the events that wait.
-    fn close(&mut self) {
-        self.open_bytes = 0;
-        let mut open = self.open.drain().collect::<Vec<_>>();
-        open.sort_unstable_by_key(|(_, event)| *event);
-        for (story, event) in open {
-            let tags = tags(&story, &self.named, &mut self.harvest);
-            self.harvest.close_event(event, &parts(&story, &self.named, tags));
-        }
-    }
-}
-
-fn parts<'s>(story: &'s Story, named: &'s HashMap<String, String>, tags: u32) -> EventParts<'s> {
-    EventParts {
-        info: &story.name,
-        org: named.get(&story.created_by).map_or("", String::as_str),
-        tags,
-        ..EventParts::default()
-    }
-}
-
-/// Returns the tags of a story's markings; of one that nobody defines, its id.
-fn tags(story: &Story, named: &HashMap<String, String>, harvest: &mut Harvest<'_>) -> u32 {
-    let tag = |id| {
-        let told = marking::known(id).or_else(|| named.get(id).map(String::as_str));
-        told.unwrap_or(id)
-    };
-    harvest.tag_list(story.markings.split_terminator(TAG_END).map(tag))
-}
-
-/// Returns the UUID of an id, as of `indicator--…`.
-fn uuid(id: &str) -> Uuid {
-    Uuid::from_text(id.rsplit_once("--").map_or("", |(_, uuid)| uuid))
-}
-
-fn secs(time: &str) -> u32 {
-    let time = time.trim().parse::<jiff::Timestamp>().ok();
-    time.and_then(|time| u32::try_from(time.as_second()).ok()).unwrap_or(0)
 }
 
 impl Taker for Bundle<'_, '_> {
     fn object<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error> {
         let mut object = std::mem::take(&mut self.spare);
         object.clear();
-        object.read(map)?;
-        self.take(&object)?;
+        object.read(map, |key| !matches!(key, Key::Refs))?;
+        self.take(&mut object);
         self.spare = object;
         Ok(())
     }

@@ -4,17 +4,19 @@
 //! Reads:  `{"type":"bundle",…}`, and the envelopes of TAXII 2.1, in any order of their fields
 //! Yields: attributes, one for each alternative of a pattern, of MISP's objects one for each of
 //!         theirs; what no type says is told as left out
-//! Bounds: as `json`; `pattern`, `bundle`, `version`
+//! Bounds: as `json`; `pattern`, `bundle`, `context`, `version`
 //! Leaves: observed data and observables, which were seen and not called bad; relationships
 //!
-//! A bundle is read twice, first for the versions of its objects, as the newest may stand anywhere.
+//! A bundle is read twice, first for what is said of its indicators elsewhere: in newer versions,
+//! in reports, identities and markings, which may stand anywhere.
 
 mod bundle;
 mod composed;
+mod context;
 pub mod inexact;
 mod marking;
 mod meaning;
-mod object;
+pub(in crate::control::intel) mod object;
 mod pattern;
 #[cfg(test)]
 mod tests;
@@ -41,8 +43,9 @@ use crate::control::intel::input::Broken;
 use crate::control::intel::input::Stream;
 use crate::control::intel::input::trimmed;
 use crate::control::intel::json;
+use crate::control::intel::ledger::Spot;
 use crate::control::intel::stix::bundle::Bundle;
-use crate::control::intel::stix::version::Versions;
+use crate::control::intel::stix::context::Context;
 use crate::control::intel::stix::walk::Top;
 
 /// STIX bundles.
@@ -58,10 +61,14 @@ fn knows(head: &[u8]) -> bool {
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
     let (file, broken) = again(stream, gather)?;
-    let mut versions = Versions::default();
+    let mut context = Context::default();
     // what is broken here is so when it is read, and told then
-    let _broken = json::parse(stream_of(&file)?.into_read(), Top(&mut versions));
-    let mut bundle = Bundle::new(gather, versions.finish());
+    context.is_broken = json::parse(stream_of(&file)?.into_read(), Top(&mut context)).is_err();
+    if context.is_over() {
+        let what = "more than 128 MiB of identities, markings and reports, without which whom                     indicators are for is unknown: nothing is read";
+        return Err(Fault { spot: Spot::File, what: what.to_owned() });
+    }
+    let mut bundle = Bundle::new(gather, context.finish());
     let read = stream_of(&file)?.into_read().chain(broken);
     let outcome = json::parse(read, Top(&mut bundle));
     bundle.finish(outcome.map_err(|error| json::fault(&error)))

@@ -1,11 +1,11 @@
 //! One object of a bundle: what we keep of its fields, of whatever type it is.
 //!
-//! Spec:   STIX 2.1 §3.2 (common properties), §4.7 (indicator), §7.2 (markings); misp-stix
-//!         (`x-misp-attribute`, `x-misp-object`)
+//! Spec:   STIX 2.1 §3.2 (common properties), §4.4 (grouping), §4.7 (indicator), §4.16 (report),
+//!         §7.2 (markings); misp-stix (`x-misp-attribute`, `x-misp-object`)
 //! Reads:  one JSON object, its fields in any order
 //! Yields: texts, empty where a field is absent or of another shape
 //! Bounds: the texts themselves; lists, `limits::JSON_TAGS_BYTES_MAX`; attributes of an object of
-//!         MISP, `limits::JSON_OBJECT_BYTES_MAX`
+//!         MISP, `limits::JSON_OBJECT_BYTES_MAX`; `REFS_MAX`
 //! Leaves: what `Key` does not name
 
 use std::fmt::Formatter;
@@ -28,7 +28,21 @@ use crate::control::intel::json::parts::Tags;
 use crate::control::intel::json::parts::keys;
 use crate::control::intel::json::parts::lenient;
 use crate::control::intel::json::parts::skip;
+use crate::control::intel::json::parts::skip_map;
 use crate::control::intel::json::parts::skip_seq;
+use crate::control::intel::stix::version::OBJECTS_MAX;
+use crate::control::intel::stix::version::key;
+
+/// Types of objects that say what is bad.
+pub(in crate::control::intel) const TOLD: &[&str] =
+    &["indicator", "x-misp-attribute", "x-misp-object"];
+
+/// Objects that the reports of one bundle refer to, as many as it may have; 16 bytes each of one
+/// report, 20 of all, doubled while they grow.
+pub(super) const REFS_MAX: usize = OBJECTS_MAX;
+
+/// What MISP labels an event with, beside its tags.
+const EVENT: &str = "Threat-Report";
 
 keys! {
     Kind = "type",
@@ -53,6 +67,9 @@ keys! {
     MispName = "x_misp_name",
     MispAttributes = "x_misp_attributes",
     Objects = "objects",
+    Refs = "object_refs",
+    Published = "published",
+    Context = "context",
 }
 
 /// One object's kept fields.
@@ -82,6 +99,12 @@ pub(super) struct Object {
     pub(super) misp_name: String,
     /// Attributes of an object of MISP.
     pub(super) kept: Kept,
+    /// Keys of the objects that a report refers to, of those that say what is bad.
+    pub(super) refs: Vec<u128>,
+    /// When a report was published.
+    pub(super) published: String,
+    /// Why a grouping was made.
+    pub(super) context: String,
 }
 
 impl Object {
@@ -97,15 +120,25 @@ impl Object {
         texts.into_iter().for_each(String::clear);
         let texts = [&mut self.labels, &mut self.light, &mut self.misp_type, &mut self.misp_value];
         texts.into_iter().for_each(String::clear);
-        self.misp_name.clear();
+        let texts = [&mut self.misp_name, &mut self.published, &mut self.context];
+        texts.into_iter().for_each(String::clear);
+        self.refs.clear();
         self.kept = Kept::default();
         self.revoked = Flag(None);
     }
 
-    /// Reads the fields of an object.
-    pub(super) fn read<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
+    /// Reads the fields of an object that are wanted.
+    pub(super) fn read<'de, A: MapAccess<'de>>(
+        &mut self,
+        mut map: A,
+        wants: fn(Key) -> bool,
+    ) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Key>()? {
             let text = match key {
+                key if !wants(key) => {
+                    skip(&mut map)?;
+                    continue;
+                }
                 Key::Kind => &mut self.kind,
                 Key::Id => &mut self.id,
                 Key::Name => &mut self.name,
@@ -121,6 +154,8 @@ impl Object {
                 Key::MispType => &mut self.misp_type,
                 Key::MispValue => &mut self.misp_value,
                 Key::MispName => &mut self.misp_name,
+                Key::Published => &mut self.published,
+                Key::Context => &mut self.context,
                 Key::Revoked => {
                     self.revoked = map.next_value()?;
                     continue;
@@ -135,6 +170,10 @@ impl Object {
                 }
                 Key::MispAttributes => {
                     map.next_value_seed(Parts(&mut self.kept))?;
+                    continue;
+                }
+                Key::Refs => {
+                    map.next_value_seed(Refs(&mut self.refs))?;
                     continue;
                 }
                 Key::Definition => {
@@ -161,6 +200,15 @@ impl Object {
         ["type", "name"].into_iter().any(|what| self.misp(what).is_some())
     }
 
+    /// Puts the name before the description, where another title stands in its place.
+    pub(super) fn name_in_description(&mut self) {
+        if self.name.is_empty() || self.description == self.name {
+            return;
+        }
+        let between = if self.description.is_empty() { "" } else { ": " };
+        self.description = format!("{}{between}{}", self.name, self.description);
+    }
+
     /// Returns the labels.
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
         self.labels.split_terminator(TAG_END)
@@ -168,9 +216,11 @@ impl Object {
 
     /// Returns the labels that are tags: MISP's notes of its own fields are none.
     pub(super) fn tags(&self) -> impl Iterator<Item = &str> {
-        const FIELDS: &[&str] = &["type", "category", "to_ids", "name", "meta-category"];
+        const FIELDS: &[&str] = &["type", "category", "to_ids", "name", "meta-category", "tool"];
         let is_field = |label: &&str| FIELDS.iter().any(|field| misp_label(label, field).is_some());
-        self.labels().filter(move |label| !is_field(label))
+        // MISP gives it to each of its events
+        let is_event = self.misp("tool").is_some();
+        self.labels().filter(move |label| !(is_field(label) || is_event && *label == EVENT))
     }
 }
 
@@ -202,6 +252,39 @@ impl<'de> Visitor<'de> for Parts<'_> {
         let mut parts = AttributeParts::default();
         parts.read(&mut map)?;
         self.0.keep(parts).ok_or_else(|| Error::custom("an object of more than 64 MiB"))
+    }
+}
+
+/// Keeps the keys of objects that a report refers to.
+struct Refs<'r>(&'r mut Vec<u128>);
+
+impl<'de> DeserializeSeed<'de> for Refs<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Refs<'_> {
+    type Value = ();
+    lenient!("references");
+
+    fn visit_str<E: Error>(self, id: &str) -> Result<(), E> {
+        let is_told = id.split_once("--").is_some_and(|(kind, _)| TOLD.contains(&kind));
+        // one beyond the bound shows that there are more
+        if is_told && self.0.len() <= REFS_MAX {
+            self.0.push(key(id));
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Refs(&mut *self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        skip_map(map)
     }
 }
 

@@ -8,13 +8,7 @@
 
 use std::collections::HashMap;
 
-use serde::de::MapAccess;
 use xxhash_rust::xxh3::xxh3_128;
-
-use crate::control::intel::json::parts::Scalar;
-use crate::control::intel::json::parts::skip;
-use crate::control::intel::stix::object::Key;
-use crate::control::intel::stix::walk::Taker;
 
 /// Objects of one bundle or collection, of 32 bytes each in memory, doubled while it grows.
 pub(in crate::control::intel) const OBJECTS_MAX: usize = 20_000_000;
@@ -39,9 +33,6 @@ pub(super) struct Versions {
     seen: u32,
     /// There were more objects than are remembered.
     is_full: bool,
-    id: String,
-    modified: String,
-    created: String,
 }
 
 impl Versions {
@@ -58,22 +49,22 @@ impl Versions {
     }
 
     /// Tells whether the object of this number, from 1, has a newer version in its bundle.
-    pub(super) fn is_old(&self, id: &str, number: u32) -> bool {
-        let newest = self.newest.get(&key(id)).filter(|_| !self.newest.is_empty());
+    pub(super) fn is_old(&self, key: u128, number: u32) -> bool {
+        let newest = self.newest.get(&key);
         newest.is_some_and(|newest| newest.number != number)
     }
 
-    fn note(&mut self) {
+    /// Notes the next object, with its id and when it was made; returns its number, from 1.
+    pub(super) fn note(&mut self, id: &str, modified: &str) -> u32 {
         self.seen = self.seen.saturating_add(1);
-        if self.id.is_empty() {
-            return;
+        let (key, number) = (key(id), self.seen);
+        if id.is_empty() {
+            return number;
         }
-        let key = key(&self.id);
-        let told = if self.modified.is_empty() { &self.created } else { &self.modified };
-        let mut new = Newest { modified: nanos(told), number: self.seen, is_repeated: false };
+        let mut new = Newest { modified: nanos(modified), number, is_repeated: false };
         if self.newest.len() >= OBJECTS_MAX && !self.newest.contains_key(&key) {
             self.is_full = true;
-            return;
+            return number;
         }
         self.newest
             .entry(key)
@@ -86,22 +77,7 @@ impl Versions {
                 }
             })
             .or_insert(new);
-    }
-}
-
-impl Taker for Versions {
-    fn object<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
-        [&mut self.id, &mut self.modified, &mut self.created].into_iter().for_each(String::clear);
-        while let Some(key) = map.next_key::<Key>()? {
-            match key {
-                Key::Id => map.next_value_seed(Scalar(&mut self.id))?,
-                Key::Modified => map.next_value_seed(Scalar(&mut self.modified))?,
-                Key::Created => map.next_value_seed(Scalar(&mut self.created))?,
-                _ => skip(&mut map)?,
-            }
-        }
-        self.note();
-        Ok(())
+        number
     }
 }
 
@@ -116,30 +92,37 @@ pub(in crate::control::intel) fn nanos(time: &str) -> i64 {
     time.and_then(|time| i64::try_from(time.as_nanosecond()).ok()).unwrap_or(0)
 }
 
+/// Returns a time in seconds since 1970; 0 of what is none.
+pub(super) fn secs(time: &str) -> u32 {
+    let time = time.trim().parse::<jiff::Timestamp>().ok();
+    time.and_then(|time| u32::try_from(time.as_second()).ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::intel::json::parse;
-    use crate::control::intel::stix::walk::Top;
 
     #[test]
     fn the_newest_of_each_id_counts_wherever_it_stands() {
-        let text = r#"{"objects":[
-            {"id":"a","modified":"2024-01-02T00:00:00Z"},
-            {"id":"b","modified":"2024-01-01T00:00:00Z"},
-            {"modified":"2024-01-03T00:00:00Z","id":"a"},
-            {"id":"a","modified":"2024-01-01T00:00:00Z"},
-            {"name":"no id"}, {"name":"no id"},
-            {"id":"c","created":"2024-01-01T00:00:00Z"},
-            {"id":"c","modified":"nonsense"},
-            {"id":"d","modified":"2024-01-01T00:00:00.5Z"},
-            {"id":"d","modified":"2024-01-01T00:00:00.500000Z"}
-        ]}"#;
         let mut versions = Versions::default();
-        parse(text.as_bytes(), Top(&mut versions)).expect("a bundle");
+        let objects = [
+            ("a", "2024-01-02T00:00:00Z"),
+            ("b", "2024-01-01T00:00:00Z"),
+            ("a", "2024-01-03T00:00:00Z"),
+            ("a", "2024-01-01T00:00:00Z"),
+            ("", ""),
+            ("", ""),
+            ("c", "2024-01-01T00:00:00Z"),
+            ("c", "nonsense"),
+            ("d", "2024-01-01T00:00:00.5Z"),
+            ("d", "2024-01-01T00:00:00.500000Z"),
+        ];
+        for (number, (id, modified)) in (1..).zip(objects) {
+            assert_eq!(versions.note(id, modified), number);
+        }
         let versions = versions.finish();
-        let ids = ["a", "b", "a", "a", "", "", "c", "c", "d", "d"];
-        let old = (1..).zip(ids).filter(|(number, id)| versions.is_old(id, *number));
+        let ids = objects.map(|(id, _)| id);
+        let old = (1..).zip(ids).filter(|(number, id)| versions.is_old(key(id), *number));
         let want = [(1, "a"), (4, "a"), (8, "c"), (9, "d")];
         assert_eq!(old.collect::<Vec<_>>(), want);
         assert_eq!(versions.newest.len(), 3);

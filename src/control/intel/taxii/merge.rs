@@ -1,8 +1,8 @@
 //! Merging what a server gives with what is in the mirror: of each object the newest version, and
 //! none of those that are revoked.
 //!
-//! The bundle has one object a line, identities and markings first, so that it is read and written
-//! as a stream: in memory are a hash, a time and a place of each object.
+//! The bundle has one object a line, identities, markings and reports first, so that it is read and
+//! written as a stream: in memory are a hash, a time and a place of each object.
 //!
 //! Spec:   STIX 2.1 §3.6 (versioning), §8 (bundle)
 //! Reads:  the objects of pages; the bundle of the last pull
@@ -31,6 +31,7 @@ use crate::control::intel::remote::mirror::open_plain;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::sound;
 use crate::control::intel::stix;
+use crate::control::intel::stix::object::TOLD;
 use crate::control::intel::stix::version::OBJECTS_MAX;
 use crate::control::intel::stix::version::key;
 use crate::control::intel::stix::version::nanos;
@@ -44,11 +45,8 @@ pub(super) const BUNDLE: &str = "bundle.json";
 /// Bytes of one line of a bundle that we wrote: an object whose longest string is at its bound.
 const LINE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
-/// Types that say what other objects need.
-const DEFINITIONS: &[&str] = &["identity", "marking-definition"];
-
-/// Types that are looked for.
-const WANTED: &[&str] = &["indicator", "x-misp-attribute", "x-misp-object"];
+/// Types that say of other objects what these do not say themselves.
+const AROUND: &[&str] = &["grouping", "identity", "marking-definition", "report"];
 
 /// A version of an object.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +114,7 @@ impl<'m> Merge<'m> {
             // a line that is damaged is an object that is not there
             let Ok(about) = serde_json::from_slice::<About>(line) else { return Ok(()) };
             merge.old.insert(about.key(), about.modified());
-            merge.old_wanted += u64::from(WANTED.contains(&about.r#type.as_str()));
+            merge.old_wanted += u64::from(TOLD.contains(&about.r#type.as_str()));
             if merge.keeps_old {
                 merge.version(&about)?;
             }
@@ -139,7 +137,7 @@ impl<'m> Merge<'m> {
         left_out: &mut LeftOut,
     ) -> Result<(), RemoteError> {
         let (kind, text) = (object.kind.as_str(), object.text.as_slice());
-        if !WANTED.contains(&kind) && !DEFINITIONS.contains(&kind) {
+        if !TOLD.contains(&kind) && !AROUND.contains(&kind) {
             return Ok(());
         }
         if object.is_too_large {
@@ -157,7 +155,7 @@ impl<'m> Merge<'m> {
             return Err(RemoteError::TooLarge { place, what: too_large(self.mirror.bytes_max()) });
         }
         self.version(&about)?;
-        self.came_wanted += u64::from(WANTED.contains(&kind));
+        self.came_wanted += u64::from(TOLD.contains(&kind));
         self.lines += 1;
         let written = self.came.write_all(text).and_then(|()| self.came.write_all(b"\n"));
         written.map_err(|error| disk(self.mirror.folder().to_owned(), &error))
@@ -217,7 +215,7 @@ impl<'m> Merge<'m> {
             let is_newest =
                 newest.is_some_and(|newest| newest.line == number && !newest.is_revoked);
             number += 1;
-            let is_definition = DEFINITIONS.contains(&about.r#type.as_str());
+            let is_definition = AROUND.contains(&about.r#type.as_str());
             if is_newest && is_definition == wants_definitions { bundle.line(line) } else { Ok(()) }
         };
         if self.keeps_old {

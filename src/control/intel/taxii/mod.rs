@@ -3,7 +3,7 @@
 //! Spec:   TAXII 2.1 §3 (filtering, paging, headers), §4 (discovery, API roots), §5 (collections)
 //! Reads:  the collection's own description, then its objects page by page: all, or those that
 //!         were added since
-//! Yields: a bundle of indicators, identities and markings, of each the newest version
+//! Yields: a bundle of indicators, identities, markings and reports, of each the newest version
 //! Bounds: the mirror's; `PAGES_MAX`; `merge`
 //! Leaves: writing; objects of other types; manifests and single objects
 
@@ -46,6 +46,9 @@ const PAGE_OBJECTS: u32 = 1_000;
 /// Pages of one pull: ten million objects in pages of a hundred.
 const PAGES_MAX: u32 = 100_000;
 
+/// What is kept of a collection: a copy that was made when it was less is pulled anew.
+const KEPT: &str = "indicators and reports";
+
 /// Bytes of what a server says of a collection or of itself.
 const ABOUT_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -73,7 +76,7 @@ struct State {
 pub fn pull(remote: &Remote, mirror: &Mirror, scope: Scope) -> Result<Pulled, RemoteError> {
     let http = remote.http.open()?;
     let known = state::load::<State>(mirror);
-    let of = state::mark(remote.http.url.as_str());
+    let of = state::mark(&format!("{KEPT} of {}", remote.http.url));
     let is_known = known.of == of && mirror.folder().join(BUNDLE).is_file();
     let now_secs = now_secs();
     let age_secs = now_secs.saturating_sub(known.full_secs);
