@@ -7,7 +7,7 @@
 //! Yields: attributes with type and relation, as the object has them in MISP's own JSON
 //! Bounds: those of the pattern
 //! Leaves: attributes that are not for detection: MISP leaves them out of the pattern; of which
-//!         type a name at an end was, so that it is that name alone
+//!         type a name was: at an end it is that name alone, in a `domain-ip` a `domain`
 
 use crate::control::intel::json::AttributeParts;
 use crate::control::intel::json::Flag;

@@ -89,7 +89,9 @@ pub(in crate::control::intel) fn key(id: &str) -> u128 {
 /// Returns a time in nanoseconds since 1970; 0 of what is none.
 pub(in crate::control::intel) fn nanos(time: &str) -> i64 {
     let time = time.trim().parse::<jiff::Timestamp>().ok();
-    time.and_then(|time| i64::try_from(time.as_nanosecond()).ok()).unwrap_or(0)
+    let nanos = time.map_or(0, jiff::Timestamp::as_nanosecond);
+    // a year of four digits may be beyond what a number has room for
+    i64::try_from(nanos).unwrap_or(if nanos > 0 { i64::MAX } else { i64::MIN })
 }
 
 /// Returns a time in seconds since 1970; 0 of what is none.
