@@ -16,6 +16,7 @@ use tapsieve::control::intel::remote::source::Scope;
 
 use crate::run::corpus;
 use crate::web::Answered;
+use crate::web::BYTES_MAX;
 use crate::web::Web;
 use crate::web::counts;
 use crate::web::pull;
@@ -88,6 +89,28 @@ fn a_file_is_fetched_when_it_changed() {
     pull(&remote, folder.path()).expect("had");
     fs::remove_file(folder.path().join("feed")).expect("there");
     assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (1, 0, 0, true));
+    // or somebody wrote into it
+    fs::write(folder.path().join("feed"), "wor").expect("written");
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 1, 0, true));
+    assert_eq!(values(folder.path()), ["worse.example"]);
+}
+
+#[test]
+fn a_damaged_event_is_fetched_again_when_all_is_asked_for() {
+    let a = format!("/feed/{A}.json");
+    let (web, _files) = serve(&[
+        ("/feed/manifest.json", manifest(&[(A, 1)]).with("etag", "\"1\"")),
+        (&a, event("a.example")),
+    ]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = web.remote("/feed/", RemoteKind::Feed);
+    pull(&remote, folder.path()).expect("had");
+    let path = folder.path().join(format!("{A}.json"));
+    let whole = fs::read(&path).expect("there");
+    fs::write(&path, &whole[..whole.len() / 2]).expect("written");
+    let pulled = remote.pull(folder.path(), BYTES_MAX, Scope::Everything).expect("had");
+    assert!(pulled.differs);
+    assert_eq!(fs::read(&path).expect("there"), whole);
 }
 
 #[test]

@@ -182,6 +182,18 @@ fn a_servers_objects_keep_their_meaning_through_every_pull() {
     };
     change(port, "8443");
     check(&[(address, "ip-dst|port", "30.44.7.1|8443"), named[0], named[1]]);
+    // taken out of its object and back: what it belongs to is as new as it is
+    let of_object = |is_in: bool| {
+        stand.edit(|state| {
+            state.change(address, "30.44.7.1");
+            state.named(address).object = u64::from(is_in);
+            state.publish(event);
+        });
+    };
+    of_object(false);
+    check(&[(address, "ip-dst", "30.44.7.1"), named[0], named[1]]);
+    of_object(true);
+    check(&[(address, "ip-dst|port", "30.44.7.1|8443"), named[0], named[1]]);
     // the address is another, and has its port still
     change(address, "30.44.7.3");
     check(&[(address, "ip-dst|port", "30.44.7.3|8443"), named[0], named[1]]);

@@ -23,6 +23,7 @@ pub(super) fn composed(attribute: &Attribute<'_>, options: &IntelOptions) -> Vec
         return Vec::new();
     }
     let value = attribute.value.trim();
+    let value = one_address(value).unwrap_or(value);
     let (ty, spellings) = match (attribute.kind, attribute.sibling) {
         ("ip-dst", Sibling::Ports(ports)) => (T::IpDstPort, with_ports(value, ports)),
         ("ip-src", Sibling::Ports(ports)) => (T::IpSrcPort, with_ports(value, ports)),
@@ -38,6 +39,12 @@ pub(super) fn composed(attribute: &Attribute<'_>, options: &IntelOptions) -> Vec
         is_whole.then_some(Composed { ty, pattern, spelling })
     };
     spellings.into_iter().map(read).collect::<Option<_>>().unwrap_or_default()
+}
+
+/// Returns the address of a prefix that is one address.
+fn one_address(value: &str) -> Option<&str> {
+    let bits = if value.contains(':') { "/128" } else { "/32" };
+    value.strip_suffix(bits)
 }
 
 fn with_ports(address: &str, ports: &str) -> Vec<String> {
@@ -63,6 +70,7 @@ mod tests {
         let ports = Sibling::Ports("443,8443");
         let want = ["ip-dst|port 9.9.9.9|443", "ip-dst|port 9.9.9.9|8443"];
         check("ip-dst", " 9.9.9.9", ports, &want);
+        check("ip-dst", "9.9.9.9/32", Sibling::Ports("443"), &["ip-dst|port 9.9.9.9|443"]);
         check("ip-src", "2620:fe::9", Sibling::Ports("53"), &["ip-src|port 2620:fe::9|53"]);
         check("hostname", "evil.example", ports, &[]);
         check("ip-dst", "9.9.9.9", Sibling::Silent, &[]);

@@ -157,14 +157,15 @@ impl Health {
         *known = Known { traffic, feeds, ..Known::of(compiled, generation, refused) };
     }
 
-    /// Notes that a set was refused, and why.
-    pub(super) fn set_refused(&self, reason: &'static str, what: &str) {
+    /// Notes that a set was refused, and why; tells whether there are none at all.
+    pub(super) fn set_refused(&self, reason: &'static str, what: &str) -> bool {
         let mut known = self.lock();
         let since = known.refusal.as_ref().map_or_else(Instant::now, |before| before.since);
         let is_overwritten = reason == OVERWRITTEN;
         known.refusal = Some(Refusal { since, what: what.to_owned(), is_overwritten });
         *known.refused.entry(reason).or_default() += 1;
         known.feeds.fail(if reason == "unusable" { reason } else { "refused" });
+        known.is_empty
     }
 
     /// Notes what pulling a server came to.
@@ -389,7 +390,10 @@ impl Known {
             warn(key, format!(" for {compiling:.0} s: is a feed on a disk that does not answer?"));
         }
         if let Some(Refusal { what, is_overwritten: false, .. }) = &self.refusal {
-            let key = "new indicators are refused, the last good ones are in force";
+            let key = match self.is_empty {
+                false => "new indicators are refused, the last good ones are in force",
+                true => "what came has no usable indicators",
+            };
             warn(key, format!(", for {refused:.0} s: {what}"));
         }
         for (key, more) in self.feeds.troubles() {

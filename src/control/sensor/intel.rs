@@ -190,8 +190,10 @@ impl Intel {
     }
 
     fn refuse(&self, reason: &'static str, what: &str) {
-        self.health.set_refused(reason, what);
-        error!(reason, "the last good set stays in force: {what}");
+        let is_first = self.health.set_refused(reason, what);
+        let stays =
+            if is_first { "still no indicators" } else { "the last good set stays in force" };
+        error!(reason, "{stays}: {what}");
     }
 }
 

@@ -43,14 +43,19 @@ type Events = BTreeMap<String, u32>;
 ///
 /// # Errors
 /// Why nothing could be had; what is there stays.
-pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pulled, RemoteError> {
+pub(super) fn pull(
+    remote: &Remote,
+    http: &Http,
+    mirror: &Mirror,
+    is_all: bool,
+) -> Result<Pulled, RemoteError> {
     let url = remote.http.url.clone();
     let manifest_url = match url.path().ends_with(MANIFEST) {
         true => url,
         false => remote.http.below(MANIFEST)?,
     };
     let here = here(mirror);
-    let known = match here.is_empty() {
+    let known = match here.is_empty() || is_all {
         false => Validators::load(mirror, manifest_url.as_str()),
         true => Validators::new(manifest_url.as_str()),
     };
@@ -64,7 +69,8 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
         return Err(RemoteError::Answer { place: remote.place(), what, may_mend: true });
     }
     let bytes = here.keys().map(|name| bytes(mirror, &format!("{name}.json"))).sum();
-    let mut fetching = Fetching { http, mirror, base: manifest_url, failures: Vec::new(), bytes };
+    let failures = Vec::new();
+    let mut fetching = Fetching { http, mirror, base: manifest_url, failures, bytes, is_all };
     let there = fetching.all(&here, &wanted);
     let mut pulled = full;
     for (name, secs) in &there {
@@ -74,7 +80,8 @@ pub(super) fn pull(remote: &Remote, http: &Http, mirror: &Mirror) -> Result<Pull
         }
     }
     pulled.gone = here.keys().filter(|name| !there.contains_key(*name)).count() as u64;
-    pulled.differs = there != here;
+    // what was damaged may be another now, though its time is the same
+    pulled.differs = there != here || is_all;
     let trouble = fetching.failures.into_iter().next();
     if there.is_empty()
         && let Some(error) = trouble
@@ -141,6 +148,8 @@ struct Fetching<'f> {
     failures: Vec<RemoteError>,
     /// Bytes of all events that are here.
     bytes: u64,
+    /// Those that have not changed are fetched, too.
+    is_all: bool,
 }
 
 impl Fetching<'_> {
@@ -150,7 +159,7 @@ impl Fetching<'_> {
         let mut is_up = true;
         for (name, secs) in wanted {
             let before = here.get(name);
-            let is_same = before == Some(secs);
+            let is_same = before == Some(secs) && !self.is_all;
             if !is_same && is_up {
                 match self.event(name) {
                     Ok(()) => {

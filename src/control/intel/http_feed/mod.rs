@@ -30,6 +30,7 @@ use crate::control::intel::remote::mirror::Draft;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
+use crate::control::intel::remote::source::Scope;
 use crate::control::intel::remote::state;
 use crate::control::intel::sound;
 
@@ -47,17 +48,18 @@ struct Validators {
     digest: u64,
 }
 
-/// Pulls a feed into its mirror.
+/// Pulls a feed into its mirror: what has changed, or all of it.
 ///
 /// # Errors
 /// Why nothing could be had; what is in the mirror stays.
-pub fn pull(remote: &Remote, mirror: &Mirror) -> Result<Pulled, RemoteError> {
+pub fn pull(remote: &Remote, mirror: &Mirror, scope: Scope) -> Result<Pulled, RemoteError> {
+    let is_all = scope == Scope::Everything;
     let http = remote.http.open()?;
     let path = remote.http.url.path();
     if path.ends_with('/') || path.ends_with(MANIFEST) {
-        folder::pull(remote, &http, mirror)
+        folder::pull(remote, &http, mirror, is_all)
     } else {
-        single::pull(remote, &http, mirror)
+        single::pull(remote, &http, mirror, is_all)
     }
 }
 

@@ -118,6 +118,7 @@ impl<'de, T: Teller> Visitor<'de> for Answer<'_, T> {
         let mut is_there = false;
         while let Some(key) = map.next_key::<Key>()? {
             match key {
+                Key::Errors => return Err(A::Error::custom("the server tells of errors")),
                 Key::Response if !is_response => {
                     map.next_value_seed(Answer { reading, what, is_response: true })?;
                 }
@@ -268,6 +269,7 @@ mod tests {
             r#"{"response":[null]}"#,
             r#"{"response":[{}]}"#,
             r#"{"response":["x"]}"#,
+            r#"{"errors":["a"],"response":[]}"#,
             r#"{"response":{"Attribute":"none"}}"#,
             r#"{"response":{"Attribute":null}}"#,
             r#"{"response":{"Attribute":{}}}"#,

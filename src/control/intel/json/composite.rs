@@ -5,7 +5,7 @@
 //!         `network-socket`, `netflow`, `ddos` and `domain-ip` of misp-objects
 //! Reads:  the attributes of one object, those that are deleted aside
 //! Yields: for each attribute, what the object says of it
-//! Bounds: `PORTS_MAX`
+//! Bounds: `PORTS_MAX`, `ADDRESSES_MAX`
 //! Leaves: names in objects with ports, as a DNS question has the name without the port; protocols;
 //!         that both ends are meant together
 
@@ -20,6 +20,9 @@ const NAME_AND_ADDRESS: &str = "domain-ip";
 
 /// Ports of one end; of an object with more, addresses are taken without.
 const PORTS_MAX: usize = 64;
+
+/// Addresses of an object; those of one with more are taken without ports.
+const ADDRESSES_MAX: usize = 1_024;
 
 /// What an object says of its attributes; nothing where its template is none of these.
 #[derive(Default)]
@@ -37,6 +40,10 @@ impl<'k> Composite<'k> {
         if WITH_PORTS.contains(&object) {
             let ports = |relation| ports(live().filter(|part| part.relation == relation));
             let (dst_ports, src_ports) = (ports("dst-port"), ports("src-port"));
+            let addresses = live().filter(|part| is_address(&part.kind)).count();
+            if addresses > ADDRESSES_MAX {
+                return Self::default();
+            }
             return Self { dst_ports, src_ports, pair: None };
         }
         if object != NAME_AND_ADDRESS {
@@ -46,7 +53,7 @@ impl<'k> Composite<'k> {
             let mut found =
                 live().filter(|part| is_one(&part.kind) && part.to_ids.0 != Some(false));
             let one = found.next()?.value.trim();
-            found.all(|more| more.value.trim() == one).then_some(one)
+            found.all(|more| more.value.trim().eq_ignore_ascii_case(one)).then_some(one)
         };
         let pair = only(|kind| kind == "domain").zip(only(is_address));
         Self { pair: pair.map(Into::into), ..Self::default() }
@@ -67,8 +74,12 @@ impl<'k> Composite<'k> {
         };
         match self.pair {
             _ if !ports.is_empty() => Sibling::Ports(ports),
-            Some([name, address]) if part.value.trim() == name => Sibling::Half(address),
-            Some([name, address]) if part.value.trim() == address => Sibling::Half(name),
+            Some([name, address]) if part.value.trim().eq_ignore_ascii_case(name) => {
+                Sibling::Half(address)
+            }
+            Some([name, address]) if part.value.trim().eq_ignore_ascii_case(address) => {
+                Sibling::Half(name)
+            }
             _ => Sibling::Silent,
         }
     }

@@ -362,6 +362,7 @@ pub(in crate::control::intel) use keys;
 
 keys! {
     Response = "response",
+    Errors = "errors",
     Event = "Event",
     Attribute = "Attribute",
     Object = "Object",
@@ -385,6 +386,7 @@ keys! {
     LastSeen = "last_seen",
     Comment = "comment",
     EventId = "event_id",
+    ObjectId = "object_id",
     EventUuid = "event_uuid",
     Published = "published",
     DecayScore = "decay_score",

@@ -58,6 +58,8 @@ pub struct AttributeParts {
     pub valid_until: String,
     /// Last change.
     pub timestamp: Number,
+    /// It is in an object.
+    pub in_object: Flag,
     /// Its event's number.
     pub event_id: Number,
     /// Its event's UUID.
@@ -134,6 +136,7 @@ impl AttributeParts {
         self.sightings = Sighted::default();
         self.valid_until.clear();
         (self.timestamp, self.event_id) = (Number(0), Number(0));
+        self.in_object = Flag(None);
         self.event_uuid.clear();
         self.tags.clear();
         self.event = None;
@@ -159,6 +162,7 @@ impl AttributeParts {
                 Key::Sighting => map.next_value_seed(Sightings(&mut self.sightings))?,
                 Key::Timestamp => self.timestamp = map.next_value()?,
                 Key::EventId => self.event_id = map.next_value()?,
+                Key::ObjectId => self.in_object = map.next_value()?,
                 Key::EventUuid => map.next_value_seed(Scalar(&mut self.event_uuid))?,
                 Key::Object => map.next_value_seed(Named(&mut self.object))?,
                 Key::Tag | Key::Galaxy => map.next_value_seed(Tags(&mut self.tags))?,

@@ -8,7 +8,6 @@
 //! Leaves: what a newer form of the lines would hold
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -39,6 +38,7 @@ use crate::control::intel::misp::record::MAGIC;
 use crate::control::intel::misp::stored::Base;
 use crate::control::intel::misp::stored::Delta;
 use crate::control::intel::misp::stored::Events;
+use crate::control::intel::remote::mirror::open_plain;
 use crate::control::intel::uuid::Uuid;
 use crate::model::marking::Tlp;
 
@@ -84,7 +84,7 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
     };
     if delta.id > base.header.id {
         // both were replaced since this base was opened
-        base = Base::new(File::open(&gather.file.path)?)?;
+        base = Base::new(open_plain(&gather.file.path)?)?;
     }
     let delta = if delta.id == base.header.id { delta } else { Delta::default() };
     let mut events = base.events()?;

@@ -214,7 +214,8 @@ impl Keeping for Everything<'_> {
         if event != 0 && !self.listed.contains(&event) && self.missed.len() < EVENTS_MAX {
             self.missed.insert(event);
         }
-        if let Some(Said { object, sibling }) = self.held.remove(&uuid) {
+        let said = self.held.remove(&uuid).filter(|_| line.sibling.is_empty());
+        if let Some(Said { object, sibling }) = said {
             line.object = Cow::Owned(object.into_string());
             line.sibling = Cow::Owned(sibling.into_string());
         }

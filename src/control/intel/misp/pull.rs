@@ -22,6 +22,7 @@ use crate::control::intel::json::Reading;
 use crate::control::intel::json::What;
 use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::keep::CHANGES_BYTES_MAX;
+use crate::control::intel::misp::keep::Changes;
 use crate::control::intel::misp::keep::EventsOnly;
 use crate::control::intel::misp::keep::Everything;
 use crate::control::intel::misp::keep::Keeper;
@@ -113,7 +114,11 @@ impl Pull<'_> {
         let state = self.state(&header);
         let delta = match Delta::open(self.mirror.folder()) {
             Ok(delta) if delta.id == header.id => delta,
-            Ok(_) => Delta::default(),
+            // every base has one from the start
+            Ok(_) => {
+                warn!("{}: it is gone", self.mirror.folder().join(DELTA).display());
+                return self.everything();
+            }
             Err(error) => {
                 warn!("{}: {error}", self.mirror.folder().join(DELTA).display());
                 return self.everything();
@@ -225,6 +230,7 @@ impl Pull<'_> {
         let missed = to.keep()?;
         let state = State { id, since_secs, full_secs: now_secs() };
         self.keep_state(&state)?;
+        self.merge(&header, &Delta::default(), Changes::new(&self.place), Events::default())?;
         // what has changed meanwhile
         match self.changes(&mut search, (&header, &state), &Delta::default(), &missed) {
             Ok(more) => pulled.new += more.map_or(0, |more| more.new),

@@ -226,6 +226,8 @@ impl<'a> AttributeLine<'a> {
         let event = Uuid::from_text(event);
         let word = |text: &'a str| Cow::Borrowed(cut(text, WORD_BYTES_MAX));
         let sibling = match found.sibling {
+            // none says anything of what is in none
+            Sibling::Unknown if parts.in_object.0 == Some(false) => Cow::Borrowed("-"),
             Sibling::Unknown => Cow::Borrowed(""),
             Sibling::Silent => Cow::Borrowed("-"),
             Sibling::Ja3s => Cow::Borrowed("ja3s"),

@@ -138,7 +138,7 @@ impl Remote {
 
     fn pull_into(&self, mirror: &Mirror, scope: Scope) -> Result<Pulled, RemoteError> {
         match &self.kind {
-            RemoteKind::Feed => http_feed::pull(self, mirror),
+            RemoteKind::Feed => http_feed::pull(self, mirror, scope),
             RemoteKind::Taxii => taxii::pull(self, mirror, scope),
             RemoteKind::Misp(settings) => settings.pull(self, mirror, scope),
         }

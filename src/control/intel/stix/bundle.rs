@@ -251,6 +251,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
                 sibling: if is_known { siblings.of(parts) } else { Sibling::Unknown },
                 // where MISP does not write it, it is not set
                 to_ids: parts.to_ids.0 == Some(true),
+                deleted: parts.deleted.0 == Some(true),
                 uuid: if own == Uuid::default() { about.uuid } else { own },
                 comment: if parts.comment.is_empty() { about.comment } else { &parts.comment },
                 ..about

@@ -205,7 +205,7 @@ impl Pull<'_> {
     }
 
     /// Writes a new delta, where something differs from what is there.
-    fn merge(
+    pub(super) fn merge(
         &self,
         header: &Header,
         old: &Delta,
