@@ -115,10 +115,13 @@ impl<'de, T: Teller> Visitor<'de> for Answer<'_, T> {
         if is_response && !is_wanted {
             return Err(A::Error::custom("`response` is no list"));
         }
-        let mut is_there = false;
+        let (mut is_there, mut tells_errors) = (false, false);
         while let Some(key) = map.next_key::<Key>()? {
             match key {
-                Key::Errors => return Err(A::Error::custom("the server tells of errors")),
+                Key::Errors => {
+                    skip(&mut map)?;
+                    tells_errors = true;
+                }
                 Key::Response if !is_response => {
                     map.next_value_seed(Answer { reading, what, is_response: true })?;
                 }
@@ -133,6 +136,8 @@ impl<'de, T: Teller> Visitor<'de> for Answer<'_, T> {
         if is_wanted && !is_there {
             return Err(A::Error::custom("`response` has no list `Attribute`"));
         }
+        // whatever it lists beside
+        reading.is_misp &= !tells_errors;
         Ok(())
     }
 }
