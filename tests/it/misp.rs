@@ -8,6 +8,7 @@ mod lifetime;
 mod memory;
 mod paging;
 pub(crate) mod peers;
+mod proxy;
 pub(crate) mod puller;
 pub(crate) mod stand;
 mod wakeup;
