@@ -36,7 +36,7 @@ const BY_HAND: &[(&str, &str)] = &[
     (
         "5a0d5bf4-99c8-4f15-9879-22b1950d210f",
         r#"{"attributes":128,"matchable":{"ip-dst":88,"ip-dst|port":2},"not_looked_for":{},
-            "left_out":{"opt_in":{"port":3},"special_purpose":{"ip-dst":2,"ip-dst|port":1},
+            "left_out":{"of_address":{"port":3},"special_purpose":{"ip-dst":2,"ip-dst|port":1},
             "unsupported":{"attachment":1,"comment":1,"filename":2,"float":2,"link":3,"md5":16,
             "sha1":2,"sha256":2,"size-in-bytes":1,"ssdeep":2}}}"#,
     ),

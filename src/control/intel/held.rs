@@ -37,7 +37,7 @@ impl Held {
         let (ports, half) = match attribute.sibling {
             Sibling::Ports(ports) => (ports, ""),
             Sibling::Half(half) => ("", half),
-            Sibling::Unknown | Sibling::Silent | Sibling::Ja4Type(_) | Sibling::Ja3s => ("", ""),
+            _ => ("", ""),
         };
         Self {
             ports: ports.into(),

@@ -177,6 +177,8 @@ pub enum Sibling<'a> {
     Ports(&'a str),
     /// The address that belongs to it, a name, or the name that belongs to it, an address.
     Half(&'a str),
+    /// It is a port that addresses are meant with.
+    OfAddress,
 }
 
 /// Why a file ended early.

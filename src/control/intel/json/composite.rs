@@ -30,6 +30,8 @@ pub(super) struct Composite<'k> {
     /// Ports of destination and source, separated by commas.
     dst_ports: String,
     src_ports: String,
+    /// There is an address that ports are meant with, of either end.
+    has_address: [bool; 2],
     /// The only name and the only address that are for detection.
     pair: Option<[&'k str; 2]>,
 }
@@ -44,7 +46,11 @@ impl<'k> Composite<'k> {
             if addresses > ADDRESSES_MAX {
                 return Self::default();
             }
-            return Self { dst_ports, src_ports, pair: None };
+            let mut this = Self { dst_ports, src_ports, ..Self::default() };
+            this.has_address = [&this.dst_ports, &this.src_ports].map(|ports| {
+                live().any(|part| !ports.is_empty() && this.ports_of(part) == ports.as_str())
+            });
+            return this;
         }
         if object != NAME_AND_ADDRESS {
             return Self::default();
@@ -59,20 +65,28 @@ impl<'k> Composite<'k> {
         Self { pair: pair.map(Into::into), ..Self::default() }
     }
 
+    /// Returns the ports that an attribute is meant with, where it is an address.
+    fn ports_of(&self, part: &AttributeParts) -> &str {
+        match part.kind.as_str() {
+            "ip-src" => &self.src_ports,
+            // that relation leaves open which end it is
+            "ip-dst" if self.dst_ports.is_empty() && part.relation == "ip" => &self.src_ports,
+            "ip-dst" => &self.dst_ports,
+            _ => "",
+        }
+    }
+
     /// Returns what is said of one attribute.
     pub(super) fn says_of(&self, part: &AttributeParts) -> Sibling<'_> {
-        let dst = if self.dst_ports.is_empty() && part.relation == "ip" {
-            // that relation leaves open which end it is
-            &self.src_ports
-        } else {
-            &self.dst_ports
-        };
-        let ports = match part.kind.as_str() {
-            "ip-src" => &self.src_ports,
-            "ip-dst" => dst,
-            _ => "",
+        let ports = self.ports_of(part);
+        let [dst, src] = self.has_address;
+        let is_of_address = match part.relation.as_str() {
+            "dst-port" => dst,
+            "src-port" => src,
+            _ => false,
         };
         match self.pair {
+            _ if is_of_address => Sibling::OfAddress,
             _ if !ports.is_empty() => Sibling::Ports(ports),
             Some([name, address]) if part.value.trim().eq_ignore_ascii_case(name) => {
                 Sibling::Half(address)
@@ -122,6 +136,7 @@ mod tests {
 
     #[test]
     fn an_address_has_the_ports_of_its_end() {
+        use Sibling::OfAddress;
         use Sibling::Ports;
         use Sibling::Silent;
         let parts = [
@@ -132,14 +147,15 @@ mod tests {
             part("port", "src-port", "53"),
             part("hostname", "hostname", "evil.example"),
         ];
-        let want = [Ports("443,8443"), Ports("53"), Silent, Silent, Silent, Silent];
+        let want = [Ports("443,8443"), Ports("53"), OfAddress, OfAddress, OfAddress, Silent];
         for object in WITH_PORTS {
             check(object, &parts, &want);
         }
         check("domain-ip", &parts, &[Silent; 6]);
         check("file", &parts, &[Silent; 6]);
         let either = [part("ip-dst", "ip", "198.51.100.1"), part("port", "src-port", "53")];
-        check("ip-port", &either, &[Ports("53"), Silent]);
+        check("ip-port", &either, &[Ports("53"), OfAddress]);
+        check("ip-port", &either[1..], &[Silent]);
     }
 
     #[test]

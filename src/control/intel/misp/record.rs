@@ -142,7 +142,7 @@ pub struct AttributeLine<'a> {
     /// Name of its object's template.
     #[serde(rename = "o", borrow, default, skip_serializing_if = "str::is_empty")]
     pub object: Cow<'a, str>,
-    /// What its object says of it: `-` nothing, `ja3s`; after `ja4:` the type, after `ports:` the
+    /// What its object says of it: `-` nothing, `ja3s`, `port`; after `ja4:` the type, after `ports:` the
     /// ports of its end, after `half:` the name or address that belongs to it.
     #[serde(rename = "s", borrow, default, skip_serializing_if = "str::is_empty")]
     pub sibling: Cow<'a, str>,
@@ -232,6 +232,7 @@ impl<'a> AttributeLine<'a> {
             Sibling::Silent => Cow::Borrowed("-"),
             Sibling::Ja3s => Cow::Borrowed("ja3s"),
             Sibling::Ja4Type(ty) => Cow::Owned(format!("ja4:{}", cut(ty, WORD_BYTES_MAX))),
+            Sibling::OfAddress => Cow::Borrowed("port"),
             Sibling::Ports(ports) => Cow::Owned(format!("ports:{ports}")),
             Sibling::Half(other) => Cow::Owned(format!("half:{}", cut(other, WORD_BYTES_MAX))),
         };
@@ -265,6 +266,7 @@ impl<'a> AttributeLine<'a> {
             Some(("half", other)) => Sibling::Half(other),
             None if self.sibling == "-" => Sibling::Silent,
             None if self.sibling == "ja3s" => Sibling::Ja3s,
+            None if self.sibling == "port" => Sibling::OfAddress,
             _ => Sibling::Unknown,
         }
     }
