@@ -310,7 +310,8 @@ fn objects_of_misp_are_their_attributes() {
             ("unsupported", "file:hashes.MD5", 1),
             ("unsupported", "file:name", 1),
             ("unsupported", "url:x_misp_resource_path", 1),
-            ("opt_in", "port", 2),
+            ("opt_in", "port", 1),
+            ("of_address", "port", 1),
             ("pattern_and", "stix-pattern", 1),
         ]
     );
