@@ -142,8 +142,9 @@ pub struct AttributeLine<'a> {
     /// Name of its object's template.
     #[serde(rename = "o", borrow, default, skip_serializing_if = "str::is_empty")]
     pub object: Cow<'a, str>,
-    /// What its object says of it: `-` nothing, `ja3s`, `port`; after `ja4:` the type, after `ports:` the
-    /// ports of its end, after `half:` the name or address that belongs to it.
+    /// What its object says of it: `-` nothing, `ja3s`, `port` that it is its addresses'; after
+    /// `ja4:` the type, after `ports:` the ports of its end, after `half:` the name or address that
+    /// belongs to it.
     #[serde(rename = "s", borrow, default, skip_serializing_if = "str::is_empty")]
     pub sibling: Cow<'a, str>,
     /// Comment.
