@@ -195,7 +195,6 @@ fn the_books_balance_while_packets_flow() {
     for backend in BACKENDS {
         let more = format!("{}threads = 2\n[workers]\ncount = 3\n", tap(backend, 16));
         let sensor = lab.sensor(&list, &more);
-        sensor.wait("the first look", |lab| lab.get("/metrics").contains("stage_unaccounted{"));
         // a machine that is busy elsewhere may need more than one turn to be seen moving
         let (mut turns, mut moving) = (0_u32, BTreeSet::new());
         while moving.len() < 3 && turns < 5 {

@@ -37,6 +37,7 @@ use crate::control::sensor::health::Seen;
 use crate::control::sensor::health::Trouble;
 use crate::control::sensor::pulse::QUIET_MAX;
 use crate::model::plain::plain;
+use crate::report::accounting;
 use crate::report::live::Status;
 use crate::report::metrics;
 use crate::report::metrics::Live;
@@ -216,7 +217,7 @@ impl Page {
                 sets_refused: &known.refused,
                 silences: &known.traffic.silences(),
                 adapters: &adapters,
-                stages: &known.traffic.stages,
+                stages: &accounting::stages(&status),
                 feeds: &feeds,
                 canary_age_secs: known.traffic.canary.as_ref().map(|c| c.age.as_secs_f64()),
                 is_one_way: known.traffic.direction.is_one_only(),
