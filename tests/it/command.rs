@@ -186,11 +186,11 @@ fn a_killed_replay_leaves_whole_lines() {
     assert_eq!(after, format!("{left}{}", whole.text()));
 }
 
-/// Returns what a file holds once it holds something.
+/// Returns what a file holds once it holds whole lines.
 fn wait_for_line(path: &Path) -> String {
     for _ in 0..500 {
         let text = fs::read_to_string(path).unwrap_or_default();
-        if !text.is_empty() {
+        if text.ends_with('\n') {
             return text;
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -10,10 +10,10 @@ use crate::golden::cases;
 use crate::golden::strs;
 use crate::lab::Lab;
 use crate::lab::TAP;
+use crate::lab::capture;
 use crate::run::Run;
 use crate::run::root;
 use crate::run::run;
-use crate::sensor::capture;
 
 #[test]
 fn a_compiled_set_gives_the_same_alerts() {

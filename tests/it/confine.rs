@@ -5,13 +5,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::path::PathBuf;
 
 use crate::lab::Lab;
 use crate::lab::Sensor;
 use crate::lab::TAP;
+use crate::lab::capture;
+use crate::lab::feed;
 use crate::run::has_program;
-use crate::run::root;
 use crate::run::run;
 
 /// Words of a status file, and what they are in a sensor that is confined.
@@ -27,14 +27,6 @@ const CONFINED: [(&str, &str); 10] = [
     ("NoNewPrivs", "1"),
     ("Seccomp", "2"),
 ];
-
-fn feed() -> PathBuf {
-    root().join("fixtures/demo/feed")
-}
-
-fn capture() -> PathBuf {
-    root().join("fixtures/demo/site/input.pcap")
-}
 
 /// The status of each thread: its name, then the words of `CONFINED`.
 fn threads(sensor: &Sensor<'_>) -> BTreeMap<String, BTreeMap<String, String>> {

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::Value;
 use serde_json::json;
@@ -133,9 +135,7 @@ fn what_is_no_feed_leaves_the_old_one() {
         assert!(!error.to_string().contains('\n'), "{error}");
         assert_eq!(values(folder.path()), ["evil.example"]);
     }
-    let small = remote.pull(folder.path(), 4, Scope::Due);
     put(&files, "/list.txt", Answered::ok("worse.example\n"));
-    assert!(small.is_err());
     let error = remote.pull(folder.path(), 4, Scope::Due).expect_err("too large");
     assert_eq!(error.reason(), "local", "{error}");
     assert_eq!(values(folder.path()), ["evil.example"]);
@@ -165,6 +165,38 @@ fn of_a_folder_only_what_changed_is_fetched() {
     assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (0, 0, 1, true));
     assert_eq!(values(folder.path()), ["c.example"]);
     assert!(!folder.path().join(format!("{A}.json")).exists());
+}
+
+#[test]
+fn a_pull_that_was_killed_is_taken_up_whatever_became_of_its_events() {
+    let a = format!("/{A}.json");
+    let (web, files) = serve(&[("/manifest.json", manifest(&[(A, 1)])), (&a, event("a.example"))]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let remote = web.remote("/manifest.json", RemoteKind::Feed);
+    pull(&remote, folder.path()).expect("had");
+    // the event was there, its manifest not yet
+    fs::remove_file(folder.path().join("manifest.json")).expect("there");
+    put(&files, &a, event("a.de"));
+    assert_eq!(counts(&pull(&remote, folder.path()).expect("had")), (1, 0, 0, true));
+    assert_eq!(values(folder.path()), ["a.de"]);
+}
+
+#[test]
+fn a_server_in_trouble_says_when_it_is_over() {
+    let since = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&since);
+    let web = Web::new(move |_| {
+        let mut asked = asked.lock().expect("whole");
+        asked.push(Instant::now());
+        match asked.len() {
+            1 => Answered::status(503).with("retry-after", "3").with("x-rate-limit-reset", "900"),
+            _ => Answered::ok("evil.example\n"),
+        }
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    pull(&web.remote("/list.txt", RemoteKind::Feed), folder.path()).expect("had");
+    let asked = since.lock().expect("whole");
+    assert!(asked[1] - asked[0] >= Duration::from_secs(3), "{asked:?}");
 }
 
 #[test]

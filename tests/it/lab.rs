@@ -13,9 +13,11 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::run::Beside;
 use crate::run::Run;
 use crate::run::has_program;
 use crate::run::ran;
+use crate::run::root;
 use crate::run::skip;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tapsieve");
@@ -24,7 +26,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tapsieve");
 pub(crate) const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n";
 
 /// How long anything may take to happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A namespace with the interfaces `tap0` (mirrored to) and `gen0` (sent from), and a folder.
 pub(crate) struct Lab {
@@ -40,6 +42,23 @@ pub(crate) struct Sensor<'l> {
 
 /// A Prometheus that runs in a lab.
 pub(crate) struct Prometheus(Child);
+
+/// The demo's indicators.
+pub(crate) fn feed() -> PathBuf {
+    root().join("fixtures/demo/feed")
+}
+
+/// The demo's capture.
+pub(crate) fn capture() -> PathBuf {
+    root().join("fixtures/demo/site/input.pcap")
+}
+
+/// Replaces a file as a whole, so that who looks meanwhile sees the old or the new one.
+pub(crate) fn put(path: &Path, text: &str) {
+    let aside = path.with_extension("aside");
+    fs::write(&aside, text).expect("written");
+    fs::rename(&aside, path).expect("renamed");
+}
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
@@ -227,6 +246,23 @@ impl Lab {
         let out = self.command("cat").arg(count).output().expect("cat runs");
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         text.trim().parse().expect("a count")
+    }
+
+    /// Puts a folder in the alert file's place, so that it cannot be written.
+    pub(crate) fn block_alerts(&self) {
+        let path = self.path("alerts");
+        // its sink may make it anew in between
+        while fs::create_dir(&path).is_err() {
+            let _not_there_yet = fs::remove_file(&path);
+        }
+    }
+
+    /// Sends the demo's capture over and over, in the background.
+    pub(crate) fn traffic(&self, loops: u32, pps: u32) -> Beside {
+        let mut command = self.command("tcpreplay");
+        command.args(["-q", "-i", "gen0", &format!("--loop={loops}"), &format!("--pps={pps}")]);
+        let command = command.arg(capture()).stdout(Stdio::null()).stderr(Stdio::null());
+        Beside(command.spawn().expect("tcpreplay runs"))
     }
 
     /// Returns the lines of the alert file.

@@ -13,11 +13,11 @@ use crate::golden::cases;
 use crate::golden::strs;
 use crate::lab::Lab;
 use crate::lab::Sensor;
+use crate::lab::capture;
+use crate::lab::feed;
 use crate::run::corpus;
 use crate::run::has_program;
 use crate::run::run;
-use crate::sensor::capture;
-use crate::sensor::feed;
 use crate::sensor::told;
 
 pub(crate) const BACKENDS: [&str; 2] = ["afpacket", "pcap"];
@@ -239,6 +239,8 @@ fn an_interface_goes_down_away_and_comes_back() {
         sensor.wait("every frame", |lab| seen(lab) == frames);
         lab.shell("ip link set tap0 down");
         sensor.wait("trouble", |lab| lab.get("/readyz").contains("tap0 is"));
+        let downs = "tapsieve_interface_downs_total{interface=\"tap0\"}";
+        sensor.wait("count", |lab| lab.metric(downs) >= 1.0);
         lab.shell("ip link set tap0 up");
         sensor.wait("recovery", |lab| lab.get("/readyz") == "ready\n");
         lab.send(&capture(), &["--topspeed"]);
@@ -248,7 +250,6 @@ fn an_interface_goes_down_away_and_comes_back() {
         lab.plug_in();
         let lost = "tapsieve_capture_interfaces_lost_total";
         sensor.wait("loss", |lab| lab.metric(lost) == 1.0);
-        let downs = "tapsieve_interface_downs_total{interface=\"tap0\"}";
         assert!(lab.metric(downs) >= 1.0);
         sensor.wait("recovery", |lab| {
             lab.metric("tapsieve_capture_handles_down") == 0.0 && lab.get("/readyz") == "ready\n"
@@ -397,8 +398,7 @@ fn the_canary_comes_out_at_every_sink_or_is_missed() {
         }
         assert_eq!(lab.get("/readyz"), "ready\n");
         // a sink that takes nothing lets none out
-        fs::remove_file(lab.path("alerts")).expect("there");
-        fs::create_dir(lab.path("alerts")).expect("made");
+        lab.block_alerts();
         sensor.wait("trouble", |lab| lab.get("/readyz").contains("does not come out at file"));
         assert!(lab.metric(age) > 3.0, "{backend}");
         fs::remove_dir(lab.path("alerts")).expect("removed");

@@ -26,10 +26,25 @@ impl Run {
     }
 }
 
-/// Returns the command, in a folder.
+/// What names proxies in the environment.
+const PROXIES: [&str; 8] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
+
+/// Returns the command, in a folder; our servers are reached without a proxy.
 pub(crate) fn tapsieve(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tapsieve"));
     command.current_dir(folder);
+    PROXIES.iter().for_each(|name| {
+        command.env_remove(name);
+    });
     command
 }
 

@@ -3,26 +3,20 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::path::PathBuf;
 
 use serde_json::Value;
 use serde_json::json;
 
 use crate::lab::Lab;
 use crate::lab::TAP;
+use crate::lab::capture;
+use crate::lab::feed;
+use crate::lab::put;
 use crate::run::has_program;
 use crate::run::root;
 use crate::run::run;
 use crate::same::FrameOf;
 use crate::same::frames;
-
-pub(crate) fn feed() -> PathBuf {
-    root().join("fixtures/demo/feed")
-}
-
-pub(crate) fn capture() -> PathBuf {
-    root().join("fixtures/demo/site/input.pcap")
-}
 
 /// What does not depend on when something was sent: who alerted on what, where.
 pub(crate) fn told(alerts: &[Value]) -> Vec<String> {
@@ -104,8 +98,7 @@ fn an_interface_that_goes_away_is_opened_again() {
 fn alerts_that_no_sink_took_are_said_to_be_lost() {
     let Some(lab) = Lab::new() else { return };
     let sensor = lab.sensor(&feed(), TAP);
-    fs::remove_file(lab.path("alerts")).expect("there");
-    fs::create_dir(lab.path("alerts")).expect("made");
+    lab.block_alerts();
     lab.send(&capture(), &["--topspeed"]);
     sensor.wait("waiting alert", |lab| lab.get("/readyz").contains("19 alerts wait"));
     let ended = sensor.stop();
@@ -117,7 +110,7 @@ fn alerts_that_no_sink_took_are_said_to_be_lost() {
 fn the_port_that_the_system_chose_is_said() {
     let Some(lab) = Lab::new() else { return };
     let more = format!("{TAP}[http]\nlisten = \"127.0.0.1:0\"\n");
-    let said = lab.sensor_that_ends(&["timeout", "2"], &feed(), &more).stderr;
+    let said = lab.sensor_that_ends(&["timeout", "5"], &feed(), &more).stderr;
     let port = said.split_once("metrics at http://127.0.0.1:").and_then(|(_, rest)| {
         let (port, _) = rest.split_once("/metrics")?;
         port.parse::<u16>().ok()
@@ -159,12 +152,15 @@ fn reloads_lose_no_packet_and_no_alert() {
     }
     let more = format!("{TAP}[[intel]]\npath = \"{}\"\n", many.display());
     let sensor = lab.sensor(&folder, &more);
-    for _ in 0..20 {
+    let mut passes = 0.0;
+    // a machine that is busy elsewhere makes few sets in twenty passes
+    while passes < 20.0 || lab.metric("tapsieve_indicator_set_generation") < 5.0 {
+        assert!(passes < 1_000.0, "no five sets in {passes} passes: {}", sensor.said());
         sensor.signal("-HUP");
         lab.send(&capture(), &["--pps=20000"]);
+        passes += 1.0;
     }
-    sensor.wait("every frame", |lab| all_arrived(lab, 20.0 * FRAMES));
-    sensor.wait("reload", |lab| lab.metric("tapsieve_indicator_set_generation") >= 5.0);
+    sensor.wait("every frame", |lab| all_arrived(lab, passes * FRAMES));
     let ended = sensor.stop();
     assert!(ended.stderr.contains("losses        none"), "{}", ended.stderr);
     // the same flows over and over: each pass begins new ones where the last were closed
@@ -185,20 +181,19 @@ fn a_feed_of_garbage_changes_nothing() {
     let refused = |lab: &Lab, reason: &str| {
         lab.metric(&format!("tapsieve_indicator_sets_refused_total{{reason=\"{reason}\"}}"))
     };
-    fs::write(&list, "\u{0}\u{1}garbage").expect("written");
+    put(&list, "\u{0}\u{1}garbage");
     sensor.wait("refusal", |lab| refused(lab, "unusable") >= 1.0);
-    fs::write(&list, "30.44.10.10\n").expect("written");
+    put(&list, "30.44.10.10\n");
     sensor.wait("refusal", |lab| refused(lab, "implausible") >= 1.0);
     assert_eq!(lab.metric("tapsieve_indicator_set_generation"), 0.0);
     lab.send(&capture(), &["--topspeed"]);
     sensor.wait("alert", |lab| lab.alerts().len() >= 5);
     // a pipe in its place would be waited for, for ever
-    fs::remove_file(&list).expect("there");
-    lab.shell(&format!("mkfifo {}", list.display()));
+    let pipe = lab.path("pipe");
+    lab.shell(&format!("mkfifo {}", pipe.display()));
+    fs::rename(&pipe, &list).expect("renamed");
     sensor.wait("refusal", |lab| refused(lab, "unusable") >= 2.0);
-    fs::remove_file(&list).expect("there");
-    let whole = "30.44.10.10\n30.44.20.0/24\nfake-updates.example\n203.0.114.7\n";
-    fs::write(&list, whole).expect("written");
+    put(&list, "30.44.10.10\n30.44.20.0/24\nfake-updates.example\n203.0.114.7\n");
     sensor.wait("new set", |lab| lab.metric("tapsieve_indicator_set_generation") >= 1.0);
 }
 
@@ -233,13 +228,11 @@ fn what_it_says_is_json_where_asked() {
 fn alerts_wait_for_a_sink_that_is_gone() {
     let Some(lab) = Lab::new() else { return };
     let sensor = lab.sensor(&feed(), TAP);
-    // a folder in the file's place: it cannot be written
-    fs::remove_file(lab.path("alerts")).expect("there");
-    fs::create_dir(lab.path("alerts")).expect("made");
+    lab.block_alerts();
     lab.send(&capture(), &["--topspeed"]);
     let waiting = "tapsieve_sink_alerts_waiting{sink=\"file\"}";
     sensor.wait("waiting alert", |lab| lab.metric(waiting) >= 19.0);
-    assert!(lab.get("/readyz").contains("19 alerts wait"), "{}", lab.get("/readyz"));
+    sensor.wait("trouble", |lab| lab.get("/readyz").contains("19 alerts wait"));
     fs::remove_dir(lab.path("alerts")).expect("removed");
     sensor.wait("alert", |lab| lab.alerts().len() >= 19);
     sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
@@ -263,6 +256,12 @@ fn a_full_disk_costs_no_alert() {
     let torn = fs::read_to_string(&path).expect("there");
     assert!(torn.is_empty() || torn.ends_with('\n'), "{torn}");
     fs::remove_file(&filler).expect("removed");
+    let waiting = "tapsieve_sink_alerts_waiting{sink=";
+    sensor.wait("delivery", |lab| {
+        let page = lab.get("/metrics");
+        let mut counts = page.lines().filter(|line| line.starts_with(waiting)).peekable();
+        counts.peek().is_some() && counts.all(|line| line.ends_with("} 0"))
+    });
     sensor.wait("readiness", |lab| lab.get("/readyz") == "ready\n");
     let (here, there) = (fs::read_to_string(&path), fs::read_to_string(lab.path("alerts")));
     assert_eq!(here.expect("there"), there.expect("there"));
@@ -277,6 +276,8 @@ fn a_killed_sensor_leaves_whole_lines_and_goes_on() {
     sensor.kill();
     let left = lab.alerts().len();
     let half = b"{\"@timestamp\":\"half";
+    let torn = fs::read(lab.path("alerts")).expect("there");
+    let torn = torn.iter().rev().take_while(|byte| **byte != b'\n').count() + half.len();
     fs::OpenOptions::new()
         .append(true)
         .open(lab.path("alerts"))
@@ -286,7 +287,8 @@ fn a_killed_sensor_leaves_whole_lines_and_goes_on() {
     lab.send(&capture(), &["--topspeed"]);
     sensor.wait("alert", |lab| lab.alerts().len() >= left + 19);
     let ended = sensor.stop();
-    assert!(ended.stderr.contains("cut 19 bytes of a half-written alert"), "{}", ended.stderr);
+    let line = format!("cut {torn} bytes of a half-written alert");
+    assert!(ended.stderr.contains(&line), "no {line}: {}", ended.stderr);
 }
 
 #[test]
@@ -362,7 +364,7 @@ fn a_real_prometheus_scrapes_it_and_its_rules_hold() {
     let _prometheus = lab.prometheus(&config);
     sensor.wait("scrape", |lab| lab.value("tapsieve_ready").as_deref() == Some("1"));
     assert_eq!(lab.value("up").as_deref(), Some("1"));
-    assert_eq!(lab.value("sum(tapsieve_alerts_total)").as_deref(), Some("19"));
+    sensor.wait("count", |lab| lab.value("sum(tapsieve_alerts_total)").as_deref() == Some("19"));
     // every expression of the rules names metrics that are there
     for metric in rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
         if metric.starts_with("tapsieve_") && !metric.contains("sets_refused") {
@@ -455,7 +457,7 @@ fn a_set_that_is_refused_is_told_as_long_as_it_is() {
     let whole = "30.44.10.10\n30.44.20.0/24\nfake-updates.example\n";
     fs::write(&list, whole).expect("written");
     let sensor = lab.sensor(&list, &format!("{TAP}[indicators]\nwatch_secs = 1\n"));
-    fs::write(&list, "30.44.10.10\n").expect("written");
+    put(&list, "30.44.10.10\n");
     let warning = "ready\nwarning: new indicators are refused, the last good ones are in force";
     sensor.wait("warning", |lab| lab.get("/readyz").starts_with(warning));
     assert!(lab.get("/readyz").contains("restart the sensor"), "{}", lab.get("/readyz"));

@@ -1,6 +1,7 @@
 //! What systemd is told, and what a sensor does when a thread of it is stuck, or when it is told to
 //! stop twice.
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use crate::lab::Lab;
 use crate::lab::Sensor;
 use crate::lab::TAP;
+use crate::lab::feed;
 use crate::run::has_program;
-use crate::run::root;
 
 /// Stops one thread as a debugger does, until it is killed; sees to the thread's end, too.
 const FREEZE: &str = "import ctypes, os, sys
@@ -61,10 +62,6 @@ impl Notified {
     }
 }
 
-fn feed() -> std::path::PathBuf {
-    root().join("fixtures/demo/feed")
-}
-
 /// Stops a thread by its name; the other threads go on.
 fn freeze(sensor: &Sensor<'_>, name: &str) -> Child {
     let called = |task: &Path| fs::read_to_string(task.join("comm")).unwrap_or_default();
@@ -98,13 +95,16 @@ fn systemd_is_told_of_start_reload_life_and_stop() {
         notified.wait(&sensor, "WATCHDOG=1");
     }
     sensor.signal("-HUP");
-    let mut told = Vec::new();
-    let at = |told: &[String], what: &str| told.iter().position(|told| told.contains(what));
-    sensor.wait("new set", |lab| lab.metric("tapsieve_indicator_set_generation") == 1.0);
-    told.extend(notified.told());
-    let reloading = at(&told, "RELOADING=1").expect("told");
-    assert!(told[reloading].contains("MONOTONIC_USEC="), "{told:?}");
-    assert!(at(&told, "READY=1").is_some_and(|ready| ready > reloading), "{told:?}");
+    let told = RefCell::new(Vec::new());
+    let at = |what: &str| told.borrow().iter().position(|told: &String| told.contains(what));
+    sensor.wait("end of the reload", |_| {
+        told.borrow_mut().extend(notified.told());
+        at("RELOADING=1").is_some() && at("READY=1").is_some()
+    });
+    let reloading = at("RELOADING=1").expect("told");
+    assert!(told.borrow()[reloading].contains("MONOTONIC_USEC="), "{told:?}");
+    assert!(at("READY=1") > Some(reloading), "{told:?}");
+    assert_eq!(lab.metric("tapsieve_indicator_set_generation"), 1.0);
     sensor.signal("-TERM");
     notified.wait(&sensor, "STOPPING=1");
     assert_eq!(sensor.ended().code, 0);

@@ -16,10 +16,12 @@ use tapsieve::control::intel::remote::key::KeyPlace;
 use tapsieve::control::intel::remote::key::KeyScheme;
 use tapsieve::control::intel::remote::source::Remote;
 use tapsieve::control::intel::remote::source::RemoteKind;
+use tapsieve::control::intel::remote::source::STATE;
 use tapsieve::control::intel::remote::source::Scope;
 
 use crate::misp::peers::python;
 use crate::misp::peers::run_script;
+use crate::misp::stand::free_port;
 use crate::web::Answered;
 use crate::web::Asked;
 use crate::web::BYTES_MAX;
@@ -203,6 +205,14 @@ fn changes_are_merged_and_a_full_pull_sees_what_is_gone() {
     assert_eq!(values(folder.path()), addresses([3, 7, 100]));
     let again = remote.pull(folder.path(), BYTES_MAX, Scope::Everything).expect("had");
     assert_eq!(counts(&again), (0, 0, 0, false));
+    let path = folder.path().join(STATE);
+    let mut state: Value = serde_json::from_slice(&fs::read(&path).expect("there")).expect("JSON");
+    assert!(!pull(&remote, folder.path()).expect("had").is_full);
+    // a clock that was ahead is no reason to wait
+    let ahead = state["full_secs"].as_u64().expect("a time") + 30 * 86_400;
+    state["full_secs"] = ahead.into();
+    fs::write(&path, state.to_string()).expect("written");
+    assert!(pull(&remote, folder.path()).expect("had").is_full);
     let changes = Remote { reconcile_hours: 0, ..remote };
     assert!(pull(&changes, folder.path()).expect("had").is_full);
 }
@@ -391,9 +401,7 @@ fn medallion_is_read_to_its_last_page() {
     let conf = json!({"backend": {"module": module, "module_class": "MemoryBackend",
         "filename": data_file}, "users": {"me": "it"}, "taxii": {"max_page_size": 10}});
     fs::write(&settings, conf.to_string()).expect("written");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = free.local_addr().expect("an address").port();
-    drop(free);
+    let port = free_port();
     let log = fs::File::create(folder.path().join("log")).expect("made");
     let server = Command::new(medallion)
         .args(["--host", "127.0.0.1", "--port", &port.to_string()])

@@ -161,7 +161,11 @@ pub(super) fn remote(
     let proxy = proxy(section);
     let read_secs = section.number("timeout_secs", READ_SECS, 1..=3_600);
     let period_secs = section.number("period_secs", PERIOD_SECS, 5..=86_400);
-    let reconcile_hours = section.number("reconcile_hours", RECONCILE_HOURS, 1..=8_760);
+    // a feed's manifest names all that there is
+    let reconcile_hours = match key {
+        "feed" => RECONCILE_HOURS,
+        _ => section.number("reconcile_hours", RECONCILE_HOURS, 1..=8_760),
+    };
     let key_place = match (key_file, key_env) {
         (Some(_), Some(_)) => {
             section.note("key_env", "there is a key_file, too: give one of them");
@@ -336,6 +340,11 @@ mod tests {
             &["5:9: taxii: there is a feed, too"],
         );
         check("taxii = \"https://x/\"\nauth = \"digest\"\n", &["5:8: auth: bearer, basic or bare"]);
+        check(
+            "feed = \"https://x/\"\nreconcile_hours = 1\n",
+            &["5:1: unknown key `reconcile_hours`"],
+        );
+        check("taxii = \"https://x/\"\nreconcile_hours = 1\n", &[]);
         check("taxii = \"https://x/\"\nzmq = \"x\"\n", &["5:1: unknown key `zmq`"]);
         let text = format!(
             "{CAPTURE}[[intel]]\ntaxii = \"https://t.example/api1/collections/x/\"\nauth = \"basic\"\n\

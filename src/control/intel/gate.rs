@@ -39,6 +39,8 @@ pub enum LeftOut {
     Tlp,
     /// Its event is not published.
     Unpublished,
+    /// Its server lists its event under none of what it was asked for.
+    OtherEvent,
     /// Its time is over by MISP's decaying models.
     Decayed,
     /// It was last seen, or else changed, too long ago.
@@ -73,6 +75,7 @@ impl LeftOut {
             Self::Tags => "tags",
             Self::Tlp => "tlp",
             Self::Unpublished => "unpublished",
+            Self::OtherEvent => "other_event",
             Self::Decayed => "decayed",
             Self::Expired => "expired",
             Self::Warninglist => "warninglist",
@@ -102,6 +105,7 @@ impl LeftOut {
             Self::Tags => "its tags, or its event's, are not those of --tag",
             Self::Tlp => "its marking is stricter than --max-tlp",
             Self::Unpublished => "its event is not published on its server",
+            Self::OtherEvent => "its server does not list its event among those it was asked for",
             Self::Decayed => "by MISP's decaying models its time is over: see --exclude-decayed",
             Self::Expired => "last seen, or else changed, longer ago than --max-age-days",
             Self::Warninglist => "warninglists have it: use --warninglist-action to keep it",

@@ -605,7 +605,7 @@ impl<'a> Harvest<'a> {
 }
 
 /// Returns the first bytes of a text, up to the end of a character.
-fn cut(text: &str, bytes_max: usize) -> &str {
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default()
 }
 

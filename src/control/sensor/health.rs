@@ -98,7 +98,7 @@ pub(super) struct Traffic {
     pub(super) interfaces: BTreeMap<String, Seen>,
     pub(super) direction: Direction,
     /// The books of each stage as they were at the last look.
-    pub(super) stages: Vec<Stage>,
+    stages: Vec<Stage>,
     /// For how many looks on end the books of each did not balance.
     unbalanced: BTreeMap<&'static str, u32>,
     pub(super) canary: Option<CanaryState>,

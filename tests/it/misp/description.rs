@@ -21,6 +21,7 @@ use super::stand::KEY;
 use super::stand::Rule;
 use super::stand::Stand;
 use super::stand::State;
+use super::stand::free_port;
 use crate::run::Beside;
 use crate::run::corpus;
 
@@ -151,12 +152,6 @@ impl Prism {
         let (body, status) = said.rsplit_once('\n').expect("a status");
         (body.to_owned(), status.to_owned())
     }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 #[test]

@@ -19,7 +19,6 @@ use super::stand::Stand;
 use super::stand::State;
 use crate::lab::Lab;
 use crate::run::Beside;
-use crate::sensor::capture;
 
 const TAP: &str = "[[capture]]\ninterface = \"tap0\"\nring_mebibytes = 16\n[workers]\ncount = 1\n";
 
@@ -74,10 +73,7 @@ impl Publisher {
 
 /// The demo's capture over and over, for minutes.
 fn traffic(lab: &Lab) -> Beside {
-    let mut command = lab.command("tcpreplay");
-    command.args(["-q", "-i", "gen0", "--loop=1000", "--pps=400"]);
-    let command = command.arg(capture()).stdout(Stdio::null()).stderr(Stdio::null());
-    Beside(command.spawn().expect("tcpreplay runs"))
+    lab.traffic(1_000, 400)
 }
 
 /// An event without what the capture shows.

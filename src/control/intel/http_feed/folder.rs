@@ -68,7 +68,8 @@ pub(super) fn pull(
         let what = format!("the manifest names no event: the {} that are here stay", here.len());
         return Err(RemoteError::Answer { place: remote.place(), what, may_mend: true });
     }
-    let bytes = here.keys().map(|name| bytes(mirror, &format!("{name}.json"))).sum();
+    // a pull that was cut may have left events that the manifest here does not name
+    let bytes = mirror.names().iter().map(|name| bytes(mirror, name)).sum();
     let failures = Vec::new();
     let mut fetching = Fetching { http, mirror, base: manifest_url, failures, bytes, is_all };
     let there = fetching.all(&here, &wanted);
@@ -146,7 +147,7 @@ struct Fetching<'f> {
     mirror: &'f Mirror,
     base: Url,
     failures: Vec<RemoteError>,
-    /// Bytes of all events that are here.
+    /// Bytes of all files that are here.
     bytes: u64,
     /// Those that have not changed are fetched, too.
     is_all: bool,
@@ -190,7 +191,8 @@ impl Fetching<'_> {
             let answer = self.http.ask(&Question::get(url.clone()))?;
             Came::receive(answer, self.mirror, &file)
         })?;
-        let bytes = self.bytes + came.draft.bytes() - bytes(self.mirror, &file);
+        let before = bytes(self.mirror, &file);
+        let bytes = self.bytes.saturating_sub(before) + came.draft.bytes();
         if bytes > self.mirror.bytes_max() {
             let what = format!("events of more than {} MiB", self.mirror.bytes_max() >> 20);
             return Err(RemoteError::TooLarge { place: came.place, what });

@@ -221,7 +221,7 @@ impl Telling<'_> {
     fn check(&self, line: &AttributeLine<'_>, event: Option<&EventLine>) -> Result<(), LeftOut> {
         if event.is_none() {
             // whether it is published, and its tags, nobody knows
-            return Err(LeftOut::Unpublished);
+            return Err(LeftOut::OtherEvent);
         }
         if !self.filter.asks_events() {
             return Ok(());

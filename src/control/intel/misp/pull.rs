@@ -10,8 +10,6 @@ mod questions;
 
 use std::io;
 use std::io::Write;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -43,7 +41,6 @@ use crate::control::intel::remote::http::Http;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
-use crate::control::intel::remote::source::STATE;
 use crate::control::intel::remote::source::Scope;
 use crate::control::intel::remote::state;
 use crate::control::intel::uuid::Uuid;
@@ -54,9 +51,6 @@ const PAGE_EVENTS: u32 = 1_000;
 /// Attributes that seem gone and are asked for by UUID before they are believed to be: pages shift
 /// when something is deleted while they are read. More are believed at once.
 const GONE_ASKED_MAX: usize = 5_000;
-
-/// Seconds by which a clock may be set back without a word.
-const CLOCK_SLACK_SECS: u64 = 3_600;
 
 /// UUIDs of one such question.
 const GONE_ASKED_AT_ONCE: usize = 500;
@@ -125,7 +119,7 @@ impl Pull<'_> {
             }
         };
         let secs_max = u64::from(self.remote.reconcile_hours) * 3_600;
-        let is_old = age_secs(state.full_secs).is_none_or(|secs| secs >= secs_max);
+        let is_old = state::age_secs(state.full_secs).is_none_or(|secs| secs >= secs_max);
         let is_large = delta.bytes() > CHANGES_BYTES_MAX as u64;
         let is_due = match scope {
             Scope::Everything => true,
@@ -157,10 +151,6 @@ impl Pull<'_> {
         if state.id == header.id { state } else { first }
     }
 
-    fn keep_state(&self, state: &State) -> Result<(), RemoteError> {
-        self.put(STATE, |to| serde_json::to_writer(to, state).map_err(io::Error::from))
-    }
-
     /// Writes a file whole.
     fn put(
         &self,
@@ -188,7 +178,7 @@ impl Pull<'_> {
     /// Makes a new base of all that the server has.
     fn everything(&self) -> Result<Pulled, RemoteError> {
         let settings = self.settings;
-        let begun_secs = now_secs();
+        let begun_secs = state::now_secs();
         let mut search = Search::new(&self.http, &self.remote.http);
         let mut events = Reading::new(Keeper::new(EventsOnly, &self.place));
         let mut metadata = settings.filters();
@@ -228,12 +218,12 @@ impl Pull<'_> {
             warn!("{}: {nameless} attributes without UUID were left out", self.place);
         }
         let missed = to.keep()?;
-        let state = State { id, since_secs, full_secs: now_secs() };
-        self.keep_state(&state)?;
+        let state = State { id, since_secs, full_secs: state::now_secs() };
+        state::keep(self.mirror, &state)?;
         self.merge(&header, &Delta::default(), Changes::new(&self.place), Events::default())?;
         // what has changed meanwhile
         match self.changes(&mut search, (&header, &state), &Delta::default(), &missed) {
-            Ok(more) => pulled.new += more.map_or(0, |more| more.new),
+            Ok(more) => pulled.add(&more.unwrap_or_default()),
             Err(error) => pulled.trouble = Some(error),
         }
         if settings.warninglists {
@@ -312,17 +302,6 @@ impl Pull<'_> {
 
 fn is_deleted(line: &[u8]) -> bool {
     serde_json::from_slice::<AttributeLine<'_>>(line).is_ok_and(|line| line.deleted)
-}
-
-/// Returns how long ago a time of our clock was; `None`: it is to come, as the clock was wrong.
-fn age_secs(secs: u64) -> Option<u64> {
-    (now_secs() + CLOCK_SLACK_SECS)
-        .checked_sub(secs)
-        .map(|age| age.saturating_sub(CLOCK_SLACK_SECS))
-}
-
-fn now_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 #[cfg(test)]

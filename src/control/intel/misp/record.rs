@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::control::intel::Sibling;
+use crate::control::intel::harvest::cut;
 use crate::control::intel::json::Found;
 use crate::control::intel::json::Story;
 use crate::control::intel::json::TAG_END;
@@ -297,10 +298,6 @@ pub fn write(line: &impl Serialize, to: &mut Vec<u8>) {
 pub fn write_end(attributes: u64, to: &mut (impl Write + ?Sized)) -> io::Result<()> {
     to.write_all(END)?;
     writeln!(to, "{attributes}}}")
-}
-
-fn cut(text: &str, bytes_max: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default()
 }
 
 fn tags(list: &str) -> impl Iterator<Item = &str> {

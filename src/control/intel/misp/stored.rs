@@ -193,16 +193,6 @@ impl Delta {
         self.lines.iter().filter_map(|(uuid, range)| Some((*uuid, self.text.get(range.clone())?)))
     }
 
-    /// Returns how many attributes it has.
-    pub fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// Tells whether it has no attribute.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     /// Returns the bytes of its attributes.
     pub fn bytes(&self) -> u64 {
         self.text.len() as u64

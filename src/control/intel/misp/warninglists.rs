@@ -20,6 +20,7 @@ use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::http::Http;
 use crate::control::intel::remote::http::HttpSettings;
 use crate::control::intel::remote::http::Question;
+use crate::control::intel::remote::http::place;
 use crate::control::intel::remote::mirror::Mirror;
 use crate::control::intel::remote::mirror::open_plain;
 use crate::control::intel::remote::retry::Retry;
@@ -85,12 +86,13 @@ pub(super) fn pull(
     })?;
     let enabled = index.lists.iter().map(|wrapped| &wrapped.list);
     let enabled = enabled.filter(|list| list.enabled.0 == Some(true) && list.id.0 != 0);
-    let enabled = enabled.take(WARNINGLISTS_MAX);
     let here = mirror.names();
     let here = here.into_iter().filter(|name| is_json(&mirror, name)).collect::<BTreeSet<_>>();
     let wanted = enabled.map(|list| (format!("{}-{}.json", list.id.0, list.version.0), list.id.0));
-    let wanted = wanted.collect::<Vec<_>>();
-    let (mut differs, mut trouble, mut missing) = (false, None, BTreeSet::new());
+    let mut wanted = wanted.collect::<Vec<_>>();
+    let (mut differs, mut missing) = (false, BTreeSet::new());
+    let mut trouble = too_many(settings, wanted.len());
+    wanted.truncate(WARNINGLISTS_MAX);
     for (name, id) in wanted.iter().filter(|(name, _)| !here.contains(name)) {
         let url = settings.below(&format!("warninglists/view/{id}"))?;
         let question = Question::get(url);
@@ -115,6 +117,13 @@ pub(super) fn pull(
         differs = true;
     }
     trouble.map_or(Ok(differs), Err)
+}
+
+/// Says that a server has more lists than are taken.
+fn too_many(settings: &HttpSettings, lists: usize) -> Option<RemoteError> {
+    let what = format!("{lists} warninglists are enabled: {WARNINGLISTS_MAX} are taken");
+    let place = place(&settings.url);
+    (lists > WARNINGLISTS_MAX).then_some(RemoteError::Answer { place, what, may_mend: false })
 }
 
 fn fetch(http: &Http, question: &Question, mirror: &Mirror, name: &str) -> Result<(), RemoteError> {

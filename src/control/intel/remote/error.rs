@@ -50,6 +50,8 @@ pub enum RemoteError {
         place: String,
         /// HTTP status.
         status: u16,
+        /// For how long it wants to be left alone, where it says so.
+        wait: Option<Duration>,
         /// What the body says.
         said: String,
     },

@@ -29,7 +29,6 @@ use reqwest::header::ACCEPT;
 use reqwest::header::AUTHORIZATION;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::header::LOCATION;
-use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
 
 use crate::control::intel::remote::RemoteError;
@@ -59,6 +58,10 @@ const SAID_BYTES_MAX: u64 = 16 * 1024;
 
 /// Characters of it that are told.
 const SAID_CHARS_MAX: usize = 200;
+
+/// Headers that say in how many seconds, or when, to come again; the first alone goes with any answer
+/// (RFC 9110 §10.2.3), the others are MISP's and the IETF draft's, and count questions.
+const AGAIN_IN: [&str; 3] = ["retry-after", "x-rate-limit-reset", "ratelimit-reset"];
 
 /// Bytes of a file of authorities: those of the whole world have 300 KB.
 const CA_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -428,7 +431,7 @@ impl Answer {
             let what = if status == 304 { what.to_owned() } else { format!("{what} ({status})") };
             return RemoteError::Answer { place: self.place, what, may_mend: true };
         }
-        let wait = self.wait();
+        let wait = self.wait(if status == 429 { &AGAIN_IN } else { &AGAIN_IN[..1] });
         let mut body = Vec::new();
         // what there is of it: the status says enough
         let _cut = self.by_ref().take(SAID_BYTES_MAX).read_to_end(&mut body);
@@ -437,20 +440,19 @@ impl Answer {
             401 | 403 => RemoteError::Refused { place, status, said },
             404 | 410 => RemoteError::Absent { place, said },
             429 => RemoteError::Busy { place, wait, said },
-            408 | 425 | 500..=599 => RemoteError::Server { place, status, said },
+            408 | 425 | 500..=599 => RemoteError::Server { place, status, wait, said },
             _ => RemoteError::Rejected { place, status, said },
         }
     }
 
-    /// Returns for how long the server wants to be left alone.
-    fn wait(&self) -> Option<Duration> {
+    /// Returns for how long the server wants to be left alone, by the first of these headers.
+    fn wait(&self, named: &[&str]) -> Option<Duration> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let named = [RETRY_AFTER.as_str(), "x-rate-limit-reset", "ratelimit-reset"];
-        let said = |name| {
+        let said = |name: &&str| {
             let text = self.header(name)?.trim();
             text.parse::<u64>().ok().or_else(|| date_secs(text))
         };
-        let secs = named.into_iter().find_map(said)?;
+        let secs = named.iter().find_map(said)?;
         // some write the time at which it ends
         let secs = if secs > 1_000_000_000 { secs.saturating_sub(now) } else { secs };
         Some(Duration::from_secs(secs))

@@ -78,7 +78,9 @@ impl Retry {
         if !error.may_mend() {
             return None;
         }
-        if let RemoteError::Busy { wait: Some(wait), .. } = error {
+        if let RemoteError::Busy { wait: Some(wait), .. }
+        | RemoteError::Server { wait: Some(wait), .. } = error
+        {
             // a moment more, so that two clocks need not agree
             let wait = *wait + jittered(self.pause_first);
             return (wait <= self.asked_max + self.pause_first).then_some(wait);
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     fn server() -> RemoteError {
-        RemoteError::Server { place: "x".to_owned(), status: 504, said: String::new() }
+        RemoteError::Server { place: "x".to_owned(), status: 504, wait: None, said: String::new() }
     }
 
     /// Errors in order, then an answer; returns how it went, and the pauses.
@@ -142,6 +144,12 @@ mod tests {
         let (outcome, pauses) = run(vec![busy(7)]);
         assert_eq!(outcome, Ok(2));
         assert!(pauses[0] >= Duration::from_secs(7) && pauses[0] <= Duration::from_secs(8));
+        let wait = Some(Duration::from_secs(20));
+        let down =
+            RemoteError::Server { place: "x".to_owned(), status: 503, wait, said: String::new() };
+        let (outcome, pauses) = run(vec![down]);
+        assert_eq!(outcome, Ok(2));
+        assert!(pauses[0] >= Duration::from_secs(20) && pauses[0] <= Duration::from_secs(21));
         assert_eq!(run(vec![busy(86_400)]), (Err("rate_limited".to_owned()), Vec::new()));
     }
 }

@@ -50,7 +50,7 @@ pub enum RemoteKind {
 pub enum Scope {
     /// What has changed; everything, where it is time for that or nothing is there yet.
     Due,
-    /// What has changed; everything only where nothing is there yet.
+    /// What has changed; everything only where what is there is nothing, damaged, or too far behind.
     Changes,
     /// Everything.
     Everything,
@@ -73,6 +73,16 @@ pub struct Pulled {
     pub is_whole: bool,
     /// What could not be had though the rest could.
     pub trouble: Option<RemoteError>,
+}
+
+impl Pulled {
+    /// Adds what came after it.
+    pub fn add(&mut self, more: &Self) {
+        self.new += more.new;
+        self.changed += more.changed;
+        self.gone += more.gone;
+        self.differs |= more.differs;
+    }
 }
 
 impl Remote {

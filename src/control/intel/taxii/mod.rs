@@ -14,8 +14,6 @@ mod text;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::io::Read;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -78,9 +76,8 @@ pub fn pull(remote: &Remote, mirror: &Mirror, scope: Scope) -> Result<Pulled, Re
     let known = state::load::<State>(mirror);
     let of = state::mark(&format!("{KEPT} of {}", remote.http.url));
     let is_known = known.of == of && mirror.folder().join(BUNDLE).is_file();
-    let now_secs = now_secs();
-    let age_secs = now_secs.saturating_sub(known.full_secs);
-    let is_due = age_secs >= u64::from(remote.reconcile_hours) * 3_600;
+    let (now_secs, secs_max) = (state::now_secs(), u64::from(remote.reconcile_hours) * 3_600);
+    let is_due = state::age_secs(known.full_secs).is_none_or(|secs| secs >= secs_max);
     let since = match scope {
         Scope::Everything => None,
         Scope::Due if is_due => None,
@@ -258,8 +255,4 @@ fn about(http: &Http, url: &Url) -> Result<Value, RemoteError> {
         let what = format!("no answer of TAXII 2.1: {error}");
         RemoteError::Answer { place, what, may_mend: true }
     })
-}
-
-fn now_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

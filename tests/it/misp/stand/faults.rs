@@ -28,7 +28,7 @@ pub(crate) enum Fault {
     CutUnannounced { percent: usize },
     /// A whole answer that ends early in its JSON.
     Torn { percent: usize },
-    /// The right body, ten bytes each 50 ms.
+    /// The right body, ten bytes each 20 ms.
     Trickle,
     /// The beginning of a body, then nothing for an hour.
     Stall,

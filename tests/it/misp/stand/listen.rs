@@ -5,6 +5,8 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -44,6 +46,17 @@ const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 /// How long a client may take for its part.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A port that is free, of those that the system gives to nobody who asks for any.
+pub(crate) fn free_port() -> u16 {
+    static ASKED: AtomicU16 = AtomicU16::new(0);
+    // tests are processes of their own: each begins elsewhere
+    let first = u16::try_from(std::process::id() * 101 % 12_000).expect("small");
+    let mut ports = (0..12_000).map(|_| ASKED.fetch_add(1, Ordering::Relaxed));
+    let ports = ports.by_ref().map(|n| 20_000 + first.wrapping_add(n) % 12_000);
+    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a free port")
+}
 
 /// A thread that listens; it and all its connections end when this is dropped.
 pub(crate) struct Listening {

@@ -35,6 +35,7 @@ pub(crate) use state::State;
 pub(crate) use state::made;
 
 use listen::Listening;
+pub(crate) use listen::free_port;
 
 /// The API key that is asked for.
 pub(crate) const KEY: &str = "k3yOfAStandInMispServerAndOfNothingElse0";
@@ -89,7 +90,9 @@ impl Stand {
             packs: Mutex::default(),
         });
         let namespace = namespace.map(Path::to_owned);
-        let listening = Listening::new(&shared, namespace.as_deref(), 0);
+        // one that nobody takes while it is closed
+        let port = if namespace.is_some() { 0 } else { free_port() };
+        let listening = Listening::new(&shared, namespace.as_deref(), port);
         let port = listening.port;
         Self { shared, authority, namespace, port, listening: Some(listening) }
     }

@@ -19,7 +19,6 @@ use crate::control::intel::misp::pull::PAGE_EVENTS;
 use crate::control::intel::misp::pull::Pull;
 use crate::control::intel::misp::pull::State;
 use crate::control::intel::misp::pull::is_deleted;
-use crate::control::intel::misp::pull::now_secs;
 use crate::control::intel::misp::pull::questions::with_deleted;
 use crate::control::intel::misp::record::AttributeLine;
 use crate::control::intel::misp::record::EventLine;
@@ -34,6 +33,7 @@ use crate::control::intel::misp::stored::Delta;
 use crate::control::intel::misp::stored::Events;
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::source::Pulled;
+use crate::control::intel::remote::state;
 use crate::control::intel::uuid::Uuid;
 
 /// Events, or attributes, of one question.
@@ -49,7 +49,7 @@ impl Pull<'_> {
         old: &Delta,
         missed: &[String],
     ) -> Result<Option<Pulled>, RemoteError> {
-        let begun_secs = now_secs();
+        let begun_secs = state::now_secs();
         let overlap = u64::from(self.settings.overlap_secs);
         let since = state.since_secs.saturating_sub(overlap).to_string();
         let mut found = Reading::new(Keeper::new(Changes::new(&self.place), &self.place));
@@ -65,7 +65,7 @@ impl Pull<'_> {
         }
         let pulled = self.merge(header, old, to, events)?;
         let since_secs = search.begun_secs(begun_secs);
-        self.keep_state(&State { since_secs, ..state.clone() })?;
+        state::keep(self.mirror, &State { since_secs, ..state.clone() })?;
         Ok(Some(pulled))
     }
 

@@ -18,6 +18,7 @@ use crate::control::intel::remote::http::HttpSettings;
 use crate::control::intel::remote::http::ProxyRule;
 use crate::control::intel::remote::http::address;
 use crate::control::intel::remote::source::RemoteKind;
+use crate::control::intel::remote::source::STATE;
 
 const EVENT: &str = "22222222-a1bc-4bf6-915e-215bdbf26eaf";
 
@@ -178,7 +179,7 @@ fn what_changes_is_followed_and_what_is_withdrawn_shows_when_all_is_compared() {
     let before = [BASE, DELTA].map(|name| written(name).expect("there"));
     assert_eq!(server.pull(Scope::Due), ([0, 0, 0], false));
     assert_eq!([BASE, DELTA].map(|name| written(name).expect("there")), before);
-    let late = now_secs() + 10;
+    let late = state::now_secs() + 10;
     server.change(|held| {
         held.rows[0] = Row(1, "new.example", late, false);
         held.rows[1] = Row(2, "b.example", late, true);
@@ -201,7 +202,7 @@ fn drafts_match_once_their_event_is_published() {
     server.pull(Scope::Due);
     let none = compile(&[server.folder().to_owned()], &IntelOptions::default());
     assert!(none.is_err_and(|error| error.to_string().contains("3 unpublished")));
-    server.change(|held| (held.published, held.event_secs) = (true, now_secs() + 10));
+    server.change(|held| (held.published, held.event_secs) = (true, state::now_secs() + 10));
     assert_eq!(server.pull(Scope::Due), ([0, 0, 0], true));
     assert_eq!(server.values().len(), 3);
 }
@@ -248,7 +249,7 @@ fn a_clock_that_was_ahead_is_no_reason_to_wait() {
     let path = server.folder().join(STATE);
     let state =
         || serde_json::from_slice::<State>(&fs::read(&path).expect("there")).expect("sound");
-    let ahead = now_secs() + 10 * 365 * 86_400;
+    let ahead = state::now_secs() + 10 * 365 * 86_400;
     let wrong = State { full_secs: ahead, since_secs: ahead, ..state() };
     fs::write(&path, serde_json::to_vec(&wrong).expect("JSON")).expect("written");
     server.change(|held| held.rows.retain(|row| row.0 != 3));
