@@ -116,6 +116,9 @@ pub struct PullArguments {
     /// Compare everything, even if that is not due
     #[arg(long)]
     full: bool,
+    /// Believe a server that has far less than before
+    #[arg(long)]
+    force: bool,
     /// Write a JSON line for each server
     #[arg(long)]
     json: bool,
@@ -143,10 +146,17 @@ struct Line<'a> {
 /// # Errors
 /// The settings are wrong, or nothing could be pulled.
 pub fn run(arguments: &PullArguments) -> Result<u8, Failure> {
-    let (remotes, mirror) = match &arguments.config {
+    let (mut remotes, mirror) = match &arguments.config {
         Some(path) => of_config(path)?,
         None => (vec![one(arguments)?], MirrorConfig::default()),
     };
+    for remote in &mut remotes {
+        if let RemoteKind::Misp(settings) = &mut remote.kind
+            && arguments.force
+        {
+            settings.shrink_percent_min = 0;
+        }
+    }
     log::start(LogFormat::Text);
     let scope = if arguments.full { Scope::Everything } else { Scope::Due };
     let folder = |remote: &Remote| match &arguments.to {

@@ -262,10 +262,11 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     }
     let mirror = all.table("mirror", mirror).unwrap_or_default();
     let (indicators, filter) = all.table("indicators", indicators).unwrap_or_default();
-    let asked = (indicators.include_non_ids, filter.exclude_decayed);
     for remote in &mut remotes {
         if let RemoteKind::Misp(settings) = &mut remote.kind {
-            (settings.include_non_ids, settings.decay_scores) = asked;
+            settings.include_non_ids = indicators.include_non_ids;
+            settings.decay_scores = filter.exclude_decayed;
+            settings.shrink_percent_min = indicators.shrink_percent_min;
         }
     }
     let warninglists = warninglists(&mut all);

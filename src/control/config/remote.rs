@@ -247,6 +247,7 @@ fn misp_settings(section: &mut Section<'_, '_>) -> MispSettings {
         page_attributes: section.number("page_attributes", PAGE_ATTRIBUTES, 1..=1_000_000),
         overlap_secs: section.number("overlap_secs", OVERLAP_SECS, 0..=86_400),
         warninglists: section.flag("warninglists", false),
+        shrink_percent_min: default.shrink_percent_min,
         zmq,
     }
 }

@@ -89,8 +89,8 @@ fn a_fault_that_stays_leaves_the_last_good_copy() {
             (Fault::Forbidden, "API searches are not allowed for this user role."),
             (Fault::Cut { percent: 50 }, "cut"),
             (Fault::CutUnannounced { percent: 50 }, "cut"),
-            (Fault::Torn { percent: 50 }, ""),
-            (Fault::Nothing, ""),
+            (Fault::Torn { percent: 50 }, "cut"),
+            (Fault::Nothing, "cut"),
             (Fault::RedirectLoop, "redirects to"),
             (Fault::Endless, "an answer of over "),
             (Fault::Deep { levels: 1_000, is_field: false }, "not JSON as MISP writes it"),
@@ -238,7 +238,8 @@ fn a_server_that_wants_to_be_left_alone_for_a_day_is_asked_at_the_next_pull() {
     stand.asked();
     let pulled = puller.pull(&stand.url(), SMALL, PULL_SECS);
     assert_eq!(pulled.code, 1, "{}", pulled.stderr);
-    assert!(pulled.stderr.contains("too many requests (429)"), "{}", pulled.stderr);
+    let says = "too many requests (429), it wants none for 86400 s";
+    assert!(pulled.stderr.contains(says), "{}", pulled.stderr);
     assert_eq!(stand.asked_of(ATTRIBUTES).len(), 1);
     assert_eq!(puller.attributes().len(), before);
 }

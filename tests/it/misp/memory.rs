@@ -14,7 +14,6 @@ const ATTRIBUTES: &str = "/attributes/restSearch";
 /// What the program may take whatever it is sent.
 const PEAK_KIBIBYTES_MAX: u64 = 500 << 10;
 
-/// An answer that is two gigabytes long, and one text of a hundred megabytes.
 #[test]
 fn two_gigabytes_in_one_answer_take_bounded_memory() {
     let stand = Stand::new(sample());
@@ -41,7 +40,7 @@ fn one_text_of_a_hundred_megabytes_takes_bounded_memory() {
 }
 
 #[test]
-fn an_answer_without_end_and_one_that_stops_are_left() {
+fn an_answer_that_stops_is_left() {
     all(&[Fault::Stall, Fault::Silence(Duration::from_secs(60))], |fault| {
         let stand = Stand::new(sample());
         let puller = Puller::new(&stand);

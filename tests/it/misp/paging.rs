@@ -260,3 +260,160 @@ fn requests_are_such_as_misp_knows() {
         assert_eq!(asked.key.as_deref(), Some(super::stand::KEY));
     }
 }
+
+/// A number of events of as many addresses each.
+fn events_of(events: u64, addresses: u64) -> State {
+    let mut state = State::default();
+    for number in 0..events {
+        let event = state.event("Addresses", &[]);
+        for address in 0..addresses {
+            state.attribute(event, "ip-dst", &format!("30.44.{number}.{address}"));
+        }
+    }
+    state
+}
+
+#[test]
+fn what_is_deleted_while_pages_are_read_hides_nothing_else() {
+    let delete = |count: usize, is_soft: bool| {
+        move |state: &mut State| {
+            let first = state.attributes.iter().take(count).map(|one| one.uuid.clone());
+            for uuid in first.collect::<Vec<_>>() {
+                if is_soft { state.soft_delete(&uuid) } else { state.hard_delete(&uuid) }
+            }
+        }
+    };
+    // parts of one page, of several, and of nobody knows how many
+    for (events, addresses, counts_nothing) in [(20, 3, false), (2, 30, false), (2, 30, true)] {
+        for is_soft in [true, false] {
+            let stand = Stand::new(events_of(events, addresses));
+            stand.edit(|state| state.counts_nothing = counts_nothing);
+            stand.after("/attributes/restSearch", 1, delete(10, is_soft));
+            let puller = Puller::new(&stand);
+            puller.pull_well(&stand, &[SMALL, &["--include-unpublished"]].concat());
+            let alive = stand.edit(|state| {
+                let alive = state.attributes.iter().filter(|one| !one.deleted);
+                alive.map(|one| one.value.clone()).collect::<BTreeSet<_>>()
+            });
+            assert_eq!(alive.len(), 50);
+            let case = format!("{events} events, no counts: {counts_nothing}, soft: {is_soft}");
+            assert!(values(&puller).is_superset(&alive), "{case}: {}", values(&puller).len());
+        }
+    }
+}
+
+#[test]
+fn an_event_that_was_still_being_saved_comes_whole_later() {
+    for counts_nothing in [false, true] {
+        let mut state = addresses(5, 0..0);
+        state.counts_nothing = counts_nothing;
+        let event = state.event("In the making", &[]);
+        state.attribute(event, "domain", "first.example");
+        state.arrive(event, 7_200);
+        state.unpublish(event);
+        let stand = Stand::new(state);
+        let puller = Puller::new(&stand);
+        puller.pull_well(&stand, &[]);
+        assert_eq!(values(&puller).len(), 5);
+        stand.edit(|state| {
+            let late = state.attribute(event, "domain", "second.example");
+            state.named(&late).timestamp -= 90_000;
+            state.publish(event);
+        });
+        puller.pull_well(&stand, &[]);
+        let values = values(&puller);
+        assert!(values.contains("second.example"), "{counts_nothing}: {values:?}");
+        assert_eq!(values.len(), 7);
+    }
+}
+
+#[test]
+fn an_event_that_is_known_by_what_is_new_in_it_alone_is_asked_for() {
+    let stand = Stand::new(addresses(5, 0..0));
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, &[]);
+    stand.edit(|state| {
+        let event = state.event("Unlisted", &[]);
+        state.attribute(event, "domain", "new.example");
+        state.unlisted = vec![event];
+    });
+    puller.pull_well(&stand, &[]);
+    assert!(values(&puller).contains("new.example"), "{:?}", values(&puller));
+}
+
+#[test]
+fn an_event_that_is_made_anew_under_another_number_keeps_its_objects() {
+    let ja4 = "t13d1516h2_8daaf6152771_e5627efa2ab1";
+    let mut state = addresses(5, 0..0);
+    let event = state.event("JA4", &[]);
+    let parts = [("ja4-fingerprint", "text", ja4), ("ja4-type", "text", "JA4")];
+    state.object(event, "ja4-plus", &parts);
+    state.arrive(event, 7_200);
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, &[]);
+    assert!(values(&puller).contains(ja4));
+    stand.edit(|state| {
+        let again = state.event("Another", &[]);
+        let uuids = [event, again].map(|id| state.event_of(id).uuid.clone());
+        state.renumber(event, again, uuids);
+    });
+    puller.pull_well(&stand, &[]);
+    assert!(values(&puller).contains(ja4), "{:?}", values(&puller));
+}
+
+#[test]
+fn a_server_that_has_lost_its_data_is_not_believed() {
+    let stand = Stand::new(addresses(20, 0..0));
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, &[]);
+    let gone = stand.edit(|state| state.attributes.split_off(9));
+    for keeps in [9, 0] {
+        stand.edit(|state| state.attributes.truncate(keeps));
+        let pulled = puller.pull(&stand.url(), &["--full"], 60);
+        assert_eq!(pulled.code, 1, "{}", pulled.stderr);
+        let says = format!("{keeps} attributes, where there were 20: fewer than 50 percent");
+        assert!(pulled.stderr.contains(&says), "{}", pulled.stderr);
+        assert_eq!(puller.attributes().len(), 20);
+    }
+    puller.pull_well(&stand, &["--full", "--force"]);
+    let base = std::fs::read_to_string(puller.pulled().join("base.misp")).expect("there");
+    assert!(base.ends_with("{\"end\":0}\n"), "{base}");
+    stand.edit(|state| state.attributes = gone);
+    puller.pull_well(&stand, &["--full"]);
+    assert_eq!(puller.attributes().len(), 11);
+}
+
+#[test]
+fn tags_that_are_not_exported_are_judged() {
+    let mut state = addresses(5, 0..0);
+    let event = state.event("Rejected", &["workflow:state=\"rejected\""]);
+    state.attribute(event, "domain", "rejected.example");
+    state.unexported_tags.insert("workflow:state=\"rejected\"");
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, &["--tag", "!workflow:*"]);
+    assert_eq!(values(&puller).len(), 5);
+}
+
+#[test]
+fn a_warninglist_that_grows_is_fetched_with_the_next_changes() {
+    let mut state = addresses(5, 0..0);
+    state.warninglist("Names of others", "hostname", &["common.example"]);
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    let lists = ["--warninglists"];
+    puller.pull_well(&stand, &lists);
+    stand.edit(|state| {
+        state.warninglists[0].values.push("shared.example".to_owned());
+        state.warninglists[0].version += 1;
+    });
+    stand.asked();
+    puller.pull_well(&stand, &lists);
+    assert_eq!(stand.asked_of("/warninglists/view").len(), 1);
+    let file = puller.pulled().join(".warninglists/1-20260102.json");
+    assert!(std::fs::read_to_string(file).expect("there").contains("shared.example"));
+    stand.asked();
+    puller.pull_well(&stand, &lists);
+    assert_eq!(stand.asked_of("/warninglists/view").len(), 0);
+}

@@ -389,6 +389,8 @@ keys! {
     ObjectId = "object_id",
     EventUuid = "event_uuid",
     Published = "published",
+    PublishTimestamp = "publish_timestamp",
+    AttributeCount = "attribute_count",
     DecayScore = "decay_score",
     Decayed = "decayed",
     Sighting = "Sighting",

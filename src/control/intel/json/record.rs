@@ -89,6 +89,10 @@ pub struct Story {
     pub timestamp: Number,
     /// Published.
     pub published: Flag,
+    /// When it was last published.
+    pub published_secs: Number,
+    /// How many attributes it has on its server; 0 where nothing says.
+    pub attributes: Number,
     /// Tags, each with `TAG_END`.
     pub tags: String,
 }
@@ -213,6 +217,8 @@ impl Story {
             Key::Id => self.id = map.next_value()?,
             Key::Timestamp => self.timestamp = map.next_value()?,
             Key::Published => self.published = map.next_value()?,
+            Key::PublishTimestamp => self.published_secs = map.next_value()?,
+            Key::AttributeCount => self.attributes = map.next_value()?,
             Key::Orgc => map.next_value_seed(Named(&mut self.orgc))?,
             Key::Org => map.next_value_seed(Named(&mut self.org))?,
             Key::Tag | Key::Galaxy => map.next_value_seed(Tags(&mut self.tags))?,

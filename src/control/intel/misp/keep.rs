@@ -86,6 +86,8 @@ pub(super) struct Changes {
     pub(super) lines: HashMap<Uuid, Vec<u8>, foldhash::fast::RandomState>,
     /// Those that objects alone told of: searches for objects know neither scores nor sightings.
     pub(super) of_objects: HashSet<Uuid, foldhash::fast::RandomState>,
+    /// How many of them are in the events of which numbers; 0: nothing says.
+    pub(super) of_events: HashMap<u64, u64>,
     /// There were more than are kept.
     pub(super) is_full: bool,
     bytes: usize,
@@ -227,8 +229,8 @@ impl Keeping for Everything<'_> {
 
 impl Changes {
     pub(super) fn new(place: &str) -> Self {
-        let (lines, of_objects) = (HashMap::default(), HashSet::default());
-        Self { lines, of_objects, is_full: false, bytes: 0, place: place.to_owned() }
+        let (lines, of_objects, of_events) = Default::default();
+        Self { lines, of_objects, of_events, is_full: false, bytes: 0, place: place.to_owned() }
     }
 }
 
@@ -237,9 +239,12 @@ impl Keeping for Changes {
         &mut self,
         uuid: Uuid,
         mut line: AttributeLine<'_>,
-        _: u64,
+        event: u64,
     ) -> Result<(), RemoteError> {
         let replaced = self.lines.remove(&uuid).unwrap_or_default();
+        if replaced.is_empty() {
+            *self.of_events.entry(event).or_default() += 1;
+        }
         let before = serde_json::from_slice::<AttributeLine<'_>>(&replaced).ok();
         let is_of_object = !line.object.is_empty();
         let line = match before {

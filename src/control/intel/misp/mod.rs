@@ -38,6 +38,9 @@ pub const PAGE_ATTRIBUTES: u32 = 5_000;
 /// Seconds by which a pull of changes reaches back before the last: transactions that end late.
 pub const OVERLAP_SECS: u32 = 300;
 
+/// Percent of what there was that must be left to be believed.
+pub const SHRINK_PERCENT_MIN: u32 = 50;
+
 /// What is asked of a MISP server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MispSettings {
@@ -67,6 +70,8 @@ pub struct MispSettings {
     pub overlap_secs: u32,
     /// Fetches the server's warninglists, those that are enabled, and applies them.
     pub warninglists: bool,
+    /// A full pull that leaves fewer than so many percent of what there was is not believed.
+    pub shrink_percent_min: u32,
     /// Where the server publishes what changes, as `host:port`.
     pub zmq: Option<String>,
 }
@@ -87,6 +92,7 @@ impl Default for MispSettings {
             page_attributes: PAGE_ATTRIBUTES,
             overlap_secs: OVERLAP_SECS,
             warninglists: false,
+            shrink_percent_min: SHRINK_PERCENT_MIN,
             zmq: None,
         }
     }

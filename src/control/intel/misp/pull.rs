@@ -7,6 +7,7 @@
 
 mod changes;
 mod questions;
+mod whole;
 
 use std::io;
 use std::io::Write;
@@ -21,7 +22,6 @@ use crate::control::intel::json::What;
 use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::keep::CHANGES_BYTES_MAX;
 use crate::control::intel::misp::keep::Changes;
-use crate::control::intel::misp::keep::EventsOnly;
 use crate::control::intel::misp::keep::Everything;
 use crate::control::intel::misp::keep::Keeper;
 use crate::control::intel::misp::keep::digest;
@@ -88,7 +88,7 @@ impl MispSettings {
     ) -> Result<Pulled, RemoteError> {
         let (http, place) = (remote.http.open()?, remote.place());
         let pull = Pull { settings: self, remote, mirror, http, place };
-        pull.run(scope)
+        pull.run(scope).map(|pulled| pull.warninglists(pulled))
     }
 }
 
@@ -180,42 +180,34 @@ impl Pull<'_> {
         let settings = self.settings;
         let begun_secs = state::now_secs();
         let mut search = Search::new(&self.http, &self.remote.http);
-        let mut events = Reading::new(Keeper::new(EventsOnly, &self.place));
-        let mut metadata = settings.filters();
-        metadata.insert("metadata".to_owned(), json!(true));
-        search.all(What::Events, &metadata, PAGE_EVENTS, &mut events)?;
+        let events = self.listed(&mut search)?;
         let since_secs = search.begun_secs(begun_secs);
         let old = self.old();
         // larger than any before, even where what is there is damaged
         let id = old.as_ref().map_or(0, |(base, _)| base.header.id + 1).max(begun_secs);
-        let header = self.header(id, since_secs, &events.teller.events);
+        let header = self.header(id, since_secs, &events);
         let mut draft = self.mirror.draft(BASE)?;
         let mut line = Vec::new();
         let mut put = |line: &[u8]| draft.write_all(line).map_err(|error| draft.fault(&error));
         write(&header, &mut line);
         put(&line)?;
-        for event in events.teller.events.values() {
+        for event in events.values() {
             write(event, &mut line);
             put(&line)?;
         }
-        let listed = events.teller.events.into_values().map(|event| event.id).collect();
+        let listed = events.values().map(|event| event.id).collect();
         let everything = Everything::new(draft, &self.place, settings, listed);
         let mut found = Reading::new(Keeper::new(everything, &self.place));
-        let page = settings.page_attributes;
-        if !settings.objects.is_empty() {
-            let mut filters = settings.narrowed(settings.filters());
-            filters.insert("object_name".to_owned(), json!(settings.objects));
-            search.all(What::Objects, &filters, page, &mut found)?;
-        }
-        let mut filters = settings.narrowed(settings.attribute_filters());
-        if !settings.include_non_ids {
-            filters.insert("to_ids".to_owned(), json!(true));
-        }
-        search.all(What::Attributes, &filters, page, &mut found)?;
+        self.all(&mut search, &events, &mut found)?;
+        let was_asked =
+            old.as_ref().is_some_and(|(base, _)| base.header.question == header.question);
         let mut pulled = self.compare(old, &mut search, &mut found)?;
         let Keeper { to, nameless, .. } = found.teller;
         if nameless > 0 {
             warn!("{}: {nameless} attributes without UUID were left out", self.place);
+        }
+        if was_asked {
+            self.believe(&pulled, to.digests.len() as u64)?;
         }
         let missed = to.keep()?;
         let state = State { id, since_secs, full_secs: state::now_secs() };
@@ -226,14 +218,33 @@ impl Pull<'_> {
             Ok(more) => pulled.add(&more.unwrap_or_default()),
             Err(error) => pulled.trouble = Some(error),
         }
-        if settings.warninglists {
-            let lists = warninglists::pull(&self.http, &self.remote.http, self.mirror);
-            match lists {
-                Ok(differ) => pulled.differs |= differ,
-                Err(error) => pulled.trouble = Some(error),
-            }
-        }
         Ok(pulled)
+    }
+
+    /// Fetches the server's warninglists, where they are wanted.
+    fn warninglists(&self, pulled: Pulled) -> Pulled {
+        if !self.settings.warninglists {
+            return pulled;
+        }
+        match warninglists::pull(&self.http, &self.remote.http, self.mirror) {
+            Ok(differ) => Pulled { differs: pulled.differs | differ, ..pulled },
+            Err(error) => Pulled { trouble: pulled.trouble.or(Some(error)), ..pulled },
+        }
+    }
+
+    /// Refuses an answer that leaves far less than there was, as a server does that has lost its
+    /// data, or lets a user see other events.
+    fn believe(&self, pulled: &Pulled, now: u64) -> Result<(), RemoteError> {
+        let before = (now + pulled.gone).saturating_sub(pulled.new);
+        let percent = u64::from(self.settings.shrink_percent_min);
+        if now * 100 >= before * percent {
+            return Ok(());
+        }
+        let what = format!(
+            "{now} attributes, where there were {before}: fewer than {percent} percent are not \
+             believed, and the last good copy stays; where it is meant: intel pull --full --force"
+        );
+        Err(RemoteError::Answer { place: self.place.clone(), what, may_mend: false })
     }
 
     /// Returns what is there, where it can be read.

@@ -102,6 +102,13 @@ pub struct EventLine {
     /// Published; absent where nothing says.
     #[serde(rename = "p", default)]
     pub published: Option<bool>,
+    /// Seconds since 1970 of its last publishing.
+    #[serde(rename = "b", default, skip_serializing_if = "is_zero")]
+    pub published_secs: u64,
+    /// How many attributes it has on its server, those that are not asked for included; 0 where
+    /// nothing says.
+    #[serde(rename = "c", default, skip_serializing_if = "is_zero")]
+    pub attributes: u64,
     /// Tags.
     #[serde(rename = "g", default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -215,8 +222,21 @@ impl EventLine {
             org: cut(org, TEXT_BYTES_MAX).to_owned(),
             info: cut(&story.info, TEXT_BYTES_MAX).to_owned(),
             published: story.published.0,
+            published_secs: story.published_secs.0,
+            attributes: story.attributes.0,
             tags: tags(&story.tags).map(str::to_owned).collect(),
         })
+    }
+
+    /// Tells whether alerts and matching are the same with another line of it.
+    pub fn means(&self, other: &Self) -> bool {
+        let (published_secs, attributes) = (other.published_secs, other.attributes);
+        Self { published_secs, attributes, ..self.clone() } == *other
+    }
+
+    /// Tells whether it holds the same attributes as when another line of it was told.
+    pub fn holds(&self, other: &Self) -> bool {
+        (self.timestamp_secs, self.attributes) == (other.timestamp_secs, other.attributes)
     }
 }
 

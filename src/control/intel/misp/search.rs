@@ -110,7 +110,7 @@ impl<'h> Search<'h> {
         self.server_secs.unwrap_or(ours).min(ours)
     }
 
-    /// Tells all that a search finds.
+    /// Tells all that a search finds; returns how many pages had any.
     ///
     /// # Errors
     /// Any page could not be had whole.
@@ -120,8 +120,9 @@ impl<'h> Search<'h> {
         filters: &Map<String, Value>,
         page_max: u32,
         reading: &mut Reading<T>,
-    ) -> Result<(), RemoteError> {
+    ) -> Result<u32, RemoteError> {
         let url = self.settings.below(path(what))?;
+        let mut full = 0;
         let (mut limit, mut number, mut hollow) = (page_max.max(1), 1, 0);
         let mut before: Option<String> = None;
         while number <= PAGES_MAX {
@@ -144,7 +145,7 @@ impl<'h> Search<'h> {
             };
             hollow = if page.found == 0 && page.skipped == 0 { hollow + 1 } else { 0 };
             if hollow > 0 && (page.counted <= COUNTED_OF_NOTHING || hollow == HOLLOW_MAX) {
-                return Ok(());
+                return Ok(full);
             }
             if page.first.is_some() && page.first == before {
                 let place = place(&url);
@@ -154,6 +155,7 @@ impl<'h> Search<'h> {
                 return Err(RemoteError::Answer { place, what, may_mend: false });
             }
             before = page.first;
+            full += u32::from(page.found > 0);
             number += 1;
         }
         Err(endless(&url, format!("no end after {PAGES_MAX} pages")))

@@ -34,7 +34,7 @@ pub enum RemoteError {
         why: String,
     },
     /// The server wants fewer questions.
-    #[error("{}: too many requests (429){}", plain(place), told(said))]
+    #[error("{}: too many requests (429){}{}", plain(place), again(*wait), told(said))]
     Busy {
         /// Address.
         place: String,
@@ -44,7 +44,7 @@ pub enum RemoteError {
         said: String,
     },
     /// The server, or what stands before it, is in trouble.
-    #[error("{}: server error {status}{}", plain(place), told(said))]
+    #[error("{}: server error {status}{}{}", plain(place), again(*wait), told(said))]
     Server {
         /// Address.
         place: String,
@@ -246,6 +246,10 @@ impl RemoteError {
     pub fn may_be_too_much(&self) -> bool {
         matches!(self, Self::TimedOut { .. } | Self::Cut { .. } | Self::Server { .. })
     }
+}
+
+fn again(wait: Option<Duration>) -> String {
+    wait.map_or_else(String::new, |wait| format!(", it wants none for {} s", wait.as_secs()))
 }
 
 fn told(said: &str) -> String {

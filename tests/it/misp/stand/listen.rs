@@ -127,14 +127,19 @@ async fn answered(
     if let Some(Fault::Silence(time)) = fault {
         sleep(time).await;
     }
-    let state = lock(&shared.state);
+    let mut state = lock(&shared.state);
     if fault.is_none()
         && let Some(page) = answer::made_page(&state, &asked)
     {
         return Ok(page);
     }
     let asked = Asked { accepts_gzip: asked.accepts_gzip && *lock(&shared.packs), ..asked };
-    Ok(answer::sent(answer::right(&state, &asked), fault, &asked))
+    let right = answer::right(&state, &asked);
+    let mut after = lock(&shared.after);
+    if let Some(at) = after.iter().position(|one| (one.0, one.1) == (&asked.path, asked.page())) {
+        (after.remove(at).2)(&mut state);
+    }
+    Ok(answer::sent(right, fault, &asked))
 }
 
 async fn read(request: Request<Incoming>) -> Asked {

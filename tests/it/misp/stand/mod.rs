@@ -60,7 +60,12 @@ pub(crate) struct Shared {
     /// Before a connection is answered at all.
     delay: Mutex<Duration>,
     packs: Mutex<bool>,
+    /// What happens once a page of a path was answered.
+    after: Mutex<Vec<(&'static str, u64, Edit)>>,
 }
+
+/// A change of what the server holds.
+type Edit = Box<dyn FnOnce(&mut State) + Send>;
 
 /// The server; it ends when dropped.
 pub(crate) struct Stand {
@@ -88,6 +93,7 @@ impl Stand {
             tls: Mutex::new(authority.server(Good::Yes)),
             delay: Mutex::default(),
             packs: Mutex::default(),
+            after: Mutex::default(),
         });
         let namespace = namespace.map(Path::to_owned);
         // one that nobody takes while it is closed
@@ -113,6 +119,16 @@ impl Stand {
     /// Changes what it holds.
     pub(crate) fn edit<R>(&self, edit: impl FnOnce(&mut State) -> R) -> R {
         edit(&mut lock(&self.shared.state))
+    }
+
+    /// Changes what it holds once, when a page of a path has been answered.
+    pub(crate) fn after(
+        &self,
+        path: &'static str,
+        page: u64,
+        edit: impl FnOnce(&mut State) + Send + 'static,
+    ) {
+        lock(&self.shared.after).push((path, page, Box::new(edit)));
     }
 
     /// Lets answers go wrong.

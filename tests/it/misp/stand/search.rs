@@ -121,7 +121,7 @@ pub(crate) fn events(state: &State, filter: &Filter<'_>) -> Page {
     };
     let rows = page(state.events.iter().filter(is_asked), filter, state.repeats_rows);
     let list = rows.iter().map(|event| {
-        let mut whole = long_event(event);
+        let mut whole = long_event(state, event, filter);
         if !filter.is_set("metadata") {
             let own = of(event).filter(|one| one.object == 0 && filter.takes_deleted(one.deleted));
             let own = own.map(|one| attribute(state, one, filter)).collect::<Vec<_>>();
@@ -155,7 +155,7 @@ pub(crate) fn attribute(state: &State, one: &Attribute, filter: &Filter<'_>) -> 
         "last_seen": null, "value": one.value,
     });
     let has_context = filter.is_set("includeContext");
-    json["Event"] = if has_context { long_event(event) } else { short_event(event) };
+    json["Event"] = if has_context { long_event(state, event, filter) } else { short_event(event) };
     if filter.is_set("includeEventUuid") || filter.is_set("includeAttributeUuid") {
         json["event_uuid"] = Value::from(event.uuid.clone());
     }
@@ -168,9 +168,9 @@ pub(crate) fn attribute(state: &State, one: &Attribute, filter: &Filter<'_>) -> 
             "event_id": one.event.to_string(), "org_id": "1", "date_sighting": date.to_string(),
             "uuid": "0b8a2d4e-0000-4000-8000-000000000002", "source": "", "type": "2" }]);
     }
-    let mut tags = tags(&one.tags);
+    let mut tags = tags(state, &one.tags, filter);
     if filter.is_set("includeEventTags") {
-        for mut tag in self::tags(&event.tags) {
+        for mut tag in self::tags(state, &event.tags, filter) {
             tag["inherited"] = Value::from(1);
             tags.push(tag);
         }
@@ -181,10 +181,14 @@ pub(crate) fn attribute(state: &State, one: &Attribute, filter: &Filter<'_>) -> 
     json
 }
 
-fn tags(names: &[String]) -> Vec<Value> {
+/// The tags of something, but those that are not exported and not asked for.
+fn tags(state: &State, names: &[String], filter: &Filter<'_>) -> Vec<Value> {
     let tag =
         |name: &String| json!({ "id": "7", "name": name, "colour": "#0088cc", "local": false });
-    names.iter().map(tag).collect()
+    let is_shown = |name: &&String| {
+        filter.is_set("includeAllTags") || !state.unexported_tags.contains(name.as_str())
+    };
+    names.iter().filter(is_shown).map(tag).collect()
 }
 
 fn short_event(event: &Event) -> Value {
@@ -195,19 +199,25 @@ fn short_event(event: &Event) -> Value {
     })
 }
 
-fn long_event(event: &Event) -> Value {
-    json!({
+fn long_event(state: &State, event: &Event, filter: &Filter<'_>) -> Value {
+    let count = state.attributes.iter().filter(|one| one.event == event.id && !one.deleted).count();
+    let count = count as u64 + if event.id == 1 { state.made } else { 0 };
+    let mut json = json!({
         "id": event.id.to_string(), "orgc_id": "1", "org_id": "1", "date": "2026-01-01",
         "threat_level_id": event.threat_level.to_string(), "info": event.info,
         "published": event.published, "uuid": event.uuid, "analysis": "2",
         "timestamp": event.timestamp.to_string(), "distribution": "1",
         "publish_timestamp": event.publish_timestamp.to_string(), "sharing_group_id": "0",
-        "extends_uuid": "", "Tag": tags(&event.tags),
+        "extends_uuid": "", "Tag": tags(state, &event.tags, filter),
         "Orgc": {
             "id": "1", "name": event.organisation, "local": true,
             "uuid": "55f6ea5e-2c60-40e5-964f-47a8950d210f",
         },
-    })
+    });
+    if !state.counts_nothing {
+        json["attribute_count"] = Value::from(count.to_string());
+    }
+    json
 }
 
 /// `GET /warninglists`: without their entries.
@@ -239,7 +249,7 @@ pub(crate) fn warninglist(state: &State, id: &str) -> Option<Value> {
 fn head(list: &Warninglist) -> Value {
     json!({
         "id": list.id.to_string(), "name": list.name, "type": list.ty, "description": list.name,
-        "version": "20260101", "enabled": list.enabled, "default": true,
+        "version": list.version.to_string(), "enabled": list.enabled, "default": true,
         "category": "false_positive", "warninglist_entry_count": list.values.len().to_string(),
         "valid_attributes": list.types.join(", "),
     })

@@ -5,6 +5,7 @@
 //!         attribute takes its event's published flag away), `EventsController::unpublish` (which
 //!         changes no time)
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -65,6 +66,7 @@ pub(crate) struct Warninglist {
     pub(crate) enabled: bool,
     pub(crate) types: Vec<String>,
     pub(crate) values: Vec<String>,
+    pub(crate) version: u64,
 }
 
 /// All of it.
@@ -76,6 +78,10 @@ pub(crate) struct State {
     /// Events that are found by their numbers alone.
     pub(crate) unlisted: Vec<u64>,
     pub(crate) warninglists: Vec<Warninglist>,
+    /// Tags that only those see who ask for all.
+    pub(crate) unexported_tags: BTreeSet<&'static str>,
+    /// Events do not say how many attributes they have.
+    pub(crate) counts_nothing: bool,
     /// Besides those above, attributes that are made when they are asked for; event 1 has them.
     pub(crate) made: u64,
     /// Numbers are numbers, as some versions write them; else text.
@@ -163,6 +169,7 @@ impl State {
             enabled: true,
             types: ["ip-src", "ip-dst", "domain", "hostname", "url"].map(str::to_owned).to_vec(),
             values: values.iter().map(|&value| value.to_owned()).collect(),
+            version: 20_260_101,
         });
         id
     }
@@ -237,6 +244,20 @@ impl State {
         }
         let event = self.event_to_change(event);
         (event.timestamp, event.publish_timestamp) = (event.timestamp - secs, now());
+    }
+
+    /// Lets all of an event be another's, which takes its uuid, as one that was deleted and imported
+    /// again.
+    pub(crate) fn renumber(&mut self, from: u64, to: u64, [uuid, other]: [String; 2]) {
+        for one in self.attributes.iter_mut().filter(|one| one.event == from) {
+            one.event = to;
+        }
+        for one in self.objects.iter_mut().filter(|one| one.event == from) {
+            one.event = to;
+        }
+        self.event_to_change(from).uuid = other;
+        self.event_to_change(to).uuid = uuid;
+        self.unlisted.push(from);
     }
 
     /// Gives an event another threat level, 1 to 4.

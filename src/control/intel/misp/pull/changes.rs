@@ -88,7 +88,7 @@ impl Pull<'_> {
         let mut filters = with_deleted(settings.filters());
         filters.insert("timestamp".to_owned(), json!(since));
         filters.insert("object_name".to_owned(), json!(settings.objects));
-        search.all(What::Objects, &filters, page, found)
+        search.all(What::Objects, &filters, page, found).map(drop)
     }
 
     /// Asks for events that were changed or published since a time, after the attributes: the event
@@ -102,14 +102,12 @@ impl Pull<'_> {
     ) -> Result<(), RemoteError> {
         let mut metadata = self.settings.filters();
         metadata.insert("metadata".to_owned(), json!(true));
-        let times = ["timestamp", "publish_timestamp"].map(|key| (key, json!(since)));
-        let missed = missed.chunks(ASKED_AT_ONCE).map(|some| ("eventid", json!(some)));
-        for (key, value) in times.into_iter().chain(missed) {
+        for key in ["timestamp", "publish_timestamp"] {
             let mut filters = metadata.clone();
-            filters.insert(key.to_owned(), value);
+            filters.insert(key.to_owned(), json!(since));
             search.all(What::Events, &filters, PAGE_EVENTS, found)?;
         }
-        Ok(())
+        self.numbered(search, missed, found)
     }
 
     /// Asks for the scores and sightings, where they count, of attributes that objects alone told.
@@ -144,8 +142,13 @@ impl Pull<'_> {
         old: &Delta,
         found: &mut Reading<Keeper<Changes>>,
     ) -> Result<(), RemoteError> {
-        let told = &found.teller.events;
-        if told.iter().all(|(uuid, event)| old.events.get(uuid) == Some(event)) {
+        let Keeper { to, events: told, .. } = &found.teller;
+        let numbers = told.values().chain(old.events.values()).map(|event| event.id);
+        let numbers = numbers.collect::<HashSet<_>>();
+        let mut strange = to.of_events.keys().copied().collect::<Vec<_>>();
+        strange.retain(|number| *number != 0 && !numbers.contains(number));
+        let is_old = |(uuid, event): (&Uuid, &EventLine)| old.events.get(uuid) == Some(event);
+        if strange.is_empty() && told.iter().all(is_old) {
             return Ok(());
         }
         let path = self.mirror.folder().join(BASE);
@@ -155,14 +158,17 @@ impl Pull<'_> {
             None => Ok(Events::default()),
         });
         let base = base.map_err(disk)?;
+        let numbers = base.values().map(|event| event.id).collect::<HashSet<_>>();
+        strange.retain(|number| !numbers.contains(number));
+        let strange = strange.iter().map(u64::to_string).collect::<Vec<_>>();
+        self.numbered(search, &strange, found)?;
         let (mut new, mut changed, mut since_secs) = (Vec::new(), Vec::new(), u32::MAX);
+        let Keeper { to, events: told, .. } = &found.teller;
         for (uuid, event) in told {
-            let asks_tags = self.settings.needed_tags().next().is_some();
-            let tags = |event: &EventLine| event.tags.iter().cloned().collect::<BTreeSet<_>>();
+            let came = to.of_events.get(&event.id).copied().unwrap_or(0);
             match old.events.get(uuid).or_else(|| base.get(uuid)) {
                 None => new.push(event.id.to_string()),
-                // what its tags had left out on the server
-                Some(known) if asks_tags && tags(known) != tags(event) => {
+                Some(known) if self.is_another(known, event, came) => {
                     new.push(event.id.to_string());
                 }
                 Some(known) if known.timestamp_secs != event.timestamp_secs => {
@@ -175,6 +181,37 @@ impl Pull<'_> {
         drop(base);
         self.of_events(search, &new, None, found)?;
         self.of_events(search, &changed, Some(since_secs), found)
+    }
+
+    /// Tells whether an event must be asked for whole: its times do not say what changed in it.
+    /// `came`: its attributes that did by their own times.
+    fn is_another(&self, known: &EventLine, now: &EventLine, came: u64) -> bool {
+        let asks_tags = self.settings.needed_tags().next().is_some();
+        let tags = |event: &EventLine| event.tags.iter().cloned().collect::<BTreeSet<_>>();
+        let published = |event: &EventLine| (event.published, event.published_secs);
+        let has_more = match now.attributes {
+            // who does not count them may have published what was still being saved
+            0 => now.published == Some(true) && published(now) != published(known),
+            count => count > known.attributes + came,
+        };
+        // what its tags had left out on the server; what names it by its number
+        has_more || asks_tags && tags(known) != tags(now) || known.id != now.id
+    }
+
+    /// Asks for events by their numbers.
+    fn numbered(
+        &self,
+        search: &mut Search<'_>,
+        numbers: &[String],
+        found: &mut Reading<Keeper<Changes>>,
+    ) -> Result<(), RemoteError> {
+        for some in numbers.chunks(ASKED_AT_ONCE) {
+            let mut filters = self.settings.filters();
+            filters.insert("metadata".to_owned(), json!(true));
+            filters.insert("eventid".to_owned(), json!(some));
+            search.all(What::Events, &filters, PAGE_EVENTS, found)?;
+        }
+        Ok(())
     }
 
     /// Asks for the attributes and objects of events, by their numbers; of attributes for those
@@ -227,7 +264,7 @@ impl Pull<'_> {
         if fresh.is_empty() && events.is_empty() && old.id == header.id {
             return Ok(pulled);
         }
-        pulled.differs = !(fresh.is_empty() && events.is_empty());
+        pulled.differs |= !fresh.is_empty();
         let mut all = old.events.clone();
         all.extend(events);
         let mut header = self.header(header.id, header.since_secs, &all);
@@ -278,7 +315,9 @@ impl Pull<'_> {
         if let Some(base) = &mut base {
             let there = base.events().map_err(disk)?;
             events.retain(|uuid, event| {
-                old.events.contains_key(uuid) || there.get(uuid) != Some(event)
+                let known = old.events.get(uuid).or_else(|| there.get(uuid));
+                pulled.differs |= known.is_none_or(|known| !known.means(event));
+                known != Some(event)
             });
             let each = |uuid: Uuid, line: &[u8]| {
                 if let Some(new) = fresh.get_mut(&uuid)

@@ -34,6 +34,8 @@ impl MispSettings {
     pub(super) fn filters(&self) -> Map<String, Value> {
         let mut filters = Map::new();
         let mut put = |key: &str, value: Value| filters.insert(key.to_owned(), value);
+        // those that are not exported, too: an organisation's own workflow has such
+        put("includeAllTags", json!(true));
         if !self.orgs.is_empty() {
             put("org", json!(self.orgs));
         }
