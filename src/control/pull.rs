@@ -19,6 +19,7 @@ use crate::control::config::Config;
 use crate::control::config::remote::MirrorConfig;
 use crate::control::config::remote::RECONCILE_HOURS;
 use crate::control::intel::filter::TagRule;
+use crate::control::intel::list_form::ListForm;
 use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::PAGE_ATTRIBUTES;
 use crate::control::intel::remote::RemoteError;
@@ -59,6 +60,11 @@ pub struct PullArguments {
     /// Pull this collection of a TAXII 2.1 server: https://HOST/API/collections/ID/
     #[arg(long, value_name = "URL", requires = "to")]
     taxii: Option<String>,
+    /// How the feed is read where it is a list, as --list-form of other commands; it must have
+    /// indicators, read so, to take the place of the last
+    #[arg(long, value_name = "FORM", requires = "feed", value_parser = ListForm::from_text)]
+    #[arg(default_value = "lines")]
+    list_form: ListForm,
     /// Into this folder, which --intel takes
     #[arg(long, value_name = "FOLDER", requires = "server")]
     to: Option<PathBuf>,
@@ -242,7 +248,8 @@ fn one(arguments: &PullArguments) -> Result<Remote, Failure> {
         ..HttpSettings::new(url)
     };
     let (name, period_secs, reconcile_hours) = (name_of(&label), 0, RECONCILE_HOURS);
-    Ok(Remote { name, label, http, period_secs, reconcile_hours, kind })
+    let list_form = arguments.list_form.clone();
+    Ok(Remote { name, label, http, period_secs, reconcile_hours, list_form, kind })
 }
 
 /// Returns what is asked of a MISP server.

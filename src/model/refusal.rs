@@ -46,6 +46,7 @@ refusals! {
     BadCommunityId = "bad_community_id", "not a community id of version 1";
     BadNumber = "bad_number", "not a number of this type";
     BadText = "bad_text", "not a value of this type";
+    NoColumn = "no_column", "a line of CSV without the column that is to hold its value";
 }
 
 #[cfg(test)]

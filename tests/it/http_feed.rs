@@ -17,6 +17,7 @@ use tapsieve::control::intel::remote::source::RemoteKind;
 use tapsieve::control::intel::remote::source::Scope;
 
 use crate::run::corpus;
+use crate::run::run;
 use crate::web::Answered;
 use crate::web::BYTES_MAX;
 use crate::web::Web;
@@ -139,6 +140,37 @@ fn what_is_no_feed_leaves_the_old_one() {
     let error = remote.pull(folder.path(), 4, Scope::Due).expect_err("too large");
     assert_eq!(error.reason(), "local", "{error}");
     assert_eq!(values(folder.path()), ["evil.example"]);
+}
+
+#[test]
+fn a_feed_of_columns_or_of_text_is_read_as_it_is_said() {
+    let columns = "# id,dateadded,url,status,link\r\n\
+        \"37\",\"2026-11-30\",\"http://evil.org/a,b\",\"online\",\"https://feed.example/url/37/\"\r\n";
+    let text = "Seen: hxxp://evil[.]org/a, from 9.9.9.9 (and worse.net).\nSee our blog.\n";
+    let (web, files) = serve(&[("/columns", Answered::ok(columns)), ("/text", Answered::ok(text))]);
+    for (path, form, want) in [
+        ("/columns", "csv:3", &["http://evil.org/a,b"][..]),
+        ("/text", "freetext", &["9.9.9.9", "http://evil.org/a", "worse.net"][..]),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pull = || {
+            let url = web.remote(path, RemoteKind::Feed).http.url.to_string();
+            let words = ["intel", "pull", "--feed", &url, "--to", "pulled", "--list-form", form];
+            run(folder.path(), &words)
+        };
+        let pulled = pull();
+        assert_eq!(pulled.code, 0, "{}", pulled.stderr);
+        let words = ["intel", "list", "--json", "--intel", "pulled", "--list-form", form];
+        let listed = run(folder.path(), &words);
+        assert_eq!(listed.code, 0, "{}", listed.stderr);
+        let lines = listed.lines();
+        let mut values = lines.iter().filter_map(|line| line["value"].as_str()).collect::<Vec<_>>();
+        values.sort_unstable();
+        assert_eq!(values, want, "{lines:?}");
+        // what has none, read so, does not take its place
+        put(&files, path, Answered::ok("no-value\n"));
+        assert_eq!(pull().code, 1, "{form}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use reqwest::Url;
+use tapsieve::control::intel::list_form::ListForm;
 use tapsieve::control::intel::remote::RemoteError;
 use tapsieve::control::intel::remote::http::HttpSettings;
 use tapsieve::control::intel::remote::http::ProxyRule;
@@ -129,7 +130,8 @@ impl Web {
         let http =
             HttpSettings { proxy: ProxyRule::Direct, read_secs: 5, ..HttpSettings::new(url) };
         let (name, label) = ("x".to_owned(), "x".to_owned());
-        Remote { name, label, http, period_secs: 60, reconcile_hours: 24, kind }
+        let list_form = ListForm::Lines;
+        Remote { name, label, http, period_secs: 60, reconcile_hours: 24, list_form, kind }
     }
 }
 

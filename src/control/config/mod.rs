@@ -40,6 +40,7 @@ use crate::control::config::warninglist::warninglists;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::args::network;
 use crate::control::intel::filter::Filter;
+use crate::control::intel::list_form::ListForm;
 use crate::control::intel::remote::source::Remote;
 use crate::control::intel::remote::source::RemoteKind;
 use crate::control::intel::warninglist::WarninglistSettings;
@@ -80,6 +81,8 @@ pub struct Config {
     pub other_idle_secs: u32,
     /// Files and folders that indicators come from.
     pub intel: Vec<PathBuf>,
+    /// How those that are lists are read.
+    pub list_forms: Vec<ListForm>,
     /// Servers that they come from.
     pub remotes: Vec<Remote>,
     /// Where the copies of servers are.
@@ -222,12 +225,18 @@ impl Config {
         let pulled =
             self.remotes.iter().filter_map(|remote| remote.warninglists(&self.mirror.path));
         warninglists.inputs.extend(pulled.map(|folder| (folder, None)));
+        let pulled = self
+            .remotes
+            .iter()
+            .map(|remote| (remote.folder(&self.mirror.path), remote.list_form.clone()));
+        let named = self.intel.iter().cloned().zip(self.list_forms.iter().cloned());
         IntelOptions {
             policy,
             include_non_ids: indicators.include_non_ids,
             objects_in_parts: indicators.objects_in_parts,
             filter: self.filter.clone(),
             warninglists,
+            list_forms: named.chain(pulled).collect(),
             canary: self.canary.is_some(),
         }
     }
@@ -256,7 +265,8 @@ fn whole(mut all: Section<'_, '_>) -> Config {
     let flows = all.table("flows", flows);
     let [flows_max, tcp_idle_secs, other_idle_secs] =
         flows.unwrap_or([FLOWS_MAX, TCP_IDLE_SECS, OTHER_IDLE_SECS]);
-    let (intel, mut remotes) = intel(&mut all);
+    let (paths, mut remotes) = intel(&mut all);
+    let (intel, list_forms) = paths.into_iter().unzip();
     if !all.has("intel") {
         all.note_at(0, "no [[intel]]: name a feed, or there is nothing to look for");
     }
@@ -298,6 +308,7 @@ fn whole(mut all: Section<'_, '_>) -> Config {
         tcp_idle_secs,
         other_idle_secs,
         intel,
+        list_forms,
         remotes,
         mirror,
         indicators,

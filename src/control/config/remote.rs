@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::control::config::reader::Section;
 use crate::control::intel::filter::TagRule;
+use crate::control::intel::list_form::ListForm;
 use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::OVERLAP_SECS;
 use crate::control::intel::misp::PAGE_ATTRIBUTES;
@@ -69,7 +70,7 @@ pub(super) fn mirror(mut section: Section<'_, '_>) -> MirrorConfig {
 }
 
 /// Reads all `[[intel]]`: paths, and servers.
-pub(super) fn intel(all: &mut Section<'_, '_>) -> (Vec<PathBuf>, Vec<Remote>) {
+pub(super) fn intel(all: &mut Section<'_, '_>) -> (Vec<(PathBuf, ListForm)>, Vec<Remote>) {
     let (mut paths, mut remotes) = (Vec::new(), Vec::new());
     let mut places = Vec::new();
     all.tables("intel", |mut section| {
@@ -79,7 +80,7 @@ pub(super) fn intel(all: &mut Section<'_, '_>) -> (Vec<PathBuf>, Vec<Remote>) {
                 if path.is_empty() {
                     section.note("path", "a file or folder is wanted");
                 }
-                paths.push(PathBuf::from(path));
+                paths.push((PathBuf::from(path), list_form(&mut section)));
             }
             Some((key, url)) => {
                 let remote = match key {
@@ -130,9 +131,19 @@ fn published(section: &mut Section<'_, '_>, key: &'static str, url: &str) -> Opt
     if scheme.is_none() {
         section.note("auth", "bearer, basic or bare is wanted");
     }
-    let kind = if key == "feed" { RemoteKind::Feed } else { RemoteKind::Taxii };
+    let (kind, list_form) = match key {
+        "feed" => (RemoteKind::Feed, list_form(section)),
+        _ => (RemoteKind::Taxii, ListForm::Lines),
+    };
     let remote = remote(section, key, url, scheme.unwrap_or_default())?;
-    Some(Remote { kind, ..remote })
+    Some(Remote { kind, list_form, ..remote })
+}
+
+/// Reads how files are read that are no other format.
+fn list_form(section: &mut Section<'_, '_>) -> ListForm {
+    let text = section.optional_text("list_form").unwrap_or_else(|| "lines".to_owned());
+    let form = ListForm::from_text(&text).map_err(|what| section.note("list_form", what));
+    form.unwrap_or_default()
 }
 
 fn misp_server(section: &mut Section<'_, '_>, url: &str) -> Option<Remote> {
@@ -186,7 +197,8 @@ pub(super) fn remote(
     };
     let name = name.unwrap_or_else(|| name_of(&label));
     let kind = RemoteKind::Misp(MispSettings::default());
-    Some(Remote { name, label, http, period_secs, reconcile_hours, kind })
+    let list_form = ListForm::Lines;
+    Some(Remote { name, label, http, period_secs, reconcile_hours, list_form, kind })
 }
 
 fn name(section: &mut Section<'_, '_>) -> Option<String> {
@@ -346,6 +358,9 @@ mod tests {
             &["5:1: unknown key `reconcile_hours`"],
         );
         check("taxii = \"https://x/\"\nreconcile_hours = 1\n", &[]);
+        check("feed = \"https://x/a.csv\"\nlist_form = \"csv:3\"\n", &[]);
+        check("path = \"a.csv\"\nlist_form = \"csv\"\n", &["5:13: list_form: lines, freetext"]);
+        check("taxii = \"https://x/\"\nlist_form = \"lines\"\n", &["5:1: unknown key `list_form`"]);
         check("taxii = \"https://x/\"\nzmq = \"x\"\n", &["5:1: unknown key `zmq`"]);
         let text = format!(
             "{CAPTURE}[[intel]]\ntaxii = \"https://t.example/api1/collections/x/\"\nauth = \"basic\"\n\

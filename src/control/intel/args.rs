@@ -12,6 +12,7 @@ use crate::control::intel::compile::Compiled;
 use crate::control::intel::compile::compile;
 use crate::control::intel::filter::Filter;
 use crate::control::intel::filter::TagRule;
+use crate::control::intel::list_form::ListForm;
 use crate::control::intel::warninglist::Action;
 use crate::control::intel::warninglist::WarninglistSettings;
 use crate::control::output;
@@ -29,6 +30,11 @@ pub struct IntelArguments {
     /// set, found by content; repeatable
     #[arg(long = "intel", value_name = "PATH")]
     pub intel: Vec<PathBuf>,
+
+    /// How files are read that are no other format: lines, freetext, or csv:COLUMNS[:DELIMITER] for
+    /// CSV whose columns have no names that are known, as csv:2 or csv:1,3:;
+    #[arg(long, value_name = "FORM", value_parser = ListForm::from_text, default_value = "lines")]
+    pub list_form: ListForm,
 
     /// MISP types that are off by default: user-agent, port, mac-address, AS, cookie, http-method
     #[arg(long, value_name = "TYPE", value_delimiter = ',', value_parser = opt_in_type)]
@@ -131,6 +137,7 @@ impl IntelArguments {
             objects_in_parts: self.objects_in_parts,
             filter,
             warninglists,
+            list_forms: vec![(PathBuf::new(), self.list_form.clone())],
             canary: false,
         }
     }

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
 use crate::control::intel::Format;
+use crate::control::intel::gate::LeftOut;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
@@ -19,28 +20,38 @@ use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::lines::each_block;
 use crate::control::intel::lines::line_border;
+use crate::control::intel::list_form::ListForm;
 use crate::model::refang::refang;
+use crate::model::refusal::Refusal;
 
 /// A plain list: anything that is text.
 pub const FORMAT: Format = Format { name: "list", knows: |_| true, read };
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
+    let lists = gather.options.list_form(&gather.file.path);
     each_block(stream, 1, line_border, gather.parallel(), |block| {
         let mut harvest = gather.begin();
         let event = harvest.event(&EventParts::default());
         for (line, number) in block.bytes.split(|&byte| byte == b'\n').zip(block.line..) {
             let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-            take(&String::from_utf8_lossy(line), number, event, &mut harvest);
+            let line = String::from_utf8_lossy(line);
+            let mut take = |value: Result<&str, &str>| take(value, number, event, &mut harvest);
+            match lists {
+                ListForm::Lines => entries(&line).map(Ok).for_each(take),
+                lists => lists.each_value(&line, &mut take),
+            }
         }
         gather.end(harvest);
     })
 }
 
-fn take(line: &str, number: u64, event: u32, harvest: &mut Harvest<'_>) {
-    for value in entries(line) {
-        let spot = Spot::Line(number);
-        harvest.take(&Attribute { kind: form(value), value, spot, ..Attribute::default() }, event);
-    }
+fn take(value: Result<&str, &str>, number: u64, event: u32, harvest: &mut Harvest<'_>) {
+    let (value, left_out) = match value {
+        Ok(value) => (value, None),
+        Err(line) => (line, Some(LeftOut::Refused(Refusal::NoColumn))),
+    };
+    let (kind, spot) = (form(value), Spot::Line(number));
+    harvest.take(&Attribute { kind, value, spot, left_out, ..Attribute::default() }, event);
 }
 
 /// Returns the entries of a line: none of a comment, several of a hosts line, else one; words that
@@ -58,7 +69,8 @@ fn entries(line: &str) -> impl Iterator<Item = &str> {
     Some(whole).filter(|whole| !whole.is_empty()).into_iter().chain(names.into_iter().flatten())
 }
 
-fn without_comment(line: &str) -> &str {
+/// Returns a line up to its comment.
+pub(super) fn without_comment(line: &str) -> &str {
     let line = line.trim_start();
     if line.starts_with(['#', ';']) || line.starts_with("//") {
         return "";

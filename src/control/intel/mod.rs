@@ -26,6 +26,7 @@ pub mod json;
 pub mod ledger;
 pub mod lines;
 pub mod list;
+pub mod list_form;
 pub mod misp;
 pub mod remote;
 pub mod set;
@@ -42,12 +43,15 @@ pub mod zeek;
 pub use crate::control::intel::args::IntelArguments;
 
 use std::io;
+use std::path::Path;
+use std::path::PathBuf;
 
 use crate::control::intel::filter::Filter;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::list_form::ListForm;
 use crate::control::intel::uuid::Uuid;
 use crate::control::intel::warninglist::WarninglistSettings;
 use crate::model::policy::Policy;
@@ -88,8 +92,18 @@ pub struct IntelOptions {
     pub filter: Filter,
     /// Which warninglists are used, and how.
     pub warninglists: WarninglistSettings,
+    /// How lists are read: those below a path, and all others where it is empty; the last counts.
+    pub list_forms: Vec<(PathBuf, ListForm)>,
     /// Look for the sensor's canary, too.
     pub canary: bool,
+}
+
+impl IntelOptions {
+    /// Returns how a file is read that turns out to be a list.
+    pub fn list_form(&self, path: &Path) -> &ListForm {
+        let named = self.list_forms.iter().rev().find(|(below, _)| path.starts_with(below));
+        named.map_or(&ListForm::Lines, |(_, form)| form)
+    }
 }
 
 /// One attribute as a format tells it: text as the file has it.

@@ -19,8 +19,28 @@ use crate::control::intel::input::Stream;
 use crate::control::intel::input::trimmed;
 use crate::control::intel::ledger::Ledger;
 use crate::control::intel::list;
+use crate::control::intel::list_form::ListForm;
 use crate::control::intel::warninglist::Warninglists;
 use crate::model::refusal::Refusal;
+
+/// What a file is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wanted<'w> {
+    /// The format of this name.
+    Format(&'w str),
+    /// Any; a list is read so.
+    List(&'w ListForm),
+}
+
+impl Wanted<'_> {
+    /// Returns the same, where any format will do.
+    fn or_any(self) -> Self {
+        match self {
+            Self::Format(_) => Self::List(&ListForm::Lines),
+            list => list,
+        }
+    }
+}
 
 /// What a file holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -32,19 +52,23 @@ struct Held {
     is_list: bool,
 }
 
-/// Checks a file that came against the one that is there; `format` is the name of the only format
-/// that it may have.
+/// Checks a file that came against the one that is there; `wanted` is the name of the only format
+/// that it may have, or how it is read as a list.
 ///
 /// # Errors
 /// Why it must not take its place.
-pub(super) fn check(came: &Path, there: &Path, format: Option<&str>) -> Result<(), String> {
-    let came = held(came, format)?;
+pub(super) fn check(came: &Path, there: &Path, wanted: Wanted<'_>) -> Result<(), String> {
+    let came = held(came, wanted)?;
     let is_mostly_sound = |held: Held| held.sound * 2 >= held.all;
     if came.sound > 0 && is_mostly_sound(came) {
         return Ok(());
     }
     // one that is damaged has what can be read of it
-    let old = if there.is_file() { held(there, None).unwrap_or_default() } else { Held::default() };
+    let old = if there.is_file() {
+        held(there, wanted.or_any()).unwrap_or_default()
+    } else {
+        Held::default()
+    };
     if came.sound == 0 && old.sound > 0 {
         let what = if came.is_list && came.all > 0 { "no line of it is" } else { "it has no" };
         return Err(format!("{what} indicator, while the copy has {}: the copy stays", old.sound));
@@ -65,21 +89,27 @@ pub(super) fn check(came: &Path, there: &Path, format: Option<&str>) -> Result<(
 /// # Errors
 /// What is wrong with it.
 pub(super) fn is_whole(came: &Path, format: &str) -> Result<(), String> {
-    held(came, Some(format)).map(drop)
+    held(came, Wanted::Format(format)).map(drop)
 }
 
-fn held(path: &Path, format: Option<&str>) -> Result<Held, String> {
+fn held(path: &Path, wanted: Wanted<'_>) -> Result<Held, String> {
     let stream = Stream::open(path).map_err(|error| error.to_string())?;
     if trimmed(&stream.head).starts_with(b"<") {
         return Err("a page for people, not a feed".to_owned());
     }
     let found = stream.format().map_err(|fault| fault.what)?;
-    if let Some(wanted) = format.filter(|wanted| found.name != *wanted) {
+    if let Wanted::Format(wanted) = wanted
+        && found.name != wanted
+    {
         return Err(format!("no {wanted}, but {}", found.name));
     }
     drop(stream);
     let ledger = Mutex::new(Ledger::default());
-    let (options, lists) = (IntelOptions::default(), Warninglists::default());
+    let lists = Warninglists::default();
+    let mut options = IntelOptions::default();
+    if let Wanted::List(form) = wanted {
+        options.list_forms = vec![(PathBuf::new(), form.clone())];
+    }
     let file = Listed { path: PathBuf::from(path), provider: String::new(), published_secs: 0 };
     let gather = Gather {
         options: &options,
@@ -123,7 +153,7 @@ mod tests {
         if !there.is_empty() {
             std::fs::write(&old, there).expect("written");
         }
-        match (check(&new, &old, None), want) {
+        match (check(&new, &old, Wanted::List(&ListForm::Lines)), want) {
             (Ok(()), Ok(())) => {}
             (Err(said), Err(want)) if said.contains(want) => {}
             (got, want) => panic!("{came:?} in place of {there:?}: {got:?}, not {want:?}"),

@@ -28,6 +28,7 @@ use crate::control::intel::remote::mirror::open_plain;
 use crate::control::intel::remote::retry::Retry;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
+use crate::control::intel::sound::Wanted;
 use crate::control::intel::uuid::Uuid;
 
 /// Bytes of a manifest: 100,000 events of 600 bytes; the largest public feed has 2,000.
@@ -197,7 +198,7 @@ impl Fetching<'_> {
             let what = format!("events of more than {} MiB", self.mirror.bytes_max() >> 20);
             return Err(RemoteError::TooLarge { place: came.place, what });
         }
-        came.keep(self.mirror, &file, Some(json::FORMAT.name))?;
+        came.keep(self.mirror, &file, Wanted::Format(json::FORMAT.name))?;
         self.bytes = bytes;
         Ok(())
     }

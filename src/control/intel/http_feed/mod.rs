@@ -33,6 +33,7 @@ use crate::control::intel::remote::source::Remote;
 use crate::control::intel::remote::source::Scope;
 use crate::control::intel::remote::state;
 use crate::control::intel::sound;
+use crate::control::intel::sound::Wanted;
 
 /// Bytes that are written at once.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -92,16 +93,10 @@ impl Came {
         Ok(Self { digest: hash.finish(), place: answer.place().to_owned(), draft })
     }
 
-    /// Lets it take the place of the file of its name, if it may; `format` is the only one that it
-    /// may have.
-    fn keep(
-        mut self,
-        mirror: &Mirror,
-        name: &str,
-        format: Option<&str>,
-    ) -> Result<u64, RemoteError> {
+    /// Lets it take the place of the file of its name, if it is what is wanted.
+    fn keep(mut self, mirror: &Mirror, name: &str, wanted: Wanted<'_>) -> Result<u64, RemoteError> {
         let (there, place) = (mirror.folder().join(name), self.place);
-        let checked = sound::check(self.draft.so_far()?, &there, format);
+        let checked = sound::check(self.draft.so_far()?, &there, wanted);
         checked.map_err(|what| RemoteError::Answer { place, what, may_mend: false })?;
         self.draft.keep()
     }

@@ -18,6 +18,7 @@ use crate::control::intel::remote::mirror::open_plain;
 use crate::control::intel::remote::retry::Retry;
 use crate::control::intel::remote::source::Pulled;
 use crate::control::intel::remote::source::Remote;
+use crate::control::intel::sound::Wanted;
 
 /// The file in the mirror; its content says what it is.
 const FILE: &str = "feed";
@@ -60,7 +61,7 @@ pub(super) fn pull(
         learnt.keep(mirror)?;
         return Ok(full);
     }
-    came.keep(mirror, FILE, None)?;
+    came.keep(mirror, FILE, Wanted::List(&remote.list_form))?;
     learnt.keep(mirror)?;
     let (new, changed) = (u64::from(!is_there), u64::from(is_there));
     Ok(Pulled { new, changed, differs: true, ..full })

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::control::intel::http_feed;
+use crate::control::intel::list_form::ListForm;
 use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::WARNINGLISTS;
 use crate::control::intel::remote::RemoteError;
@@ -27,6 +28,8 @@ pub struct Remote {
     pub period_secs: u32,
     /// Hours after which everything is compared; 0: at each pull.
     pub reconcile_hours: u32,
+    /// How a feed that is a list is read.
+    pub list_form: ListForm,
     /// What it is.
     pub kind: RemoteKind,
 }

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::control::intel::IntelOptions;
 use crate::control::intel::compile::compile;
+use crate::control::intel::list_form::ListForm;
 use crate::control::intel::remote::http::HttpSettings;
 use crate::control::intel::remote::http::ProxyRule;
 use crate::control::intel::remote::http::address;
@@ -115,6 +116,7 @@ impl Server {
             http,
             period_secs: 60,
             reconcile_hours: 24,
+            list_form: ListForm::Lines,
             kind: RemoteKind::Misp(settings),
         };
         Self { held, remote, folder: tempfile::tempdir().expect("folder") }
