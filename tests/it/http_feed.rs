@@ -145,12 +145,12 @@ fn what_is_no_feed_leaves_the_old_one() {
 #[test]
 fn a_feed_of_columns_or_of_text_is_read_as_it_is_said() {
     let columns = "# id,dateadded,url,status,link\r\n\
-        \"37\",\"2026-11-30\",\"http://evil.org/a,b\",\"online\",\"https://feed.example/url/37/\"\r\n";
+        \"37\",\"2026-11-30\",\"http://evil.org/a,b\",\"online\",\"https://feed.example/37/\"\r\n";
     let text = "Seen: hxxp://evil[.]org/a, from 9.9.9.9 (and worse.net).\nSee our blog.\n";
     let (web, files) = serve(&[("/columns", Answered::ok(columns)), ("/text", Answered::ok(text))]);
     for (path, form, want) in [
         ("/columns", "csv:3", &["http://evil.org/a,b"][..]),
-        ("/text", "freetext", &["9.9.9.9", "http://evil.org/a", "worse.net"][..]),
+        ("/text", "freetext", &["9.9.9.9", "hxxp://evil[.]org/a", "worse.net"][..]),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let pull = || {

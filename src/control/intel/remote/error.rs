@@ -268,7 +268,8 @@ mod tests {
         assert!(!refused.may_mend());
         let wait = Some(Duration::from_secs(3));
         let busy = RemoteError::Busy { place: place(), wait, said: "wait".to_owned() };
-        assert_eq!(busy.to_string(), "https://misp.example: too many requests (429): wait");
+        let says = "https://misp.example: too many requests (429), it wants none for 3 s: wait";
+        assert_eq!(busy.to_string(), says);
         assert!(busy.may_mend() && !busy.may_be_too_much());
         let what = "a title \u{1b}]0;x\u{7} \u{202e}gnp".to_owned();
         let said = RemoteError::Answer { place: place(), what, may_mend: false }.to_string();

@@ -59,8 +59,8 @@ const SAID_BYTES_MAX: u64 = 16 * 1024;
 /// Characters of it that are told.
 const SAID_CHARS_MAX: usize = 200;
 
-/// Headers that say in how many seconds, or when, to come again; the first alone goes with any answer
-/// (RFC 9110 §10.2.3), the others are MISP's and the IETF draft's, and count questions.
+/// Headers that say in how many seconds, or when, to come again; the first alone goes with any
+/// answer (RFC 9110 §10.2.3), the others are MISP's and the IETF draft's, and count questions.
 const AGAIN_IN: [&str; 3] = ["retry-after", "x-rate-limit-reset", "ratelimit-reset"];
 
 /// Bytes of a file of authorities: those of the whole world have 300 KB.

@@ -53,7 +53,7 @@ pub enum RemoteKind {
 pub enum Scope {
     /// What has changed; everything, where it is time for that or nothing is there yet.
     Due,
-    /// What has changed; everything only where what is there is nothing, damaged, or too far behind.
+    /// What has changed; everything only where what is there is nothing, damaged, or too old.
     Changes,
     /// Everything.
     Everything,

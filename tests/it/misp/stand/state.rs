@@ -246,8 +246,8 @@ impl State {
         (event.timestamp, event.publish_timestamp) = (event.timestamp - secs, now());
     }
 
-    /// Lets all of an event be another's, which takes its uuid, as one that was deleted and imported
-    /// again.
+    /// Lets all of an event be another's, which takes its uuid, as one that was deleted and
+    /// imported again.
     pub(crate) fn renumber(&mut self, from: u64, to: u64, [uuid, other]: [String; 2]) {
         for one in self.attributes.iter_mut().filter(|one| one.event == from) {
             one.event = to;
