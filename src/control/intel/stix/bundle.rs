@@ -15,6 +15,7 @@ use serde::de::MapAccess;
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
 use crate::control::intel::Sibling;
+use crate::control::intel::Unread;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
@@ -22,6 +23,7 @@ use crate::control::intel::harvest::Harvest;
 use crate::control::intel::json::Kept;
 use crate::control::intel::json::parts::TAG_END;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::said::time;
 use crate::control::intel::stix::composed;
 use crate::control::intel::stix::context::Context;
 use crate::control::intel::stix::context::Lights;
@@ -299,6 +301,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
             to_ids: object.misp("to_ids").is_none_or(|flag| !flag.eq_ignore_ascii_case("false")),
             uuid: Uuid::of_id(&object.id),
             timestamp_secs: changed.map_or(0, |at| secs(at)),
+            unread: Unread { time: changed.is_some_and(|at| time(at).is_none()), flag: false },
             first_seen,
             last_seen,
             valid_until,
