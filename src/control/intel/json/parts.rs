@@ -21,6 +21,7 @@ use serde::de::MapAccess;
 use serde::de::SeqAccess;
 use serde::de::Visitor;
 
+use crate::control::intel::said;
 use crate::model::limits::JSON_TAGS_BYTES_MAX;
 
 /// Stands after each tag of a list kept as one text; no tag holds it.
@@ -84,7 +85,7 @@ impl<'de> Deserialize<'de> for Flag {
         Scalar(&mut text).deserialize(json)?;
         Ok(Self(match text.trim() {
             "" => None,
-            text => Some(text != "0" && !text.eq_ignore_ascii_case("false")),
+            text => Some(said::flag(text).unwrap_or(true)),
         }))
     }
 }
