@@ -29,6 +29,8 @@ pub enum LeftOut {
     OtherJa4,
     /// MISP says that it is not for detection.
     NotForIds,
+    /// Its source calls it benign, and nothing else.
+    Benign,
     /// Its type matches only when opted in.
     OptIn,
     /// It is a port, and looked for with the addresses of its object.
@@ -70,6 +72,7 @@ impl LeftOut {
             Self::UnknownDigest => "unknown_digest",
             Self::OtherJa4 => "other_ja4",
             Self::NotForIds => "not_for_ids",
+            Self::Benign => "benign",
             Self::OptIn => "opt_in",
             Self::OfAddress => "of_address",
             Self::Tags => "tags",
@@ -100,6 +103,7 @@ impl LeftOut {
                 "of the JA4+ family only JA4 is looked for: the others carry another licence"
             }
             Self::NotForIds => "to_ids is false: set it in MISP, or use --include-non-ids",
+            Self::Benign => "its source calls it benign: --include-non-ids takes it anyhow",
             Self::OptIn => "off by default: name its type in --opt-in",
             Self::OfAddress => "looked for with the addresses of its object, and not alone",
             Self::Tags => "its tags, or its event's, are not those of --tag",

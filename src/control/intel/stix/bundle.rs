@@ -297,6 +297,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
             false => (from, "", until),
         };
         let is_revoked = object.revoked.0 == Some(true);
+        let is_benign = object.is_benign() && !self.gather.options.include_non_ids;
         Attribute {
             to_ids: object.misp("to_ids").is_none_or(|flag| !flag.eq_ignore_ascii_case("false")),
             uuid: Uuid::of_id(&object.id),
@@ -312,7 +313,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
             left_out: match (self.is_old, is_revoked) {
                 (true, _) => Some(LeftOut::Superseded),
                 (false, true) => Some(LeftOut::Revoked),
-                (false, false) => None,
+                (false, false) => is_benign.then_some(LeftOut::Benign),
             },
             ..Attribute::default()
         }
