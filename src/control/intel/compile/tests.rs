@@ -241,6 +241,10 @@ fn lists_and_zeek() {
     let zeek = "#fields\tindicator\tindicator_type\tmeta.source\tmeta.desc\n\
         evil.example\tIntel::DOMAIN\tFEED\tCampaign X\n\
         9.9.9.9\tIntel::ADDR\t-\t-\nx@y.example\tIntel::EMAIL\t-\t-\n";
+    check(
+        "\u{feff}#separator \\x2c\n#fields,indicator,indicator_type\n9.9.9.9,Intel::ADDR\n",
+        &[("ip-dst", "9.9.9.9")],
+    );
     let compiled = check(zeek, &[("ip-dst", "9.9.9.9"), ("hostname", "evil.example")]);
     let catalog = &compiled.set.catalog;
     let sources = catalog.ids().flat_map(|id| catalog.sources(id)).collect::<Vec<_>>();
