@@ -213,6 +213,30 @@ fn csv_of_decay_scores_times_and_flags() {
 }
 
 #[test]
+fn json_times_are_read_or_told() {
+    let one = |name: &str, time: &str| {
+        format!(r#"{{"type":"domain","value":"{name}.example","timestamp":{time}}}"#)
+    };
+    let all = [
+        one("a", "\"2020-01-01 10:00:00\""),
+        one("b", "\"1577836800\""),
+        one("c", "1577836800000"),
+        one("d", "\"soon\""),
+        one("e", "null"),
+    ];
+    let text = format!(r#"{{"Event":{{"Attribute":[{}]}}}}"#, all.join(","));
+    let names = ["a", "b", "c", "d", "e"].map(|name| format!("{name}.example"));
+    let compiled = check(&text, &names.each_ref().map(|name| ("domain", name.as_str())));
+    let catalog = &compiled.set.catalog;
+    let times = catalog.ids().map(|id| catalog.sources(id).remove(0).modified);
+    let told = |text: &str| Some(text.to_owned());
+    let want = [told("2020-01-01T10:00:00Z"), told("2020-01-01T00:00:00Z"), None, None, None];
+    assert_eq!(times.collect::<Vec<_>>(), want);
+    let notes = compiled.ledger.notes.iter().map(|((note, _), n)| (note.name(), *n));
+    assert_eq!(notes.collect::<Vec<_>>(), [("bad_time", 2)]);
+}
+
+#[test]
 fn one_odd_byte_costs_no_tag() {
     let text = b"type,value,attribute_tag,na\xefve\n\
         domain,a.example,\"caf\xe9,tlp:red\",\n\

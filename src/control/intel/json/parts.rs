@@ -75,6 +75,27 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// A time in seconds since 1970, as MISP writes it, or written as a date; 0 where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// Returns the seconds, `None` of what cannot be read.
+    pub fn secs(self) -> Option<u32> {
+        u32::try_from(self.0).ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let mut text = String::new();
+        Scalar(&mut text).deserialize(json)?;
+        let dated = || said::time(&text).map(|time| u64::from(time.secs()));
+        // what cannot be read is no time that anyone means
+        Ok(Self(text.trim().parse().ok().or_else(dated).unwrap_or(u64::MAX)))
+    }
+}
+
 /// A flag, written as one, as a number or as text; `None` for anything else.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Flag(pub Option<bool>);
