@@ -165,11 +165,12 @@ impl Note {
                  where --allow-special helps, or of an own network"
             }
             Self::BadTime => {
-                "a time of it cannot be read and does not count, so --max-age-days may keep it: write \
-                 it as 2026-01-31T12:00:00Z or in seconds since 1970"
+                "a time of it cannot be read and does not count, so --max-age-days may keep it: \
+                 write it as 2026-01-31T12:00:00Z or in seconds since 1970"
             }
             Self::BadFlag => {
-                "its to_ids, deleted or decayed is neither yes nor no and does not count: write 1 or 0"
+                "its to_ids, deleted or decayed is neither yes nor no and does not count: write 1 \
+                 or 0"
             }
         }
     }

@@ -269,9 +269,11 @@ fn is_hashes(head: &[u8]) -> bool {
         && uuid.strip_prefix(b",").is_some_and(|uuid| is_uuid(uuid) && uuid.iter().all(is_hex))
 }
 
-/// Tells whether a text has several lines that no LF ends.
+/// Tells whether the lines of a text, or most of them, end with CR alone.
 fn is_without_lines(head: &[u8]) -> bool {
-    !head.contains(&b'\n') && trimmed(head).trim_ascii_end().contains(&b'\r')
+    let is_alone = |pair: &&[u8]| matches!(pair, [b'\r', next] if *next != b'\n');
+    let alone = head.windows(2).filter(is_alone).count();
+    alone > head.iter().filter(|&&byte| byte == b'\n').count()
 }
 
 /// Returns the bytes after a byte order mark and white space.
@@ -312,6 +314,7 @@ mod tests {
             (b"#separator \\x2c\n#fields,indicator,indicator_type\n", "Zeek intel"),
             (b"sep=;\ntype;value\n", "CSV"),
             (b"evil.example\r", "list"),
+            (b"evil.example\r\r\n9.9.9.9\r\r\n", "list"),
             (b"{}\r[]\r", "MISP JSON"),
             (b"uuid,event_id,category,type,value\n", "CSV"),
             (b"# a comment\n\"Type\";\"VALUE\"\nip-dst;192.0.2.1\n", "CSV"),
@@ -350,6 +353,7 @@ mod tests {
             (b"\xfd7zXZ\0\0\x04", "compressed with xz"),
             (b"BZh91AY&SY\x01", "compressed with bzip2"),
             (b"evil.example\r9.9.9.9\r", "its lines end with CR alone"),
+            (b"evil.example\r9.9.9.9\r9.9.9.8\n", "its lines end with CR alone"),
             (b"type,value\rdomain,evil.example\r", "its lines end with CR alone"),
             (
                 b"744c07e886497f7b68f6f7fe57b7ab54,a026bf22-4e30-5550-9e1b-2bcd36288d04\n",

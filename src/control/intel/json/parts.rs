@@ -458,7 +458,7 @@ mod tests {
         let read = numbers.map(|json| serde_json::from_str::<Number>(json).expect(json).0);
         assert_eq!(read, [7, 7, 7, 0, 0, 1, 0, 0, 0, 0]);
         let flags =
-            ["true", "false", "1", "0", "\"1\"", "\"0\"", "\"False\"", "null", "\"\"", "[]"];
+            ["true", "false", "1", "0", "\"1\"", "\"no\"", "\"False\"", "null", "\"\"", "[]"];
         let read = flags.map(|json| serde_json::from_str::<Flag>(json).expect(json).0);
         let (yes, no) = (Some(true), Some(false));
         assert_eq!(read, [yes, no, yes, no, yes, no, no, None, None, None]);
