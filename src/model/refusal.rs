@@ -23,7 +23,8 @@ refusals! {
     Empty = "empty", "the value is empty";
     TooLong = "too_long", "the value is longer than any that is matched";
     TooShort = "too_short", "the value is so short that it would match nearly everything";
-    SeveralValues = "several_values", "the value is a list: give each its own attribute";
+    SeveralValues = "several_values",
+        "several values, or more beside one: give each alone, in its own attribute or line";
     BadAddress = "bad_address", "not an IPv4 or IPv6 address or prefix";
     AddressRange = "address_range", "a range of addresses: give prefixes";
     LeadingZero = "leading_zero", "an octet with a leading zero may be octal: write it in decimal";

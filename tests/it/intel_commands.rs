@@ -289,6 +289,22 @@ fn an_end_that_is_no_time_leaves_out() {
     assert!(text.starts_with("bad_end\thostname\tevil.example"), "{text}");
 }
 
+/// What matches although something of it could not be read is listed and counted.
+#[test]
+fn what_could_not_be_read_is_listed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = "type,value,to_ids,last_seen\ndomain,evil.example,maybe,2025-13-45\n";
+    fs::write(folder.path().join("feed.csv"), text).expect("a temporary file");
+    let told = run(folder.path(), &["intel", "explain", "--intel", "feed.csv"]);
+    for line in ["bad_time\tdomain\tevil.example\t", "  of these bad_flag\tdomain\t1\n"] {
+        assert!(told.text().contains(line), "{}", told.text());
+    }
+    let told = run(folder.path(), &["intel", "explain", "--json", "--intel", "feed.csv"]);
+    let totals = told.lines().pop().expect("totals");
+    assert_eq!(totals["notes"]["bad_time"]["domain"], 1);
+    assert_eq!(totals["accepted"]["domain"], 1);
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");

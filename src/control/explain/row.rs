@@ -91,6 +91,8 @@ struct TotalLine<'r> {
     attributes: u64,
     accepted: BTreeMap<&'r str, u64>,
     idle: BTreeMap<&'r str, BTreeMap<&'r str, u64>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    notes: BTreeMap<&'r str, BTreeMap<&'r str, u64>>,
     /// By what lists do, then by list.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     warninglists: BTreeMap<&'r str, BTreeMap<&'r str, u64>>,
@@ -204,6 +206,10 @@ impl<'o, W: Write> Lines<'o, W> {
         for ((usage, ty), n) in &ledger.idle {
             idle.entry(usage.name()).or_default().insert(ty.name(), *n);
         }
+        let mut notes = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for ((note, ty), n) in &ledger.notes {
+            notes.entry(note.name()).or_default().insert(ty.name(), *n);
+        }
         let mut warninglists = BTreeMap::<_, BTreeMap<_, _>>::new();
         for ((list, action), n) in &ledger.warninglists {
             warninglists.entry(action.name()).or_default().insert(list.as_str(), *n);
@@ -214,6 +220,7 @@ impl<'o, W: Write> Lines<'o, W> {
             attributes: ledger.seen,
             accepted: ledger.accepted.iter().map(|(ty, n)| (ty.name(), *n)).collect(),
             idle,
+            notes,
             left_out: ledger.left_out.iter().map(|(why, kinds)| (why.name(), kinds)).collect(),
             damage: ledger.damage.iter().map(ToString::to_string).collect(),
         };
@@ -229,7 +236,7 @@ impl<'o, W: Write> Lines<'o, W> {
         for (ty, n) in &total.accepted {
             writeln!(self.out, "  accepted\t{ty}\t{n}")?;
         }
-        for (usage, types) in &total.idle {
+        for (usage, types) in total.idle.iter().chain(&total.notes) {
             for (ty, n) in types {
                 writeln!(self.out, "  of these {usage}\t{ty}\t{n}")?;
             }
@@ -273,11 +280,7 @@ impl EventLine<'_> {
 fn told(why: Remark) -> (&'static str, String) {
     match why {
         Remark::LeftOut(why) => (why.name(), why.words()),
-        Remark::NameAlone => {
-            let words = "only its name is looked for, as the address is of special purpose \
-                (RFC 6890), where --allow-special helps, or of an own network";
-            ("name_alone", words.to_owned())
-        }
+        Remark::Noted(note) => (note.name(), note.words().to_owned()),
         Remark::Warned(action) => {
             let words = match action {
                 Action::Downgrade => "it matches, with low confidence, as warninglists have it",

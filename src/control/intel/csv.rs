@@ -7,11 +7,14 @@
 //! Bounds: one record and one block, 1 MiB each; quotes that never close are left out (`lines`)
 //! Leaves: columns it does not know
 
+use std::borrow::Cow;
+
 use csv::ByteRecord;
 
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
 use crate::control::intel::Format;
+use crate::control::intel::Unread;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
@@ -21,7 +24,11 @@ use crate::control::intel::lines::Block;
 use crate::control::intel::lines::each_block;
 use crate::control::intel::lines::line_border;
 use crate::control::intel::lines::lines_in;
+use crate::control::intel::said;
 use crate::control::intel::uuid::Uuid;
+use crate::model::marking::Pap;
+use crate::model::marking::Tlp;
+use crate::model::time::Timestamp;
 
 /// CSV with a header.
 pub const FORMAT: Format = Format { name: "CSV", knows, read };
@@ -47,7 +54,13 @@ enum Column {
     EventInfo,
     EventOrg,
     EventTag,
+    EventTime,
+    /// The last.
+    Decayed,
 }
+
+/// Columns that we read.
+const READ: usize = Column::Decayed as usize + 1;
 
 const COLUMNS: &[(&str, Column)] = &[
     ("type", Column::Type),
@@ -68,19 +81,21 @@ const COLUMNS: &[(&str, Column)] = &[
     ("event_info", Column::EventInfo),
     ("event_source_org", Column::EventOrg),
     ("event_tag", Column::EventTag),
+    ("event_timestamp", Column::EventTime),
+    ("decay_score_decayed", Column::Decayed),
 ];
 
 /// Where the columns are.
 #[derive(Clone, Debug)]
 struct Header {
     delimiter: u8,
-    at: [Option<usize>; 17],
+    at: [Option<usize>; READ],
     bytes: usize,
     lines: u64,
 }
 
 impl Header {
-    /// Reads the header line, which may follow comments and empty lines.
+    /// Reads the header line, which may follow comments, empty lines and Excel's `sep=;`.
     fn parse(head: &[u8]) -> Option<Self> {
         let mut at = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         loop {
@@ -88,16 +103,16 @@ impl Header {
             let len = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |n| n + 1);
             let line = rest.get(..len)?;
             let bare = line.trim_ascii();
-            if bare.is_empty() || bare.starts_with(b"#") {
+            if bare.is_empty() || bare.starts_with(b"#") || is_separator(bare) {
                 if len == 0 {
                     return None;
                 }
                 at += len;
                 continue;
             }
-            let text = std::str::from_utf8(bare).ok()?;
+            let text = String::from_utf8_lossy(bare);
             let (delimiter, columns) =
-                b",;\t".iter().find_map(|d| Some((*d, columns(text, *d)?)))?;
+                b",;\t".iter().find_map(|d| Some((*d, columns(&text, *d)?)))?;
             let bytes = at + len;
             return Some(Self {
                 delimiter,
@@ -108,14 +123,15 @@ impl Header {
         }
     }
 
-    fn field<'r>(&self, record: &'r ByteRecord, column: Column) -> &'r str {
+    /// Returns a field; one byte that is no UTF-8 costs no more than itself.
+    fn field<'r>(&self, record: &'r ByteRecord, column: Column) -> Cow<'r, str> {
         let bytes = self.at[column as usize].and_then(|at| record.get(at)).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
+        String::from_utf8_lossy(bytes)
     }
 }
 
-fn columns(line: &str, delimiter: u8) -> Option<[Option<usize>; 17]> {
-    let mut at = [None; 17];
+fn columns(line: &str, delimiter: u8) -> Option<[Option<usize>; READ]> {
+    let mut at = [None; READ];
     for (i, name) in line.split(char::from(delimiter)).enumerate() {
         let name = name.trim().trim_matches('"').to_ascii_lowercase();
         if let Some((_, column)) = COLUMNS.iter().find(|(known, _)| *known == name) {
@@ -123,6 +139,11 @@ fn columns(line: &str, delimiter: u8) -> Option<[Option<usize>; 17]> {
         }
     }
     (at[Column::Type as usize].is_some() && at[Column::Value as usize].is_some()).then_some(at)
+}
+
+fn is_separator(line: &[u8]) -> bool {
+    let bare = line.strip_prefix(b"\"").unwrap_or(line);
+    bare.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"sep=")) && bare.len() <= 6
 }
 
 fn knows(head: &[u8]) -> bool {
@@ -177,53 +198,84 @@ fn lines_before(bytes: &[u8], at: &csv::Position) -> u64 {
 
 fn take(record: &ByteRecord, header: &Header, line: u64, harvest: &mut Harvest<'_>) {
     let field = |column| header.field(record, column);
-    let value = header.at[Column::Value as usize].and_then(|at| record.get(at)).unwrap_or_default();
-    let event_tags = harvest.tag_list(split_tags(field(Column::EventTag)));
+    let org = field(Column::EventOrg);
+    let event_time = said::time(&field(Column::EventTime));
+    let event_tags = harvest.tag_list(split_tags(&field(Column::EventTag)));
     let event = harvest.event(&EventParts {
-        uuid: Uuid::from_text(field(Column::EventUuid)),
+        uuid: Uuid::from_text(&field(Column::EventUuid)),
         id: field(Column::EventId).trim().parse().unwrap_or(0),
-        info: field(Column::EventInfo),
-        org: field(Column::EventOrg),
-        provider: field(Column::EventOrg),
+        info: &field(Column::EventInfo),
+        org: &org,
+        provider: &org,
         tags: event_tags,
+        timestamp_secs: event_time.map_or(0, Timestamp::secs),
         ..EventParts::default()
     });
-    let tags = harvest.tag_list(split_tags(field(Column::AttributeTag)));
+    let tags = harvest.tag_list(split_tags(&field(Column::AttributeTag)));
+    let (kind, changed) = (field(Column::Type), said::time(&field(Column::Date)));
+    let flags = [Column::ToIds, Column::Deleted, Column::Decayed].map(field);
+    let [to_ids, deleted, decayed] = [&flags[0], &flags[1], &flags[2]].map(|word| said::flag(word));
+    let is_odd = |word: &Cow<'_, str>| !word.trim().is_empty() && said::flag(word).is_none();
     let attribute = Attribute {
-        kind: field(Column::Type).trim(),
-        value: &String::from_utf8_lossy(value),
-        relation: field(Column::Relation),
-        object: field(Column::ObjectName),
-        to_ids: !is_no(field(Column::ToIds)),
-        deleted: is_yes(field(Column::Deleted)),
-        uuid: Uuid::from_text(field(Column::Uuid)),
-        timestamp_secs: field(Column::Date).trim().parse().unwrap_or(0),
-        first_seen: field(Column::FirstSeen),
-        last_seen: field(Column::LastSeen),
-        comment: field(Column::Comment),
+        kind: kind.trim(),
+        value: &field(Column::Value),
+        relation: &field(Column::Relation),
+        object: &field(Column::ObjectName),
+        to_ids: to_ids != Some(false),
+        deleted: deleted == Some(true),
+        decayed: decayed == Some(true),
+        uuid: Uuid::from_text(&field(Column::Uuid)),
+        timestamp_secs: changed.map_or(0, Timestamp::secs),
+        first_seen: &field(Column::FirstSeen),
+        last_seen: &field(Column::LastSeen),
+        comment: &field(Column::Comment),
         tags,
         spot: Spot::Line(line),
+        unread: Unread {
+            time: changed.is_none() || event_time.is_none(),
+            flag: flags.iter().any(is_odd),
+        },
         ..Attribute::default()
     };
     harvest.take(&attribute, event);
 }
 
-/// Splits a list of tags at the commas outside quotes, as galaxy tags hold some.
-fn split_tags(list: &str) -> impl Iterator<Item = &str> + Clone {
-    let mut quoted = false;
-    let outside = move |c: char| {
-        quoted ^= c == '"';
-        c == ',' && !quoted
-    };
-    list.split(outside).map(str::trim).filter(|tag| !tag.is_empty())
+/// Splits a list of tags at the commas outside quotes, as galaxy tags hold some. Whatever the
+/// quotes, what reads as a marking is one, too: none may be lost in an odd tag.
+fn split_tags(list: &str) -> impl Iterator<Item = &str> {
+    let mut rest = list;
+    let tags = std::iter::from_fn(move || {
+        let (tag, after) = rest.split_at_checked(tag_len(rest)).filter(|_| !rest.is_empty())?;
+        rest = after.strip_prefix(',').unwrap_or_default();
+        Some(tag)
+    });
+    let is_light =
+        |tag: &&str| Tlp::strictest([*tag]).is_some() || Pap::strictest([*tag]).is_some();
+    let is_around = |c: char| c.is_whitespace() || c == '"';
+    let lights = list.split(',').map(move |part| part.trim_matches(is_around)).filter(is_light);
+    tags.map(str::trim).filter(|tag| !tag.is_empty()).chain(lights)
 }
 
-fn is_no(text: &str) -> bool {
-    matches!(text.trim(), "0" | "false" | "False" | "FALSE" | "no")
-}
-
-fn is_yes(text: &str) -> bool {
-    matches!(text.trim(), "1" | "true" | "True" | "TRUE" | "yes")
+/// Returns the length of the first tag of a list. A quote opens where a tag begins and after `=`,
+/// and only where another one closes it.
+fn tag_len(list: &str) -> usize {
+    let mut before = b'=';
+    let mut at = 0;
+    while let Some(&byte) = list.as_bytes().get(at) {
+        at += 1;
+        match byte {
+            b',' => return at - 1,
+            b'"' if before == b'=' => {
+                let quoted = list.get(at..).and_then(|rest| rest.find('"'));
+                at += quoted.map_or(0, |len| len + 1);
+            }
+            _ => {}
+        }
+        if !byte.is_ascii_whitespace() {
+            before = byte;
+        }
+    }
+    list.len()
 }
 
 fn border_comma(bytes: &[u8]) -> Option<usize> {
@@ -278,6 +330,26 @@ fn quoted_len(bytes: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::border_comma;
+    use super::split_tags;
+
+    #[test]
+    fn tags_are_split_outside_quotes_and_markings_never_lost() {
+        for (list, want) in [
+            (
+                "tlp:red,misp-galaxy:a=\"b, c\"",
+                &["tlp:red", "misp-galaxy:a=\"b, c\"", "tlp:red"][..],
+            ),
+            ("\"a, b\", c", &["\"a, b\"", "c"]),
+            ("foo\"bar,tlp:red", &["foo\"bar", "tlp:red", "tlp:red"]),
+            ("foo=\"bar,x,TLP:RED", &["foo=\"bar", "x", "TLP:RED", "TLP:RED"]),
+            ("foo=\"bar,tlp:red,a=\"b\"", &["foo=\"bar,tlp:red,a=\"b\"", "tlp:red"]),
+            ("a=\"b, PAP:RED\"", &["a=\"b, PAP:RED\"", "PAP:RED"]),
+            (" ,é\",, b ", &["é\"", "b"]),
+            ("", &[]),
+        ] {
+            assert_eq!(split_tags(list).collect::<Vec<_>>(), want, "{list}");
+        }
+    }
 
     #[test]
     fn a_record_ends_at_a_line_end_outside_quotes() {

@@ -10,6 +10,7 @@ use crate::control::intel::catalog::written;
 use crate::control::intel::filter::Around;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::harvest::Remark;
+use crate::control::intel::said::time;
 use crate::model::marking::Tlp;
 use crate::model::refang::refang;
 use crate::model::refusal::Refusal;
@@ -34,7 +35,8 @@ pub(super) fn detail(
             }
         }
         LeftOut::Expired => {
-            let what = if attribute.last_seen.is_empty() { "changed" } else { "last seen" };
+            let is_seen = time(attribute.last_seen).is_some_and(|seen| seen.secs() != 0);
+            let what = if is_seen { "last seen" } else { "changed" };
             let days = options.filter.validity.days_max.unwrap_or_default();
             let (then, now) = (date(around.last_secs), date(around.now_secs));
             format!("{what} {then}, judged at {now}, {days} days at most")

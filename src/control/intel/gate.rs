@@ -29,6 +29,8 @@ pub enum LeftOut {
     OtherJa4,
     /// MISP says that it is not for detection.
     NotForIds,
+    /// Its source calls it benign, and nothing else.
+    Benign,
     /// Its type matches only when opted in.
     OptIn,
     /// It is a port, and looked for with the addresses of its object.
@@ -70,6 +72,7 @@ impl LeftOut {
             Self::UnknownDigest => "unknown_digest",
             Self::OtherJa4 => "other_ja4",
             Self::NotForIds => "not_for_ids",
+            Self::Benign => "benign",
             Self::OptIn => "opt_in",
             Self::OfAddress => "of_address",
             Self::Tags => "tags",
@@ -100,6 +103,7 @@ impl LeftOut {
                 "of the JA4+ family only JA4 is looked for: the others carry another licence"
             }
             Self::NotForIds => "to_ids is false: set it in MISP, or use --include-non-ids",
+            Self::Benign => "its source calls it benign: --include-non-ids takes it anyhow",
             Self::OptIn => "off by default: name its type in --opt-in",
             Self::OfAddress => "looked for with the addresses of its object, and not alone",
             Self::Tags => "its tags, or its event's, are not those of --tag",
@@ -113,7 +117,8 @@ impl LeftOut {
                 "its source says that its time is over (valid_until): --as-of off takes it anyhow"
             }
             Self::BadEnd => {
-                "its source sets it an end (valid_until) that is no time in RFC 3339 after 1970"
+                "its source sets it an end (valid_until) that is no time after 1970: write it in \
+                 RFC 3339"
             }
             Self::Revoked => "its source has taken it back: it never matches",
             Self::Superseded => "its file has a newer version of it, which counts",
@@ -128,6 +133,46 @@ impl LeftOut {
             Self::Refused(refusal) => return refusal.to_string(),
         }
         .to_owned()
+    }
+}
+
+/// What is to be said of an attribute that matches.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Note {
+    /// It is a pair of which only the name is looked for.
+    NameAlone,
+    /// A time of it cannot be read.
+    BadTime,
+    /// A flag of it cannot be read.
+    BadFlag,
+}
+
+impl Note {
+    /// Returns the stable name that counts and listings carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NameAlone => "name_alone",
+            Self::BadTime => "bad_time",
+            Self::BadFlag => "bad_flag",
+        }
+    }
+
+    /// Says what it is, and what would help.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NameAlone => {
+                "only its name is looked for, as the address is of special purpose (RFC 6890), \
+                 where --allow-special helps, or of an own network"
+            }
+            Self::BadTime => {
+                "a time of it cannot be read and does not count, so --max-age-days may keep it: \
+                 write it as 2026-01-31T12:00:00Z or in seconds since 1970"
+            }
+            Self::BadFlag => {
+                "its to_ids, deleted or decayed is neither yes nor no and does not count: write 1 \
+                 or 0"
+            }
+        }
     }
 }
 
@@ -232,6 +277,7 @@ mod tests {
         tags: 0,
         spot: crate::control::intel::ledger::Spot::File,
         left_out: None,
+        unread: crate::control::intel::Unread { time: false, flag: false },
     };
 
     #[test]

@@ -22,6 +22,7 @@ use crate::control::intel::filter::Around;
 use crate::control::intel::filter::Filter;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::gate::Meaning;
+use crate::control::intel::gate::Note;
 use crate::control::intel::gate::meaning;
 use crate::control::intel::held::Held;
 use crate::control::intel::input::Listed;
@@ -29,6 +30,7 @@ use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::said::time;
 use crate::control::intel::strings::ListTable;
 use crate::control::intel::strings::Strings;
 use crate::control::intel::uuid::Uuid;
@@ -209,8 +211,8 @@ pub enum Remark {
     LeftOut(LeftOut),
     /// It is accepted but not looked for (yet).
     Idle(Usage),
-    /// It is a pair of which only the name is looked for.
-    NameAlone,
+    /// It matches, and this is to be said of it.
+    Noted(Note),
     /// It matches, but warninglists have it.
     Warned(Action),
 }
@@ -376,7 +378,10 @@ impl<'a> Harvest<'a> {
         match kept {
             Ok((ty, (usage, remark))) => {
                 self.count(event, |ledger| ledger.accept(ty, usage));
-                if let Some(remark) = remark {
+                for remark in remark.into_iter().chain(unread(attribute).map(Remark::Noted)) {
+                    if let Remark::Noted(note) = remark {
+                        self.count(event, |ledger| ledger.note(note, ty));
+                    }
                     self.list(attribute, event, remark);
                 }
             }
@@ -433,7 +438,7 @@ impl<'a> Harvest<'a> {
         let usage = pattern.usage(&self.options.policy);
         let is_name_alone = || pattern.is_name_alone(&self.options.policy);
         let remark = match (usage, warned) {
-            (Usage::Matched, _) if is_name_alone() => Some(Remark::NameAlone),
+            (Usage::Matched, _) if is_name_alone() => Some(Remark::Noted(Note::NameAlone)),
             (Usage::Matched, warned) => warned.map(Remark::Warned),
             (usage, _) => Some(Remark::Idle(usage)),
         };
@@ -448,7 +453,7 @@ impl<'a> Harvest<'a> {
 
     /// Asks the filter.
     fn filter(&self, attribute: &Attribute<'_>, event: u32) -> Result<(), LeftOut> {
-        let end_secs = time(attribute.valid_until).secs();
+        let end_secs = known(attribute.valid_until).secs();
         if end_secs == 0 && !attribute.valid_until.trim().is_empty() {
             return Err(LeftOut::BadEnd);
         }
@@ -471,7 +476,7 @@ impl<'a> Harvest<'a> {
         let record = self.events.get(event as usize).copied().unwrap_or_default();
         let lists = [attribute.tags, record.tags].map(|list| self.tags.lists.get(list));
         let tags = lists.concat().into_iter().map(|tag| self.strings.texts.get(tag));
-        let told = [time(attribute.last_seen).secs(), attribute.timestamp_secs];
+        let told = [known(attribute.last_seen).secs(), attribute.timestamp_secs];
         let last = told.into_iter().chain([record.timestamp_secs]).find(|secs| *secs != 0);
         let around = Around {
             tags: &tags.collect::<Vec<_>>(),
@@ -506,7 +511,7 @@ impl<'a> Harvest<'a> {
         let counts =
             counts.into_iter().filter(|(_, n)| *n > 0).map(|(mark, n)| (mark, n.to_string()));
         let sure = attribute.confidence.map(|sure| (CONFIDENCE, sure.to_string()));
-        let until = written(time(attribute.valid_until)).map(|until| (VALID_UNTIL, until));
+        let until = written(known(attribute.valid_until)).map(|until| (VALID_UNTIL, until));
         let quoted = lists.chain(counts).chain(sure).chain(until);
         let quoted = quoted.map(|(mark, text)| format!("{mark}\"{text}\""));
         let decayed = attribute.decayed.then(|| DECAYED.to_owned());
@@ -558,7 +563,7 @@ impl<'a> Harvest<'a> {
         if attribute.first_seen.is_empty() && attribute.last_seen.is_empty() {
             return 0;
         }
-        let pair = (time(attribute.first_seen), time(attribute.last_seen));
+        let pair = (known(attribute.first_seen), known(attribute.last_seen));
         if self.seen.last() != Some(&pair) {
             self.seen.push(pair);
         }
@@ -618,9 +623,15 @@ fn now_secs(filter: &Filter) -> u32 {
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// Reads a time as MISP writes it; none of other forms or before 1970.
-fn time(text: &str) -> Timestamp {
-    let time = text.trim().parse::<jiff::Timestamp>().ok();
-    let nanos = time.and_then(|time| u64::try_from(time.as_nanosecond()).ok());
-    Timestamp(nanos.unwrap_or(0))
+/// Returns what is known of a time; 0 where nothing is.
+fn known(text: &str) -> Timestamp {
+    time(text).unwrap_or_default()
+}
+
+/// Says what could not be read of an attribute.
+fn unread(attribute: &Attribute<'_>) -> impl Iterator<Item = Note> + use<> {
+    let seen = [attribute.first_seen, attribute.last_seen];
+    let is_timeless = attribute.unread.time || seen.iter().any(|text| time(text).is_none());
+    let told = [(is_timeless, Note::BadTime), (attribute.unread.flag, Note::BadFlag)];
+    told.into_iter().filter_map(|(is_so, note)| is_so.then_some(note))
 }

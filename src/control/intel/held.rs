@@ -3,6 +3,7 @@
 
 use crate::control::intel::Attribute;
 use crate::control::intel::Sibling;
+use crate::control::intel::Unread;
 use crate::control::intel::gate::Meaning;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::uuid::Uuid;
@@ -29,6 +30,7 @@ pub(super) struct Held {
     timestamp_secs: u32,
     tags: u32,
     spot: Spot,
+    unread: Unread,
 }
 
 impl Held {
@@ -57,6 +59,7 @@ impl Held {
             timestamp_secs: attribute.timestamp_secs,
             tags: attribute.tags,
             spot: attribute.spot,
+            unread: attribute.unread,
         }
     }
 
@@ -83,6 +86,7 @@ impl Held {
             timestamp_secs: self.timestamp_secs,
             tags: self.tags,
             spot: self.spot,
+            unread: self.unread,
             ..Attribute::default()
         }
     }

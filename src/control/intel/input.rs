@@ -13,15 +13,21 @@ use crate::control::intel::ALL;
 use crate::control::intel::Fault;
 use crate::control::intel::Format;
 use crate::control::intel::compiled;
+use crate::control::intel::csv;
 use crate::control::intel::feed;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::list;
+use crate::control::intel::zeek;
 
 /// First bytes that tell a format; a CSV header of MISP has about 300.
 const HEAD_BYTES: usize = 64 * 1024;
 
 /// Folders within folders that are read.
 const DEPTH_MAX: usize = 16;
+
+/// Formats that have a record in each line.
+const OF_LINES: [&str; 3] = [zeek::FORMAT.name, csv::FORMAT.name, list::FORMAT.name];
 
 /// What the inputs name.
 #[derive(Debug, Default)]
@@ -171,8 +177,11 @@ impl Stream {
                 fault("a capture, not indicators: give it as INPUT, not to --intel")
             }
             head if (compiled::FORMAT.knows)(head) => Ok(&compiled::FORMAT),
-            head if head.contains(&0) => fault("binary data, not indicators"),
+            head if let Some(what) = unreadable(head) => fault(what),
             head => match ALL.iter().find(|format| (format.knows)(head)) {
+                Some(format) if OF_LINES.contains(&format.name) && is_without_lines(head) => {
+                    fault("its lines end with CR alone: give it with LF, or CR and LF")
+                }
                 Some(format) => Ok(format),
                 None => fault("no known format"),
             },
@@ -229,6 +238,44 @@ pub fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::other(what))
 }
 
+/// Says what a file is that no format reads.
+fn unreadable(head: &[u8]) -> Option<&'static str> {
+    Some(match head {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "text in UTF-16: give it in UTF-8",
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => "a zip archive: unpack it",
+        [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => "a 7z archive: unpack it",
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            "compressed with xz: unpack it, or use gzip, zstd or lz4"
+        }
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => {
+            "compressed with bzip2: unpack it, or use gzip, zstd or lz4"
+        }
+        head if head.contains(&0) => "binary data, not indicators",
+        head if is_hashes(trimmed(head)) => {
+            "hashes.csv of a MISP feed, which tells of no indicator: give the feed's folder"
+        }
+        _ => return None,
+    })
+}
+
+/// Tells whether a text begins as the `hashes.csv` of a MISP feed: the MD5 of a value, and the UUID
+/// of its event.
+fn is_hashes(head: &[u8]) -> bool {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let Some((digest, uuid)) = line.split_at_checked(32) else { return false };
+    let is_uuid = |uuid: &[u8]| uuid.len() == 36 && uuid.split(|&byte| byte == b'-').count() == 5;
+    let is_hex = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
+    digest.iter().all(u8::is_ascii_hexdigit)
+        && uuid.strip_prefix(b",").is_some_and(|uuid| is_uuid(uuid) && uuid.iter().all(is_hex))
+}
+
+/// Tells whether the lines of a text, or most of them, end with CR alone.
+fn is_without_lines(head: &[u8]) -> bool {
+    let is_alone = |pair: &&[u8]| matches!(pair, [b'\r', next] if *next != b'\n');
+    let alone = head.windows(2).filter(is_alone).count();
+    alone > head.iter().filter(|&&byte| byte == b'\n').count()
+}
+
 /// Returns the bytes after a byte order mark and white space.
 pub fn trimmed(head: &[u8]) -> &[u8] {
     head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
@@ -263,6 +310,12 @@ mod tests {
             (b"{\"type\":\"bundle\",\"objects\":[]}", "STIX"),
             (b"[2001:db8::1]:443\n", "list"),
             (b"#fields\tindicator\tindicator_type\tmeta.source\n", "Zeek intel"),
+            (b"\xef\xbb\xbf#fields\tindicator\tindicator_type\n", "Zeek intel"),
+            (b"#separator \\x2c\n#fields,indicator,indicator_type\n", "Zeek intel"),
+            (b"sep=;\ntype;value\n", "CSV"),
+            (b"evil.example\r", "list"),
+            (b"evil.example\r\r\n9.9.9.9\r\r\n", "list"),
+            (b"{}\r[]\r", "MISP JSON"),
             (b"uuid,event_id,category,type,value\n", "CSV"),
             (b"# a comment\n\"Type\";\"VALUE\"\nip-dst;192.0.2.1\n", "CSV"),
             (b"type evil.example\n", "list"),
@@ -293,6 +346,22 @@ mod tests {
     fn what_is_no_feed_says_so() {
         assert_eq!(format(b""), Err("empty file".to_owned()));
         assert!(format(b"\xd4\xc3\xb2\xa1\x02\x00").is_err_and(|e| e.starts_with("a capture")));
+        for (bytes, what) in [
+            (&b"\xff\xfee\0v\0"[..], "text in UTF-16"),
+            (b"\xfe\xff\0e\0v", "text in UTF-16"),
+            (b"PK\x03\x04\x14\0", "a zip archive"),
+            (b"\xfd7zXZ\0\0\x04", "compressed with xz"),
+            (b"BZh91AY&SY\x01", "compressed with bzip2"),
+            (b"evil.example\r9.9.9.9\r", "its lines end with CR alone"),
+            (b"evil.example\r9.9.9.9\r9.9.9.8\n", "its lines end with CR alone"),
+            (b"type,value\rdomain,evil.example\r", "its lines end with CR alone"),
+            (
+                b"744c07e886497f7b68f6f7fe57b7ab54,a026bf22-4e30-5550-9e1b-2bcd36288d04\n",
+                "hashes.csv of a MISP feed",
+            ),
+        ] {
+            assert!(format(bytes).is_err_and(|e| e.starts_with(what)), "{what}");
+        }
         assert_eq!(format(b"\x7fELF\0\0"), Err("binary data, not indicators".to_owned()));
     }
 

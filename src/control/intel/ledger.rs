@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::control::intel::gate::LeftOut;
+use crate::control::intel::gate::Note;
 use crate::control::intel::warninglist::Action;
 use crate::control::intel::warninglist::Warninglist;
 use crate::model::indicator::IndicatorType;
@@ -30,6 +31,8 @@ pub struct Ledger {
     pub accepted: BTreeMap<IndicatorType, u64>,
     /// Those of them that are not looked for (yet), by reason and type.
     pub idle: BTreeMap<(Usage, IndicatorType), u64>,
+    /// Those of them of which more is to be said, by that and type.
+    pub notes: BTreeMap<(Note, IndicatorType), u64>,
     /// Attributes that do not match, by reason and MISP type.
     pub left_out: BTreeMap<LeftOut, BTreeMap<String, u64>>,
     /// Attributes that warninglists name, whatever became of them, by list and what it does.
@@ -74,6 +77,11 @@ impl Ledger {
         }
     }
 
+    /// Counts an attribute that matches and of which more is to be said.
+    pub fn note(&mut self, note: Note, kind: IndicatorType) {
+        *self.notes.entry((note, kind)).or_default() += 1;
+    }
+
     /// Counts an attribute that does not.
     pub fn leave_out(&mut self, why: LeftOut, kind: &str) {
         self.seen += 1;
@@ -99,6 +107,9 @@ impl Ledger {
         }
         for (key, n) in other.idle {
             *self.idle.entry(key).or_default() += n;
+        }
+        for (key, n) in other.notes {
+            *self.notes.entry(key).or_default() += n;
         }
         for (why, kinds) in other.left_out {
             for (kind, n) in kinds {
@@ -212,6 +223,7 @@ mod tests {
         let mut one = Ledger::default();
         one.accept(IndicatorType::Domain, Usage::Matched);
         one.accept(IndicatorType::Hassh, Usage::NotYetObserved);
+        one.note(Note::BadTime, IndicatorType::Domain);
         one.leave_out(LeftOut::Deleted, "domain");
         one.leave_out(LeftOut::Unsupported, "md5");
         one.leave_out(LeftOut::Unsupported, "md5");
@@ -219,6 +231,7 @@ mod tests {
         sum.add(one);
         assert_eq!((sum.seen, sum.accepted_total(), sum.left_out_total()), (10, 4, 6));
         assert_eq!(sum.idle, BTreeMap::from([((Usage::NotYetObserved, IndicatorType::Hassh), 2)]));
+        assert_eq!(sum.notes, BTreeMap::from([((Note::BadTime, IndicatorType::Domain), 2)]));
         assert_eq!(sum.summary(), "10 attributes, left out: 4 unsupported, 2 deleted");
     }
 

@@ -8,6 +8,7 @@
 //! Leaves: digests (a list does not say of what), regular expressions, mail addresses
 
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
 
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
@@ -46,11 +47,14 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
 }
 
 fn take(value: Result<&str, &str>, number: u64, event: u32, harvest: &mut Harvest<'_>) {
-    let (value, left_out) = match value {
-        Ok(value) => (value, None),
-        Err(line) => (line, Some(LeftOut::Refused(Refusal::NoColumn))),
-    };
+    let (value, is_there) = (value.unwrap_or_else(|line| line), value.is_ok());
     let (kind, spot) = (form(value), Spot::Line(number));
+    let refused = match kind {
+        _ if !is_there => Some(Refusal::NoColumn),
+        "url" if is_several(value) => Some(Refusal::SeveralValues),
+        _ => None,
+    };
+    let left_out = refused.map(LeftOut::Refused);
     harvest.take(&Attribute { kind, value, spot, left_out, ..Attribute::default() }, event);
 }
 
@@ -102,14 +106,18 @@ pub fn form(entry: &str) -> &'static str {
     if text.starts_with('/') {
         return "uri";
     }
-    if text.contains('@') {
+    let (host, after) = match text.split_once('/') {
+        Some((host, after)) => (host, Some(after)),
+        None => (text, None),
+    };
+    if host.contains('@') {
         return "email";
     }
     if let Some(kind) = fingerprint(text) {
         return kind;
     }
-    match text.split_once('/') {
-        Some((host, _)) if is_address(host) => return "ip-dst",
+    match after {
+        Some(after) if is_address(host) && is_bits(after) => return "ip-dst",
         Some(_) => return "url",
         None => {}
     }
@@ -121,6 +129,27 @@ pub fn form(entry: &str) -> &'static str {
         Some(_) => "hostname|port",
         None => "domain",
     }
+}
+
+/// Tells whether a URL has something beside it: another value, a column or a comment. A URL cannot
+/// hold white space, double quotes or `|` (RFC 3986 §2), and where a feed's does, nobody can tell;
+/// commas it can.
+fn is_several(entry: &str) -> bool {
+    let bare = refang(entry);
+    let is_value = |part: &str| {
+        let scheme = part.split_once("://").map(|(scheme, _)| scheme);
+        let is_scheme = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_address(part) || scheme.is_some_and(is_scheme)
+    };
+    bare.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '|'))
+        || bare.split([',', ';']).skip(1).any(is_value)
+}
+
+/// Tells whether what follows an address and a slash is meant as the length of a prefix or a mask,
+/// also where another value follows that.
+fn is_bits(after: &str) -> bool {
+    let first = after.split([',', ';', '-']).next().unwrap_or_default();
+    (is_count(first) && !first.is_empty()) || first.parse::<Ipv4Addr>().is_ok()
 }
 
 /// A list does not say what a digest is of; only JA4 shows it.
@@ -177,6 +206,13 @@ mod tests {
         check("hxxp://evil[.]example/a", &[("url", "hxxp://evil[.]example/a")]);
         check("evil.example/a", &[("url", "evil.example/a")]);
         check("198.51.100.7:80/a", &[("url", "198.51.100.7:80/a")]);
+        check("198.51.100.7/cfg/", &[("url", "198.51.100.7/cfg/")]);
+        check("198.51.100.7/", &[("url", "198.51.100.7/")]);
+        check("198.51.100.0/255.255.255.0", &[("ip-dst", "198.51.100.0/255.255.255.0")]);
+        let several = "198.51.100.0/24,203.0.113.0/24";
+        check(several, &[("ip-dst", several)]);
+        check("evil.example/@eaDir/x", &[("url", "evil.example/@eaDir/x")]);
+        check("x@evil.example/a", &[("email", "x@evil.example/a")]);
         check("/gate.php", &[("uri", "/gate.php")]);
         check("x@evil.example", &[("email", "x@evil.example")]);
         check(
@@ -203,9 +239,37 @@ mod tests {
         check(":: evil.example", &[("domain", "evil.example")]);
         check("0.0.0.0", &[("ip-dst", "0.0.0.0")]);
         check("71.6.135.131\t8", &[("ip-dst", "71.6.135.131")]);
+        check("http://evil.example/a\t8", &[("url", "http://evil.example/a")]);
         check("two words", &[("domain", "two words")]);
         for two in ["198.51.100.7 198.51.100.8", "evil.example 203.0.113.9", "9.9.9.9 0.5"] {
             check(two, &[("domain", two)]);
+        }
+    }
+
+    #[test]
+    fn a_url_with_more_beside_it_is_several_values() {
+        for several in [
+            "http://evil.example/x\t2026-01-01",
+            "http://evil.example/x | c2",
+            "http://evil.example/x|c2",
+            "\"http://evil.example/x\",\"2026\",\"exe\"",
+            "http://evil.example/x http://evil.example/y",
+            "http://evil.example/x,http://evil.example/y,",
+            "hxxp://evil[.]example/x;hxxp[:]//evil[.]example/y",
+            "http://evil.example/x,198.51.100.7",
+            "evil.example/x // c",
+        ] {
+            check(several, &[("url", several)]);
+            assert!(is_several(several), "{several}");
+        }
+        for one in [
+            "http://evil.example/x,y;z=1,2",
+            "http://evil.example/?u=http://other.example/,a",
+            "http://evil.example/?a=1,2&u=http://other.example/",
+            "\"http://evil.example/x\"",
+            " http://evil.example/x\r",
+        ] {
+            assert!(!is_several(one), "{one}");
         }
     }
 }

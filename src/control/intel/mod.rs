@@ -29,6 +29,7 @@ pub mod list;
 pub mod list_form;
 pub mod misp;
 pub mod remote;
+mod said;
 pub mod set;
 mod sound;
 pub mod stix;
@@ -147,6 +148,17 @@ pub struct Attribute<'a> {
     pub spot: Spot,
     /// Why the format itself leaves it out.
     pub left_out: Option<LeftOut>,
+    /// What its format could not read of it.
+    pub unread: Unread,
+}
+
+/// What a format could not read of an attribute, and that counts as not said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Unread {
+    /// When it changed.
+    pub time: bool,
+    /// Whether it is for detection, deleted or decayed.
+    pub flag: bool,
 }
 
 impl Default for Attribute<'_> {
@@ -171,6 +183,7 @@ impl Default for Attribute<'_> {
             tags: 0,
             spot: Spot::Number(0),
             left_out: None,
+            unread: Unread::default(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Zeek's `intel.dat`: tab-separated indicators with a `#fields` line.
+//! Zeek's `intel.dat`: indicators with a `#fields` line, tab-separated unless `#separator` says
+//! otherwise.
 //!
 //! Spec:   Zeek intel framework, `base/frameworks/intel/main.zeek` (Intel::Type), input framework's
 //!         ASCII reader
@@ -20,6 +21,7 @@ use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
 use crate::control::intel::input::Stream;
+use crate::control::intel::input::trimmed;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::lines::Block;
 use crate::control::intel::lines::each_block;
@@ -29,30 +31,44 @@ use crate::control::intel::lines::line_border;
 pub const FORMAT: Format = Format { name: "Zeek intel", knows, read };
 
 /// Where the columns are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Fields {
     indicator: Option<usize>,
     kind: Option<usize>,
     source: Option<usize>,
     desc: Option<usize>,
+    /// What is between columns.
+    separator: u8,
 }
 
 impl Fields {
     /// Reads the `#fields` line of a file's first bytes.
     fn parse(head: &[u8]) -> Option<Self> {
-        let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
-        let mut comments = lines.take_while(|line| line.is_empty() || line.starts_with(b"#"));
-        let line = comments.find_map(|line| line.strip_prefix(b"#fields"))?;
-        let names = std::str::from_utf8(line).ok()?;
-        let names = names.trim().split('\t').map(str::trim).collect::<Vec<_>>();
+        let lines = trimmed(head).split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+        let comments = lines.take_while(|line| line.is_empty() || line.starts_with(b"#"));
+        let told = comments.clone().find_map(|line| line.strip_prefix(b"#separator"));
+        let separator = told.and_then(separator).unwrap_or(b'\t');
+        let line = comments.clone().find_map(|line| line.strip_prefix(b"#fields"))?;
+        let names = std::str::from_utf8(line.strip_prefix(&[separator]).unwrap_or(line)).ok()?;
+        let names = names.split(char::from(separator)).map(str::trim).collect::<Vec<_>>();
         let at = |name: &str| names.iter().position(|known| *known == name);
         let fields = Self {
             indicator: at("indicator"),
             kind: at("indicator_type"),
             source: at("meta.source"),
             desc: at("meta.desc"),
+            separator,
         };
         (fields.indicator.is_some() && fields.kind.is_some()).then_some(fields)
+    }
+}
+
+/// Reads a separator as it is, or escaped, as `\x2c`; one of several bytes is none that is known.
+fn separator(text: &[u8]) -> Option<u8> {
+    let text = std::str::from_utf8(text.get(1..)?).ok()?;
+    match unescaped(text).as_bytes() {
+        [only] if only.is_ascii() => Some(*only),
+        _ => None,
     }
 }
 
@@ -61,7 +77,8 @@ fn knows(head: &[u8]) -> bool {
 }
 
 fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
-    let fields = Fields::parse(&stream.head).unwrap_or_default();
+    let fields = Fields::parse(&stream.head);
+    let fields = fields.ok_or(Fault { spot: Spot::Line(1), what: "no fields".to_owned() })?;
     each_block(stream, 1, line_border, gather.parallel(), |block| {
         let mut harvest = gather.begin();
         read_block(&block, fields, &mut harvest);
@@ -71,11 +88,12 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
 
 fn read_block(block: &Block, fields: Fields, harvest: &mut Harvest<'_>) {
     for (line, number) in block.bytes.split(|&byte| byte == b'\n').zip(block.line..) {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         let line = String::from_utf8_lossy(line.trim_ascii_end());
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let columns = line.split('\t').collect::<Vec<_>>();
+        let columns = line.split(char::from(fields.separator)).collect::<Vec<_>>();
         let column = |at: Option<usize>| {
             let text = at.and_then(|at| columns.get(at)).copied().unwrap_or_default();
             if text == "-" { "" } else { text }
@@ -143,6 +161,11 @@ mod tests {
         );
         let fields = fields.expect("a header");
         assert_eq!((fields.source, fields.indicator, fields.kind), (Some(0), Some(1), Some(2)));
+        let fields =
+            Fields::parse(b"\xef\xbb\xbf#separator \\x2c\n#fields,indicator,indicator_type\n");
+        let fields = fields.expect("a header");
+        let at = (fields.indicator, fields.kind, fields.separator);
+        assert_eq!(at, (Some(0), Some(1), b','));
         assert!(!knows(b"#fields\tts\tuid\n"));
         assert!(!knows(b"evil.example\n#fields\tindicator\tindicator_type\n"));
     }

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::control::intel::filter::Filter;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::ledger::Spot;
 use crate::model::indicator::IndicatorType;
+use crate::model::marking::Tlp;
 use crate::model::refusal::Refusal;
 use crate::model::story::Source;
 
@@ -183,7 +185,69 @@ fn csv_of_other_hands() {
     let want = &[("ip-dst", "9.9.9.9"), ("domain", "evil.example")];
     check("Type;Value\nip-dst;9.9.9.9\ndomain;evil.example\n", want);
     check("# made by hand\n\nvalue\ttype\n9.9.9.9\tip-dst\n# more\nevil.example\tdomain", want);
+    check("sep=;\r\nType;Value\r\nip-dst;9.9.9.9\r\ndomain;evil.example\r\n", want);
     check("\u{feff}\"value\",\"x\",\"type\"\n9.9.9.9,,ip-dst\nevil.example,\"\",domain\n", want);
+}
+
+#[test]
+fn csv_of_decay_scores_times_and_flags() {
+    let text = "type,value,to_ids,deleted,date,last_seen,decay_score_score,decay_score_decayed,event_timestamp\n\
+        domain,a.example,True,no,2020-01-01 10:00:00,,80,0,1577836800\n\
+        domain,b.example,Y,F,20260901,,0,1,\n\
+        domain,c.example,OFF,,,,,,\n\
+        domain,d.example,maybe,,,2025-13-45,,,\n\
+        domain,e.example,1,ON,,,,,\n";
+    let [a, b, d] = ["a", "b", "d"].map(|name| format!("{name}.example"));
+    let compiled = check(text, &[("domain", &*a), ("domain", &*b), ("domain", &*d)]);
+    assert_eq!(left_out(&compiled.ledger), [("deleted", 1), ("not_for_ids", 1)]);
+    let notes = compiled.ledger.notes.iter().map(|((note, _), n)| (note.name(), *n));
+    assert_eq!(notes.collect::<Vec<_>>(), [("bad_time", 2), ("bad_flag", 1)]);
+    let sources = |n| compiled.set.catalog.sources(IndicatorId(n)).remove(0);
+    assert_eq!(sources(0).modified.as_deref(), Some("2020-01-01T10:00:00Z"));
+    assert_eq!(sources(1).tags, ["tapsieve:decayed"]);
+    let filter = Filter { exclude_decayed: true, ..Filter::default() };
+    let options = IntelOptions { filter, ..IntelOptions::default() };
+    let folder = Folder::new();
+    let fresh = compile(&[folder.file("feed", text)], &options).expect("usable");
+    assert_eq!(values(&fresh), [("domain", &*a), ("domain", &*d)]);
+}
+
+#[test]
+fn json_times_are_read_or_told() {
+    let one = |name: &str, time: &str| {
+        format!(r#"{{"type":"domain","value":"{name}.example","timestamp":{time}}}"#)
+    };
+    let all = [
+        one("a", "\"2020-01-01 10:00:00\""),
+        one("b", "\"1577836800\""),
+        one("c", "1577836800000"),
+        one("d", "\"soon\""),
+        one("e", "null"),
+    ];
+    let text = format!(r#"{{"Event":{{"Attribute":[{}]}}}}"#, all.join(","));
+    let names = ["a", "b", "c", "d", "e"].map(|name| format!("{name}.example"));
+    let compiled = check(&text, &names.each_ref().map(|name| ("domain", name.as_str())));
+    let catalog = &compiled.set.catalog;
+    let times = catalog.ids().map(|id| catalog.sources(id).remove(0).modified);
+    let told = |text: &str| Some(text.to_owned());
+    let want = [told("2020-01-01T10:00:00Z"), told("2020-01-01T00:00:00Z"), None, None, None];
+    assert_eq!(times.collect::<Vec<_>>(), want);
+    let notes = compiled.ledger.notes.iter().map(|((note, _), n)| (note.name(), *n));
+    assert_eq!(notes.collect::<Vec<_>>(), [("bad_time", 2)]);
+}
+
+#[test]
+fn one_odd_byte_costs_no_tag() {
+    let text = b"type,value,attribute_tag,na\xefve\n\
+        domain,a.example,\"caf\xe9,tlp:red\",\n\
+        domain,b.example,\"foo\"\"bar,tlp:red\",\n\
+        domain,c.example,tlp:green,\n";
+    let filter = Filter { tlp_max: Some(Tlp::Amber), ..Filter::default() };
+    let options = IntelOptions { filter, ..IntelOptions::default() };
+    let folder = Folder::new();
+    let amber = compile(&[folder.file("feed", text)], &options).expect("usable");
+    assert_eq!(values(&amber), [("domain", "c.example")]);
+    assert_eq!(left_out(&amber.ledger), [("tlp", 2)]);
 }
 
 #[test]
@@ -201,6 +265,10 @@ fn lists_and_zeek() {
     let zeek = "#fields\tindicator\tindicator_type\tmeta.source\tmeta.desc\n\
         evil.example\tIntel::DOMAIN\tFEED\tCampaign X\n\
         9.9.9.9\tIntel::ADDR\t-\t-\nx@y.example\tIntel::EMAIL\t-\t-\n";
+    check(
+        "\u{feff}#separator \\x2c\n#fields,indicator,indicator_type\n9.9.9.9,Intel::ADDR\n",
+        &[("ip-dst", "9.9.9.9")],
+    );
     let compiled = check(zeek, &[("ip-dst", "9.9.9.9"), ("hostname", "evil.example")]);
     let catalog = &compiled.set.catalog;
     let sources = catalog.ids().flat_map(|id| catalog.sources(id)).collect::<Vec<_>>();

@@ -2,6 +2,7 @@
 
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
+use crate::control::intel::Unread;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
@@ -62,12 +63,13 @@ impl Teller for Harvester<'_, '_> {
             sightings: parts.sightings.counts,
             valid_until: &parts.valid_until,
             uuid: Uuid::from_text(&parts.uuid),
-            timestamp_secs: u32::try_from(parts.timestamp.0).unwrap_or(0),
+            timestamp_secs: parts.timestamp.secs().unwrap_or(0),
             first_seen: &parts.first_seen,
             last_seen: &parts.last_seen,
             comment: &parts.comment,
             tags,
             spot: Spot::Number(parts.number),
+            unread: Unread { time: parts.timestamp.secs().is_none(), flag: false },
             ..Attribute::default()
         };
         self.harvest.take(&attribute, event);

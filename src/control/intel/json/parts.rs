@@ -21,6 +21,7 @@ use serde::de::MapAccess;
 use serde::de::SeqAccess;
 use serde::de::Visitor;
 
+use crate::control::intel::said;
 use crate::model::limits::JSON_TAGS_BYTES_MAX;
 
 /// Stands after each tag of a list kept as one text; no tag holds it.
@@ -74,6 +75,27 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// A time in seconds since 1970, as MISP writes it, or written as a date; 0 where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// Returns the seconds, `None` of what cannot be read.
+    pub fn secs(self) -> Option<u32> {
+        u32::try_from(self.0).ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let mut text = String::new();
+        Scalar(&mut text).deserialize(json)?;
+        let dated = || said::time(&text).map(|time| u64::from(time.secs()));
+        // what cannot be read is no time that anyone means
+        Ok(Self(text.trim().parse().ok().or_else(dated).unwrap_or(u64::MAX)))
+    }
+}
+
 /// A flag, written as one, as a number or as text; `None` for anything else.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Flag(pub Option<bool>);
@@ -84,7 +106,7 @@ impl<'de> Deserialize<'de> for Flag {
         Scalar(&mut text).deserialize(json)?;
         Ok(Self(match text.trim() {
             "" => None,
-            text => Some(text != "0" && !text.eq_ignore_ascii_case("false")),
+            text => Some(said::flag(text).unwrap_or(true)),
         }))
     }
 }
@@ -438,7 +460,7 @@ mod tests {
         let read = numbers.map(|json| serde_json::from_str::<Number>(json).expect(json).0);
         assert_eq!(read, [7, 7, 7, 0, 0, 1, 0, 0, 0, 0]);
         let flags =
-            ["true", "false", "1", "0", "\"1\"", "\"0\"", "\"False\"", "null", "\"\"", "[]"];
+            ["true", "false", "1", "0", "\"1\"", "\"no\"", "\"False\"", "null", "\"\"", "[]"];
         let read = flags.map(|json| serde_json::from_str::<Flag>(json).expect(json).0);
         let (yes, no) = (Some(true), Some(false));
         assert_eq!(read, [yes, no, yes, no, yes, no, no, None, None, None]);

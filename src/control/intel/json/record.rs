@@ -16,6 +16,7 @@ use crate::control::intel::json::event::StorySeed;
 use crate::control::intel::json::parts::Decay;
 use crate::control::intel::json::parts::Flag;
 use crate::control::intel::json::parts::Key;
+use crate::control::intel::json::parts::Moment;
 use crate::control::intel::json::parts::Named;
 use crate::control::intel::json::parts::Number;
 use crate::control::intel::json::parts::Scalar;
@@ -57,7 +58,7 @@ pub struct AttributeParts {
     /// The end that they set; empty where none does.
     pub valid_until: String,
     /// Last change.
-    pub timestamp: Number,
+    pub timestamp: Moment,
     /// It is in an object.
     pub in_object: Flag,
     /// Its event's number.
@@ -86,7 +87,7 @@ pub struct Story {
     /// Number on its server.
     pub id: Number,
     /// Last change.
-    pub timestamp: Number,
+    pub timestamp: Moment,
     /// Published.
     pub published: Flag,
     /// When it was last published.
@@ -139,7 +140,7 @@ impl AttributeParts {
         (self.to_ids, self.deleted, self.decayed) = (Flag(None), Flag(None), Flag(None));
         self.sightings = Sighted::default();
         self.valid_until.clear();
-        (self.timestamp, self.event_id) = (Number(0), Number(0));
+        (self.timestamp, self.event_id) = (Moment(0), Number(0));
         self.in_object = Flag(None);
         self.event_uuid.clear();
         self.tags.clear();
@@ -195,7 +196,7 @@ impl Story {
             org: if self.orgc.is_empty() { &self.org } else { &self.orgc },
             provider: "",
             tags,
-            timestamp_secs: u32::try_from(self.timestamp.0).unwrap_or(0),
+            timestamp_secs: self.timestamp.secs().unwrap_or(0),
             published: self.published.0,
         }
     }

@@ -218,7 +218,7 @@ impl EventLine {
         Some(Self {
             uuid: uuid.to_string(),
             id: story.id.0,
-            timestamp_secs: secs(story.timestamp.0),
+            timestamp_secs: story.timestamp.secs().unwrap_or(0),
             org: cut(org, TEXT_BYTES_MAX).to_owned(),
             info: cut(&story.info, TEXT_BYTES_MAX).to_owned(),
             published: story.published.0,
@@ -264,7 +264,7 @@ impl<'a> AttributeLine<'a> {
             event_id: if event.is_some() { 0 } else { parts.event_id.0 },
             kind: word(&parts.kind),
             value: Cow::Borrowed(cut(&parts.value, VALUE_BYTES_MAX)),
-            timestamp_secs: secs(parts.timestamp.0),
+            timestamp_secs: parts.timestamp.secs().unwrap_or(0),
             not_for_ids: parts.to_ids.0 == Some(false),
             deleted: [parts.deleted, object.deleted].iter().any(|flag| flag.0 == Some(true)),
             decayed: parts.decayed.0 == Some(true),
@@ -322,10 +322,6 @@ pub fn write_end(attributes: u64, to: &mut (impl Write + ?Sized)) -> io::Result<
 
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     cut(list, TAGS_BYTES_MAX).split_terminator(TAG_END)
-}
-
-fn secs(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(0)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

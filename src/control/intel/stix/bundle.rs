@@ -15,6 +15,7 @@ use serde::de::MapAccess;
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
 use crate::control::intel::Sibling;
+use crate::control::intel::Unread;
 use crate::control::intel::gate::LeftOut;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
@@ -22,6 +23,7 @@ use crate::control::intel::harvest::Harvest;
 use crate::control::intel::json::Kept;
 use crate::control::intel::json::parts::TAG_END;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::said::time;
 use crate::control::intel::stix::composed;
 use crate::control::intel::stix::context::Context;
 use crate::control::intel::stix::context::Lights;
@@ -295,10 +297,12 @@ impl<'g, 'a> Bundle<'g, 'a> {
             false => (from, "", until),
         };
         let is_revoked = object.revoked.0 == Some(true);
+        let is_benign = object.is_benign() && !self.gather.options.include_non_ids;
         Attribute {
             to_ids: object.misp("to_ids").is_none_or(|flag| !flag.eq_ignore_ascii_case("false")),
             uuid: Uuid::of_id(&object.id),
             timestamp_secs: changed.map_or(0, |at| secs(at)),
+            unread: Unread { time: changed.is_some_and(|at| time(at).is_none()), flag: false },
             first_seen,
             last_seen,
             valid_until,
@@ -309,7 +313,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
             left_out: match (self.is_old, is_revoked) {
                 (true, _) => Some(LeftOut::Superseded),
                 (false, true) => Some(LeftOut::Revoked),
-                (false, false) => None,
+                (false, false) => is_benign.then_some(LeftOut::Benign),
             },
             ..Attribute::default()
         }

@@ -340,7 +340,9 @@ impl Taker for Context {
                     | Revoked
                     | CreatedBy
                     | Markings
+                    | Granular
                     | Labels
+                    | Types
                     | Definition
                     | Refs
                     | Published

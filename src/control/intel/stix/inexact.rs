@@ -29,6 +29,8 @@ reasons! {
         "a pattern that asks for several observations: only one is looked for at a time";
     Qualifier = "pattern_qualifier",
         "a pattern that is bound to times or repetitions: START, WITHIN, REPEATS";
+    Binary = "pattern_binary",
+        "a pattern that compares with bytes (b'…', h'…'), as no name or address is: give text";
     Syntax = "pattern_syntax", "no pattern of STIX";
     Size = "pattern_size", "a pattern that is too long, too deep, or has too many alternatives";
 }

@@ -5,7 +5,8 @@
 //! Reads:  ids of marking definitions; what a definition in the bundle says of itself
 //! Yields: `tlp:…` and `pap:…` tags
 //! Bounds: those of the texts
-//! Leaves: statements of other kinds, as copyrights; granular markings
+//! Leaves: statements of other kinds, as copyrights; which part of an object a granular marking is
+//!         of: it counts for the whole
 
 /// The markings that have the same id everywhere.
 const KNOWN: &[(&str, &str)] = &[

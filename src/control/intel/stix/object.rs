@@ -41,6 +41,9 @@ pub(in crate::control::intel) const TOLD: &[&str] =
 /// report, 20 of all, doubled while they grow.
 pub(super) const REFS_MAX: usize = OBJECTS_MAX;
 
+/// The type of an indicator of what is not bad.
+const BENIGN: &str = "benign";
+
 /// What MISP labels an event with, beside its tags.
 const EVENT: &str = "Threat-Report";
 
@@ -59,7 +62,9 @@ keys! {
     Confidence = "confidence",
     CreatedBy = "created_by_ref",
     Markings = "object_marking_refs",
-    Labels = "labels" | "indicator_types",
+    Granular = "granular_markings",
+    Labels = "labels",
+    Types = "indicator_types",
     Definition = "definition" | "extensions" | "x_opencti_definition",
     MispType = "x_misp_type",
     MispValue = "x_misp_value",
@@ -88,10 +93,12 @@ pub(super) struct Object {
     pub(super) valid_until: String,
     pub(super) confidence: String,
     pub(super) created_by: String,
-    /// Ids of markings, each with `TAG_END`.
+    /// Ids of markings, of the whole and of parts of it, each with `TAG_END`.
     pub(super) markings: String,
-    /// Labels and indicator types, each with `TAG_END`.
+    /// Labels, each with `TAG_END`.
     pub(super) labels: String,
+    /// Indicator types, each with `TAG_END`.
+    pub(super) types: String,
     /// What a marking says of itself.
     pub(super) light: String,
     pub(super) misp_type: String,
@@ -120,7 +127,7 @@ impl Object {
         texts.into_iter().for_each(String::clear);
         let texts = [&mut self.labels, &mut self.light, &mut self.misp_type, &mut self.misp_value];
         texts.into_iter().for_each(String::clear);
-        let texts = [&mut self.misp_name, &mut self.published, &mut self.context];
+        let texts = [&mut self.misp_name, &mut self.published, &mut self.context, &mut self.types];
         texts.into_iter().for_each(String::clear);
         self.refs.clear();
         self.kept = Kept::default();
@@ -162,6 +169,14 @@ impl Object {
                 }
                 Key::Markings => {
                     map.next_value_seed(Tags(&mut self.markings))?;
+                    continue;
+                }
+                Key::Granular => {
+                    map.next_value_seed(Granular(&mut self.markings))?;
+                    continue;
+                }
+                Key::Types => {
+                    map.next_value_seed(Tags(&mut self.types))?;
                     continue;
                 }
                 Key::Labels => {
@@ -209,9 +224,16 @@ impl Object {
         self.description = format!("{}{between}{}", self.name, self.description);
     }
 
-    /// Returns the labels.
+    /// Tells whether its maker calls it benign, and nothing else: STIX 2.0 says so in a label.
+    pub(super) fn is_benign(&self) -> bool {
+        let texts = if self.types.is_empty() { &self.labels } else { &self.types };
+        let mut types = texts.split_terminator(TAG_END).map(str::trim).peekable();
+        types.peek().is_some() && types.all(|ty| ty.eq_ignore_ascii_case(BENIGN))
+    }
+
+    /// Returns the labels and indicator types.
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
-        self.labels.split_terminator(TAG_END)
+        [&self.labels, &self.types].into_iter().flat_map(|texts| texts.split_terminator(TAG_END))
     }
 
     /// Returns the labels that are tags: MISP's notes of its own fields are none.
@@ -252,6 +274,36 @@ impl<'de> Visitor<'de> for Parts<'_> {
         let mut parts = AttributeParts::default();
         parts.read(&mut map)?;
         self.0.keep(parts).ok_or_else(|| Error::custom("an object of more than 64 MiB"))
+    }
+}
+
+/// Adds the markings of parts of an object to those of the whole.
+struct Granular<'s>(&'s mut String);
+
+impl<'de> DeserializeSeed<'de> for Granular<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Granular<'_> {
+    type Value = ();
+    lenient!("markings of parts", text);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Granular(&mut *self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "marking_ref" => map.next_value_seed(Tags(&mut *self.0))?,
+                _ => skip(&mut map)?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -32,6 +32,9 @@ const DEPTH_MAX: u32 = 32;
 /// One way to fit a pattern.
 pub(super) type Alternative<'p> = Result<Vec<Comparison<'p>>, Inexact>;
 
+/// A constant as text, or why it is none.
+type Constant<'p> = Result<Cow<'p, str>, Inexact>;
+
 /// A property and the value that it must have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Comparison<'p> {
@@ -57,7 +60,8 @@ pub(super) fn alternatives(pattern: &str) -> Vec<Alternative<'_>> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return vec![Err(Inexact::Size)];
     }
-    let mut reader = Reader { rest: pattern.trim_start(), depth: 0 };
+    let mut reader = Reader { rest: pattern, depth: 0 };
+    reader.space();
     let read = reader.observations().and_then(|all| match reader.rest {
         "" => Ok(all),
         _ => Err(Inexact::Syntax),
@@ -115,7 +119,7 @@ impl<'p> Reader<'p> {
 
     fn qualifier(&mut self) -> Result<bool, Inexact> {
         if self.word("START") {
-            self.constant()?;
+            let _start = self.constant()?;
             let stop = self.word("STOP").then_some(()).ok_or(Inexact::Syntax);
             return stop.and_then(|()| self.constant()).map(|_| true);
         }
@@ -124,7 +128,7 @@ impl<'p> Reader<'p> {
             (_, true) => "TIMES",
             _ => return Ok(false),
         };
-        self.constant()?;
+        let _number = self.constant()?;
         if self.word(unit) { Ok(true) } else { Err(Inexact::Syntax) }
     }
 
@@ -161,7 +165,8 @@ impl<'p> Reader<'p> {
             _ if is_not => vec![Err(Inexact::Not)],
             Err(why) => vec![Err(why)],
             Ok(operator) => {
-                let one = |value| Ok(vec![Comparison { path: path.clone(), operator, value }]);
+                let one = |value| Comparison { path: path.clone(), operator, value };
+                let one = |value: Constant<'p>| value.map(|value| vec![one(value)]);
                 values.into_iter().map(one).collect()
             }
         })
@@ -169,7 +174,7 @@ impl<'p> Reader<'p> {
 
     /// Reads an operator and its constants.
     #[allow(clippy::type_complexity, reason = "read in one place, used in one")]
-    fn operator(&mut self) -> Result<(Result<Operator, Inexact>, Vec<Cow<'p, str>>), Inexact> {
+    fn operator(&mut self) -> Result<(Result<Operator, Inexact>, Vec<Constant<'p>>), Inexact> {
         if self.word("IN") {
             return Ok((Ok(Operator::Equal), self.set()?));
         }
@@ -189,7 +194,7 @@ impl<'p> Reader<'p> {
         Ok((operator, vec![self.constant()?]))
     }
 
-    fn set(&mut self) -> Result<Vec<Cow<'p, str>>, Inexact> {
+    fn set(&mut self) -> Result<Vec<Constant<'p>>, Inexact> {
         let open = self.sign("(");
         let mut all = vec![open.then(|| self.constant()).ok_or(Inexact::Syntax)??];
         while self.sign(",") {
@@ -214,38 +219,55 @@ impl<'p> Reader<'p> {
         if self.sign(")") { Ok(all) } else { Err(Inexact::Syntax) }
     }
 
-    /// Reads an object path: type, colon, and properties with dots and list steps.
+    /// Reads an object path: type, colon, and properties with dots and list steps. White space may
+    /// stand between them all.
     fn path(&mut self) -> Result<Cow<'p, str>, Inexact> {
-        let from = self.rest;
-        let (mut has_colon, mut is_quoted) = (false, false);
-        loop {
-            let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
-            self.rest = self.rest.trim_start_matches(plain);
-            match self.rest.chars().next() {
-                Some(':') if !has_colon => has_colon = true,
-                Some('[' | ']') if has_colon => {}
-                Some('\'') if has_colon => {
-                    is_quoted = true;
-                    self.quoted()?;
-                    continue;
-                }
-                _ => break,
-            }
-            self.rest = self.rest.get(1..).unwrap_or_default();
-        }
-        let path = from.get(..from.len() - self.rest.len()).unwrap_or_default();
+        let mut path = self.plain()?.to_owned();
         self.space();
-        match (has_colon, is_quoted) {
-            (false, _) => Err(Inexact::Syntax),
-            (true, false) => Ok(Cow::Borrowed(path)),
-            (true, true) => Ok(Cow::Owned(path.replace('\'', ""))),
+        if !self.sign(":") {
+            return Err(Inexact::Syntax);
+        }
+        path.push(':');
+        path.push_str(&self.property()?);
+        loop {
+            self.space();
+            if self.sign(".") {
+                path.push('.');
+                path.push_str(&self.property()?);
+            } else if self.sign("[") {
+                let step = if self.sign("*") { "*" } else { self.plain()? };
+                self.space();
+                if !self.sign("]") {
+                    return Err(Inexact::Syntax);
+                }
+                path.extend(["[", step, "]"]);
+            } else {
+                return Ok(Cow::Owned(path));
+            }
         }
     }
 
-    /// Reads a constant: a string, a number or a flag; of the coded ones what is in the quotes.
-    fn constant(&mut self) -> Result<Cow<'p, str>, Inexact> {
-        let coded = self.rest.strip_prefix(['t', 'b', 'h']).filter(|rest| rest.starts_with('\''));
-        self.rest = coded.unwrap_or(self.rest);
+    /// Reads one part of a path: a word, or anything in quotes.
+    fn property(&mut self) -> Result<Cow<'p, str>, Inexact> {
+        if self.rest.starts_with('\'') {
+            return self.quoted();
+        }
+        self.plain().map(Cow::Borrowed)
+    }
+
+    fn plain(&mut self) -> Result<&'p str, Inexact> {
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+        let after = self.rest.trim_start_matches(plain);
+        let word = self.rest.get(..self.rest.len() - after.len()).unwrap_or_default();
+        self.rest = after;
+        if word.is_empty() { Err(Inexact::Syntax) } else { Ok(word) }
+    }
+
+    /// Reads a constant: a string, a time, a number or a flag; bytes say why they are no text.
+    fn constant(&mut self) -> Result<Constant<'p>, Inexact> {
+        let coded = |sign: char| self.rest.strip_prefix(sign).filter(|rest| rest.starts_with('\''));
+        let (time, bytes) = (coded('t'), coded('b').or_else(|| coded('h')));
+        self.rest = time.or(bytes).unwrap_or(self.rest);
         let value = if self.rest.starts_with('\'') {
             self.quoted()?
         } else {
@@ -258,7 +280,7 @@ impl<'p> Reader<'p> {
             is_constant.then_some(Cow::Borrowed(word)).ok_or(Inexact::Syntax)?
         };
         self.space();
-        Ok(value)
+        Ok(if bytes.is_some() { Err(Inexact::Binary) } else { Ok(value) })
     }
 
     /// Reads a string in quotes, in which a backslash stands before quotes and backslashes.
@@ -296,8 +318,24 @@ impl<'p> Reader<'p> {
         true
     }
 
+    /// Goes on to what is neither white space nor a comment.
     fn space(&mut self) {
-        self.rest = self.rest.trim_start();
+        loop {
+            self.rest = self.rest.trim_start();
+            let after = if let Some(comment) = self.rest.strip_prefix("//") {
+                Some(
+                    comment
+                        .find(['\r', '\n'])
+                        .and_then(|end| comment.get(end..))
+                        .unwrap_or_default(),
+                )
+            } else {
+                let comment = self.rest.strip_prefix("/*");
+                comment.and_then(|comment| Some(comment.split_once("*/")?.1))
+            };
+            let Some(after) = after else { break };
+            self.rest = after;
+        }
     }
 }
 
@@ -376,6 +414,10 @@ mod tests {
             ("[a:b = t'2020-01-01T00:00:00Z']", &["a:b=2020-01-01T00:00:00Z"]),
             ("[a:b = true]", &["a:b=true"]),
             ("[a:b='x']OR[a:b='y']", &["a:b=x", "a:b=y"]),
+            ("[a : b . 'c' [ * ] . d = 'x']", &["a:b.c[*].d=x"]),
+            ("[a:b[0].c = 'x']", &["a:b[0].c=x"]),
+            ("/* a\n[ */ [a:b /**/ = 'x // y'] // c", &["a:b=x // y"]),
+            ("[a:b = 'x' // one\n OR a:b = 'y']", &["a:b=x", "a:b=y"]),
         ] {
             assert_eq!(told(pattern), want, "{pattern}");
         }
@@ -390,6 +432,10 @@ mod tests {
             ("[a:b LIKE 'x%' OR a:b MATCHES 'y']", &["pattern_operator", "pattern_operator"]),
             ("[a:b > 7 OR EXISTS a:b OR a:b ISSUPERSET 'x']", &["pattern_operator"; 3]),
             ("[a:b = 'x' AND a:b LIKE 'x']", &["pattern_operator"]),
+            ("[EXISTS a:b]", &["pattern_operator"]),
+            ("[a:b = b'ZXZpbC5jb20=' OR a:b = 'x']", &["pattern_binary", "a:b=x"]),
+            ("[a:b IN (h'6576', 'x')]", &["pattern_binary", "a:b=x"]),
+            ("[a:b = 'x' AND a:b = h'6576']", &["pattern_binary"]),
             ("[a:b = 'x'] AND [a:b = 'y']", &["pattern_sequence"]),
             ("[a:b = 'x'] FOLLOWEDBY [a:b = 'y']", &["pattern_sequence"]),
             ("[a:b = 'x'] AND [a:b = 'y'] OR [c:d = 'z']", &["pattern_sequence", "c:d=z"]),
@@ -426,6 +472,9 @@ mod tests {
             "[a:b = 'x'] or [a:b = 'y']",
             "[a:b = '\\é",
             "[:::= 'x']",
+            "[a:b[ = 'x']",
+            "[a:b[*] = 'x'] /* open",
+            "[a:b] = 'x']",
             "alert tcp any any -> any any (msg:\"x\";)",
             "[a:'b = 'x']",
             "[a:b = 'x'] START 1",

@@ -210,6 +210,60 @@ fn a_marking_that_comes_later_is_judged_and_one_that_never_comes_is_named() {
     assert_eq!(left_out(&known), [("tags", "ip-dst", 1)]);
 }
 
+/// STIX 2.1 §7.2.3: a marking of a part, as of the description alone, counts for the whole.
+#[test]
+fn a_marking_of_a_part_is_one_of_the_whole() {
+    const RED: &str = "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1";
+    let part = json!({"granular_markings": [{"lang": "fr", "selectors": ["name"]},
+        {"selectors": ["description"], "marking_ref": RED}]});
+    let red = indicator("[ipv4-addr:value = '9.9.9.9']", &part);
+    let free = |address: &str| indicator(&format!("[ipv4-addr:value = '{address}']"), &json!({}));
+    let mut reported = free("9.9.9.11");
+    let of_report = "indicator--4d72a64d-a1bc-5bf6-915e-215bdbf26eaf";
+    reported["id"] = json!(of_report);
+    let mut report = json!({"type": "report", "id": "report--5d72a64d-a1bc-5bf6-915e-215bdbf26eaf",
+        "name": "R", "object_refs": [of_report]});
+    report["granular_markings"] = part["granular_markings"].clone();
+    let filter = Filter { tlp_max: Some(Tlp::Amber), ..Filter::default() };
+    let amber = IntelOptions { filter, ..IntelOptions::default() };
+    let text = bundle(&[red, free("9.9.9.10"), reported, report]);
+    let judged = compiled(&text, &amber).expect("usable");
+    assert_eq!(values(&judged), [("ip-dst", "9.9.9.10")]);
+    assert_eq!(left_out(&judged), [("tlp", "ip-dst", 2)]);
+}
+
+#[test]
+fn what_is_called_benign_alone_is_left_out() {
+    let typed = |n: u8, more: &Value| indicator(&format!("[ipv4-addr:value = '9.9.9.{n}']"), more);
+    let text = bundle(&[
+        typed(1, &json!({"indicator_types": ["benign"]})),
+        typed(2, &json!({"indicator_types": ["Benign"], "labels": ["botnet"]})),
+        typed(3, &json!({"labels": ["benign"]})),
+        typed(4, &json!({"indicator_types": ["benign", "compromised"]})),
+        typed(5, &json!({"indicator_types": ["unknown"], "labels": ["benign"]})),
+        typed(6, &json!({"indicator_types": []})),
+    ]);
+    let judged = compiled(&text, &IntelOptions::default()).expect("usable");
+    let bad = [("ip-dst", "9.9.9.4"), ("ip-dst", "9.9.9.5"), ("ip-dst", "9.9.9.6")];
+    assert_eq!(values(&judged), bad);
+    assert_eq!(left_out(&judged), [("benign", "ip-dst", 3)]);
+    let all = IntelOptions { include_non_ids: true, ..IntelOptions::default() };
+    assert_eq!(values(&compiled(&text, &all).expect("usable")).len(), 6);
+}
+
+#[test]
+fn a_time_that_is_none_is_told() {
+    let text = bundle(&[
+        indicator("[ipv4-addr:value = '9.9.9.1']", &json!({"modified": "yesterday"})),
+        indicator("[ipv4-addr:value = '9.9.9.2']", &json!({"valid_from": "2025-13-45"})),
+        indicator("[ipv4-addr:value = '9.9.9.3']", &json!({"valid_until": "9999-12-31T23:59:59Z"})),
+    ]);
+    let compiled = compiled(&text, &IntelOptions::default()).expect("usable");
+    assert_eq!(values(&compiled).len(), 3);
+    let notes = compiled.ledger.notes.iter().map(|((note, _), n)| (note.name(), *n));
+    assert_eq!(notes.collect::<Vec<_>>(), [("bad_time", 2)]);
+}
+
 #[test]
 fn what_ends_is_left_out_as_of_now_and_told_else() {
     let until = |time: &str| json!({"valid_until": time});

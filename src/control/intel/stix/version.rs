@@ -10,6 +10,9 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::control::intel::said::time;
+use crate::model::time::Timestamp;
+
 /// Objects of one bundle or collection, of 32 bytes each in memory, doubled while it grows.
 pub(in crate::control::intel) const OBJECTS_MAX: usize = 20_000_000;
 
@@ -87,17 +90,14 @@ pub(in crate::control::intel) fn key(id: &str) -> u128 {
 }
 
 /// Returns a time in nanoseconds since 1970; 0 of what is none.
-pub(in crate::control::intel) fn nanos(time: &str) -> i64 {
-    let time = time.trim().parse::<jiff::Timestamp>().ok();
-    let nanos = time.map_or(0, jiff::Timestamp::as_nanosecond);
+pub(in crate::control::intel) fn nanos(text: &str) -> i64 {
     // a year of four digits may be beyond what a number has room for
-    i64::try_from(nanos).unwrap_or(if nanos > 0 { i64::MAX } else { i64::MIN })
+    time(text).map_or(0, |time| i64::try_from(time.0).unwrap_or(i64::MAX))
 }
 
 /// Returns a time in seconds since 1970; 0 of what is none.
-pub(super) fn secs(time: &str) -> u32 {
-    let time = time.trim().parse::<jiff::Timestamp>().ok();
-    time.and_then(|time| u32::try_from(time.as_second()).ok()).unwrap_or(0)
+pub(super) fn secs(text: &str) -> u32 {
+    time(text).map_or(0, Timestamp::secs)
 }
 
 #[cfg(test)]
