@@ -355,6 +355,10 @@ impl Desk {
         match packet.payload {
             Payload::Tcp => self.segment(packet, slot, side, payload),
             Payload::Udp => self.datagram(packet, slot, payload),
+            Payload::Fragment => {
+                let count = &mut self.counters.datagrams_fragmented;
+                *count = count.saturating_add(1);
+            }
             Payload::Opaque => {}
         }
     }

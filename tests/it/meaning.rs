@@ -185,6 +185,20 @@ fn segment(port: u16, text: &str) -> Vec<u8> {
     words.chain(packet).collect()
 }
 
+#[test]
+fn a_first_fragment_is_a_loss() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut capture = segment(80, "GET /a/b HTTP/1.1\r\nHost: ev.test\r\n\r\n");
+    // more fragments follow
+    capture[24 + 16 + 6] = 0x20;
+    fs::write(folder.path().join("in.pcap"), capture).expect("a temporary file");
+    fs::write(folder.path().join("all.txt"), EV).expect("a temporary file");
+    let run = run(folder.path(), &["replay", "--intel", "all.txt", "in.pcap"]);
+    assert!(run.stderr.contains("losses        1: first IP fragments 1\n"), "{}", run.stderr);
+    let books = "every frame: 1 in = 1 in flows + 0 without a packet";
+    assert!(run.stderr.contains(books), "{}", run.stderr);
+}
+
 const EV: &str = "http://ev.test/a/b";
 const EV_8080: &str = "http://ev.test:8080/a/b";
 
