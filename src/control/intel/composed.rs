@@ -16,9 +16,9 @@ pub(super) struct Composed {
     pub(super) spelling: String,
 }
 
-/// Returns an attribute with those of its object that it is meant with, once for each; nothing where
-/// it stands for itself: it was asked for so, there are none, or the pair is none that could be
-/// looked for whole.
+/// Returns an attribute with those of its object that it is meant with, once for each; nothing
+/// where it stands for itself: it was asked for so, there are none, or the pair is none that could
+/// be looked for whole.
 pub(super) fn composed(
     attribute: &Attribute<'_>,
     mates: &[&Mate<'_>],

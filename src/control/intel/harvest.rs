@@ -92,16 +92,18 @@ impl<'a> Gather<'a> {
     /// Reads the file with the format that knows it; says what was wrong with it.
     pub fn read(&self) -> Option<Damage> {
         let path = &self.file.path;
-        let outcome = Stream::open(path).map_err(Fault::from).and_then(|stream| {
-            let format = stream.format()?;
-            let as_format = |what: &str| format!("{what} (read as {})", format.name);
-            let read = (format.read)(stream, self);
-            read.map_err(|fault| match fault.spot {
-                Spot::File => fault,
-                _ => Fault { what: as_format(&fault.what), ..fault },
-            })
-        });
-        outcome.err().map(|fault| Damage::new(path, fault.spot, fault.what))
+        let opened = Stream::open(path).map_err(Fault::from);
+        let known = opened.and_then(|stream| Ok((stream.format()?, stream)));
+        let (format, stream) = match known {
+            Ok(known) => known,
+            Err(fault) => return Some(Damage::unread(path, fault.spot, fault.what)),
+        };
+        let fault = (format.read)(stream, self).err()?;
+        let what = match fault.spot {
+            Spot::File => fault.what,
+            _ => format!("{} (read as {})", fault.what, format.name),
+        };
+        Some(Damage::new(path, fault.spot, what))
     }
 
     /// Returns an empty harvest.

@@ -1,5 +1,5 @@
-//! What an attribute is meant with: another one of its object, and what the filter asks of that. What
-//! is left out for itself takes no part.
+//! What an attribute is meant with: another one of its object, and what the filter asks of that.
+//! What is left out for itself takes no part.
 
 use std::borrow::Cow;
 

@@ -146,7 +146,8 @@ pub struct AttributeLine<'a> {
     #[serde(rename = "o", borrow, default, skip_serializing_if = "str::is_empty")]
     pub object: Cow<'a, str>,
     /// What its object says of it: `-` nothing, `ja3s`, `port` that it is its addresses', `ports`
-    /// that it is meant with those of its end, `half` with a name or address; after `ja4:` the type.
+    /// that it is meant with those of its end, `half` with a name or address; after `ja4:` the
+    /// type.
     #[serde(rename = "s", borrow, default, skip_serializing_if = "str::is_empty")]
     pub sibling: Cow<'a, str>,
     /// The ports, addresses or names that it is meant with.
