@@ -1,6 +1,7 @@
 //! `tapsieve intel compile` and `intel verify`: indicator sets as files.
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io;
 use std::io::Write;
@@ -17,6 +18,7 @@ use crate::control::intel::compile;
 use crate::control::intel::compile::Compiled;
 use crate::control::intel::compiled;
 use crate::control::intel::compiled::CompiledError;
+use crate::control::intel::ledger::Damage;
 use crate::control::output;
 use crate::model::plain::plain_lines;
 
@@ -28,6 +30,9 @@ pub struct CompileArguments {
     /// Write the set here: to a temporary file first, then renamed
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Write it also where an input or a list cannot be read at all
+    #[arg(long)]
+    keep_going: bool,
     /// Put the sensor's canary in, so that a sensor that looks for it takes the file as it is
     #[arg(long)]
     canary: bool,
@@ -84,18 +89,36 @@ struct Verdict {
 /// # Errors
 /// Nothing usable is in the inputs, or the file cannot be written.
 pub fn run(arguments: &CompileArguments) -> Result<u8, Failure> {
-    let CompileArguments { intel, output: path, canary, json } = arguments;
+    let CompileArguments { intel, output: path, keep_going, canary, json } = arguments;
     output::distinct(&[path], &Default::default(), &intel.intel)?;
     let mut options = intel.options();
     options.canary = *canary;
     let compiled = compile::compile(&intel.intel, &options)?.verified()?;
     output::say_all(&compiled.notes);
     output::say_all(&compiled.damages);
+    if !keep_going && let Some(unread) = unread(intel, &compiled.damages) {
+        let path = path.display();
+        output::say(&format!(
+            "tapsieve: {path}: left as it is, as {unread} cannot be read: mend it, or write the \
+             set without it with --keep-going\n"
+        ));
+        return Ok(DAMAGED);
+    }
     let cannot = |why| Failure::Write { path: path.display().to_string(), why };
     let bytes = compiled::store(&compiled.set, path).map_err(cannot)?;
     let totals = Totals::of(&compiled, path.display().to_string(), bytes);
     say(&if *json { line(&totals) } else { plain_lines(&totals.text()).into_owned() })?;
     Ok(if compiled.damages.is_empty() { DONE } else { DAMAGED })
+}
+
+/// Returns the first input or list that cannot be read at all: without it the set would be another
+/// than was meant.
+fn unread<'d>(intel: &IntelArguments, damages: &'d [Damage]) -> Option<&'d str> {
+    let lists = intel.warninglists.iter().map(|(path, _)| path);
+    let inputs = intel.intel.iter().chain(lists).map(|path| path.display().to_string());
+    let inputs = inputs.collect::<HashSet<_>>();
+    let unread = damages.iter().find(|damage| damage.is_unread && inputs.contains(&damage.path));
+    unread.map(|damage| damage.path.as_str())
 }
 
 /// Verifies each file.

@@ -139,7 +139,7 @@ impl Batch {
     pub fn keep_shown(&mut self, value: &Value<'_>) -> Span {
         let at = narrow(self.bytes.len());
         match value {
-            Value::Text(text) => self.bytes.extend_from_slice(text),
+            Value::Text(text) | Value::Absolute(text) => self.bytes.extend_from_slice(text),
             Value::Digest(digest) => {
                 for byte in *digest {
                     self.bytes.extend([hex_digit(byte >> 4), hex_digit(byte & 0x0f)]);

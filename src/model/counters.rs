@@ -157,6 +157,7 @@ counters! {
     streams_lost = "dissected_streams_total" { outcome = "lost" },
     datagrams_truncated = "dissected_datagrams_total" { outcome = "truncated" },
     datagrams_malformed = "dissected_datagrams_total" { outcome = "malformed" },
+    datagrams_fragmented = "dissected_datagrams_total" { outcome = "fragmented" },
     datagrams_alien = "dissected_datagrams_total" { outcome = "alien" },
     readings_cut = "dissect_bounds_total" {},
     hits_repeated = "alerts_suppressed_total" {},

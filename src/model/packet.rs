@@ -87,7 +87,9 @@ pub enum Payload {
     Tcp,
     /// A UDP datagram.
     Udp,
-    /// Something that is counted but not read: another protocol, or a fragment.
+    /// The first fragment of either, which is not read.
+    Fragment,
+    /// Something that is counted but not read: another protocol, or a header that was cut.
     Opaque,
 }
 

@@ -158,6 +158,8 @@ pub struct ObservedUrl<'b> {
     pub scheme: Scheme,
     /// Its port, or its scheme's.
     pub port: u16,
+    /// The port is its own.
+    pub has_port: bool,
     /// The host.
     pub host: &'b [u8],
     /// Host, then path and query.
@@ -186,7 +188,8 @@ impl<'b> ObservedUrl<'b> {
         buffer.push_target(target)?;
         let key = buffer.bytes.as_slice();
         let host = key.get(..host_bytes)?;
-        Some(Self { scheme, port: port.unwrap_or(scheme.default_port()), host, key })
+        let (has_port, port) = (port.is_some(), port.unwrap_or(scheme.default_port()));
+        Some(Self { scheme, port, has_port, host, key })
     }
 }
 

@@ -72,6 +72,34 @@ fn totals_add_up_and_damage_is_told() {
     assert!(damaged.stderr.contains("cut.json: "), "{}", damaged.stderr);
     assert!(fs::read(at("set")).expect("the set") == whole, "the same indicators");
 
+    // without an input or list that cannot be read at all it would be another set than was meant
+    fs::write(at("binary"), "\0\0").expect("write");
+    fs::write(at("lists.json"), "{").expect("write");
+    fs::create_dir(at("empty")).expect("made");
+    fs::write(at("more"), "more.example\n").expect("write");
+    for unread in [
+        ["--intel", "missing"],
+        ["--intel", "binary"],
+        ["--intel", "empty"],
+        ["--warninglists", "missing"],
+        ["--warninglists", "lists.json"],
+        ["--warninglists", "empty"],
+    ] {
+        for (output, before) in [("set", Some(&whole)), ("new", None)] {
+            let mut asked = vec!["intel", "compile", "--intel", "more", "-o", output];
+            asked.extend(unread);
+            let left = run(folder.path(), &asked);
+            assert_eq!((left.code, left.text().as_str()), (3, ""), "{unread:?}: {}", left.stderr);
+            let said = format!("{output}: left as it is, as {} cannot be read", unread[1]);
+            assert!(left.stderr.contains(&said), "{}", left.stderr);
+            assert!(fs::read(at(output)).ok().as_ref() == before, "{unread:?} {output}");
+        }
+        let mut asked = vec!["intel", "compile", "--intel", "more", "-o", "new", "--keep-going"];
+        asked.extend(unread);
+        assert_eq!(run(folder.path(), &asked).code, 3);
+        fs::remove_file(at("new")).expect("it was written");
+    }
+
     // what went wrong leaves the old file
     assert_eq!(compile(folder.path(), &["cut.json"]).0.code, 1);
     assert_eq!(compile(folder.path(), &[]).0.code, 2);

@@ -169,3 +169,63 @@ fn lists_that_are_damaged_are_told_and_the_rest_is_used() {
     assert_eq!((run.code, values(&run)), (3, vec![ADDRESS.to_owned()]));
     assert!(run.stderr.contains("bad.json: entry 1 of \"Bad\" is left out"), "{}", run.stderr);
 }
+
+/// A capture of one segment that a client sends to 93.1.2.3.
+fn segment(port: u16, text: &str) -> Vec<u8> {
+    let length = u16::try_from(40 + text.len()).expect("short").to_be_bytes();
+    let ip = [0x45, 0, length[0], length[1], 0, 1, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 93, 1, 2, 3];
+    let ports = [40_000_u16.to_be_bytes(), port.to_be_bytes()].concat();
+    let tcp = [&ports[..], &[0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0]].concat();
+    let packet = [&ip[..], &tcp, text.as_bytes()].concat();
+    let bytes = u32::try_from(packet.len()).expect("short");
+    // raw IP, little-endian, whole seconds
+    let head = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101];
+    let frame = [1_795_000_000, 0, bytes, bytes];
+    let words = head.into_iter().chain(frame).flat_map(u32::to_le_bytes);
+    words.chain(packet).collect()
+}
+
+#[test]
+fn a_first_fragment_is_a_loss() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut capture = segment(80, "GET /a/b HTTP/1.1\r\nHost: ev.test\r\n\r\n");
+    // more fragments follow
+    capture[24 + 16 + 6] = 0x20;
+    fs::write(folder.path().join("in.pcap"), capture).expect("a temporary file");
+    fs::write(folder.path().join("all.txt"), EV).expect("a temporary file");
+    let run = run(folder.path(), &["replay", "--intel", "all.txt", "in.pcap"]);
+    assert!(run.stderr.contains("losses        1: first IP fragments 1\n"), "{}", run.stderr);
+    let books = "every frame: 1 in = 1 in flows + 0 without a packet";
+    assert!(run.stderr.contains(books), "{}", run.stderr);
+}
+
+const EV: &str = "http://ev.test/a/b";
+const EV_8080: &str = "http://ev.test:8080/a/b";
+
+#[test]
+fn a_request_is_for_the_end_that_it_is_sent_to() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let csv = format!(
+        "type,value\nurl,{EV}\nurl,{EV_8080}\nurl,http://93.1.2.3/a/b\n\
+         url,http://93.1.2.3:8080/a/b\nhostname|port,ev.test|80\nhostname|port,ev.test|8080\n"
+    );
+    fs::write(folder.path().join("all.csv"), csv).expect("a temporary file");
+    for (port, text, want) in [
+        // curl and browsers name the port in Host; many others leave it out
+        (8080, "GET /a/b HTTP/1.1\r\nHost: ev.test:8080\r\n\r\n", &["ev.test|8080", EV_8080][..]),
+        (8080, "GET /a/b HTTP/1.1\r\nHost: ev.test\r\n\r\n", &["ev.test|8080", EV, EV_8080]),
+        (80, "GET /a/b HTTP/1.1\r\nHost: ev.test\r\n\r\n", &["ev.test|80", EV]),
+        // a proxy's port says nothing of the URL's
+        (
+            8080,
+            "GET http://ev.test/a/b HTTP/1.1\r\nHost: ev.test\r\n\r\n",
+            &["ev.test|80", "ev.test|8080", EV],
+        ),
+        (80, "GET /a/b HTTP/1.0\r\n\r\n", &["http://93.1.2.3/a/b"]),
+        (8080, "GET /a/b HTTP/1.0\r\n\r\n", &["http://93.1.2.3:8080/a/b"]),
+    ] {
+        fs::write(folder.path().join("in.pcap"), segment(port, text)).expect("a temporary file");
+        let run = run(folder.path(), &["replay", "--intel", "all.csv", "in.pcap"]);
+        assert_eq!(values(&run), want, "{port} {text} {}", run.stderr);
+    }
+}

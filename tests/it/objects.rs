@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::json;
+use tapsieve::control::intel::filter::Filter;
+use tapsieve::model::marking::Tlp;
 
 use crate::misp::puller::Puller;
 use crate::misp::puller::attributes;
+use crate::misp::puller::taken;
 use crate::misp::stand::Stand;
 use crate::misp::stand::State;
 use crate::run::root;
@@ -112,6 +115,141 @@ fn a_warninglist_of_one_half_drops_that_half() {
     let halves = ["both-halves", "one-half"];
     let want = halves.map(|how| format!("domain|ip one.pair-drop.test|30.44.40.1 {how}"));
     assert_eq!(told(NAMES, &pair, &["--tag", "!x"]), want);
+}
+
+/// What is said of one half counts for the pair, however it was pulled and whoever asks.
+#[test]
+fn what_is_left_out_of_a_servers_objects_takes_no_part() {
+    let mut state = State::default();
+    let event = state.event("Objects", &[]);
+    let port = ("dst-port", "port", "443");
+    let of_ports = state.object(event, "ip-port", &[("ip", "ip-dst", "30.44.7.1"), port]);
+    let pair = [("domain", "domain", "evil.example"), ("ip", "ip-dst", "30.44.7.2")];
+    let of_names = state.object(event, "domain-ip", &pair);
+    state.attributes.iter_mut().for_each(|one| one.timestamp -= 7_200);
+    let stand = Stand::new(state);
+    let puller = Puller::new(&stand);
+    puller.pull_well(&stand, &[]);
+    stand.edit(|state| {
+        state.tag(&of_ports[1], "tlp:red");
+        state.tag(&of_names[0], "tlp:red");
+        state.publish(event);
+    });
+    let amber = || Filter { tlp_max: Some(Tlp::Amber), ..Filter::default() };
+    let types = |filter| {
+        let found = taken(&puller.pulled(), filter).into_values();
+        let mut found = found.map(|(ty, value)| format!("{ty} {value}")).collect::<Vec<_>>();
+        found.sort();
+        found
+    };
+    let apart = ["ip-dst 30.44.7.1", "ip-dst 30.44.7.2"];
+    let pair = "domain|ip evil.example|30.44.7.2";
+    // as changes, as all, and as the server's own settings ask
+    for more in [&[][..], &["--full"]] {
+        puller.pull_well(&stand, more);
+        assert_eq!(types(amber()), apart, "{more:?}");
+        assert_eq!(types(Filter::default()), [pair, pair, "ip-dst|port 30.44.7.1|443"]);
+    }
+    puller.pull_well(&stand, &["--max-tlp", "amber"]);
+    assert_eq!(types(Filter::default()), apart);
+}
+
+/// An attribute with a tag.
+fn tagged(mut part: Value, tag: &str) -> Value {
+    part["Tag"] = json!([{ "name": tag }]);
+    part
+}
+
+#[test]
+fn what_is_left_out_takes_no_part_in_a_pair() {
+    let name = part("domain", "domain", "one.pair-drop.test");
+    let address = part("ip-dst", "ip", "30.44.40.1");
+    let (red, green) = (tagged(name.clone(), "tlp:red"), tagged(address.clone(), "tlp:green"));
+    let mut old = name.clone();
+    old["last_seen"] = json!("2015-01-01T00:00:00+00:00");
+    let mut new = address.clone();
+    new["timestamp"] = json!("4000000000");
+    let mut decayed = name.clone();
+    decayed["decay_score"] = json!([{ "decayed": true }]);
+    let draft = tagged(name.clone(), "workflow:state=\"draft\"");
+    let alone = ["ip-dst 30.44.40.1 exact"];
+    for (name, address, asked) in [
+        (&red, &green, &["--max-tlp", "amber"][..]),
+        (&draft, &green, &["--tag", "!workflow:*"]),
+        (&name, &green, &["--tag", "tlp:*"]),
+        (&old, &new, &["--max-age-days", "30", "--as-of", "now"]),
+        (&decayed, &address, &["--exclude-decayed"]),
+    ] {
+        let pair = |parts: &[&Value]| {
+            let parts = parts.iter().map(|part| (*part).clone()).collect::<Vec<_>>();
+            [object("domain-ip", &parts)]
+        };
+        assert_eq!(told(NAMES, &pair(&[name, address]), asked), alone, "{asked:?}");
+        let whole = told(NAMES, &pair(&[name, address]), &[]);
+        assert!(whole[0].starts_with("domain|ip"), "{whole:?}");
+    }
+    // the same name is there twice: one of them is taken
+    let twice = [object("domain-ip", &[red, name, green])];
+    let halves = ["both-halves", "one-half"];
+    let want = halves.map(|how| format!("domain|ip one.pair-drop.test|30.44.40.1 {how}"));
+    assert_eq!(told(NAMES, &twice, &["--max-tlp", "amber"]), want);
+}
+
+#[test]
+fn a_port_that_is_left_out_is_no_condition() {
+    let address = tagged(part("ip-dst", "ip", "30.44.52.2"), "tlp:green");
+    let http = part("port", "dst-port", "80");
+    let red = tagged(part("port", "dst-port", "8080"), "tlp:red");
+    let amber = &["--max-tlp", "amber"];
+    let of = |ports: &[&Value]| {
+        let ports = ports.iter().map(|port| (*port).clone());
+        let parts = std::iter::once(address.clone()).chain(ports).collect::<Vec<_>>();
+        [object("ip-port", &parts)]
+    };
+    assert_eq!(told(PORTS, &of(&[&red]), &[]), [""; 0]);
+    assert_eq!(told(PORTS, &of(&[&red]), amber), ["ip-dst 30.44.52.2 exact"]);
+    assert_eq!(told(PORTS, &of(&[&red, &http]), amber), ["ip-dst|port 30.44.52.2|80 exact"]);
+}
+
+/// Why the ports of an object are left out, each with its value.
+fn ports_of(parts: &[Value], asked: &[&str]) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let keep = part("domain", "domain", "evil.example");
+    let event =
+        json!({"Event": {"info": "X", "Attribute": [keep], "Object": [object("ip-port", parts)]}});
+    fs::write(folder.path().join("event.json"), event.to_string()).expect("a temporary file");
+    let mut arguments = vec!["intel", "explain", "--json", "--intel", "event.json"];
+    arguments.extend(asked);
+    let run = run(folder.path(), &arguments);
+    let rows = run.lines().into_iter().filter(|row| row["type"] == "port");
+    let row = |row: Value| format!("{} {}", row["value"], row["reason"]).replace('"', "");
+    rows.map(row).collect()
+}
+
+#[test]
+fn a_port_is_of_its_addresses_where_one_is_looked_for_with_it() {
+    let port = part("port", "dst-port", "8080");
+    let address = |value| part("ip-dst", "ip", value);
+    let mut quiet = address("30.44.52.2");
+    quiet["to_ids"] = json!(false);
+    let red = tagged(address("30.44.52.2"), "tlp:red");
+    let amber = &["--max-tlp", "amber"][..];
+    for (parts, asked, want) in [
+        (vec![address("30.44.52.2")], &[][..], "of_address"),
+        (vec![address("30.44.52.0/24")], &[], "opt_in"),
+        (vec![address("30.44.52.0/24"), address("30.44.52.2")], &[], "of_address"),
+        (vec![address("10.1.2.3")], &[], "opt_in"),
+        (vec![address("10.1.2.3")], &["--allow-special"], "of_address"),
+        (vec![quiet.clone()], &[], "opt_in"),
+        (vec![quiet], &["--include-non-ids"], "of_address"),
+        (vec![red.clone()], amber, "opt_in"),
+        (vec![red], &[], "of_address"),
+    ] {
+        let parts = [parts, vec![port.clone()]].concat();
+        assert_eq!(ports_of(&parts, asked), [format!("8080 {want}")], "{parts:?} {asked:?}");
+    }
+    let parts = [address("30.44.52.2"), tagged(port, "tlp:red")];
+    assert_eq!(ports_of(&parts, amber), ["8080 tlp"]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub enum LeftOut {
     Benign,
     /// Its type matches only when opted in.
     OptIn,
-    /// It is a port, and looked for with the addresses of its object.
+    /// It is a port, and looked for with an address of its object.
     OfAddress,
     /// Its tags, or its event's, are not those that are asked for.
     Tags,
@@ -105,7 +105,7 @@ impl LeftOut {
             Self::NotForIds => "to_ids is false: set it in MISP, or use --include-non-ids",
             Self::Benign => "its source calls it benign: --include-non-ids takes it anyhow",
             Self::OptIn => "off by default: name its type in --opt-in",
-            Self::OfAddress => "looked for with the addresses of its object, and not alone",
+            Self::OfAddress => "looked for with an address of its object, and not alone",
             Self::Tags => "its tags, or its event's, are not those of --tag",
             Self::Tlp => "its marking is stricter than --max-tlp",
             Self::Unpublished => "its event is not published on its server",
@@ -196,9 +196,6 @@ pub fn meaning(attribute: &Attribute<'_>, options: &IntelOptions) -> Result<Mean
     }
     if attribute.deleted {
         return Err(LeftOut::Deleted);
-    }
-    if attribute.sibling == Sibling::OfAddress && !options.objects_in_parts {
-        return Err(LeftOut::OfAddress);
     }
     let meaning = types_of(attribute)?;
     let ty = meaning.first;
@@ -306,10 +303,6 @@ mod tests {
         assert_eq!(meaning(&agent, &options).map(|m| m.first), Ok(IndicatorType::UserAgent));
         let port = Attribute { kind: "port", ..PLAIN };
         assert_eq!(meaning(&port, &options), Err(LeftOut::OptIn));
-        let of_address = Attribute { sibling: Sibling::OfAddress, ..port };
-        assert_eq!(meaning(&of_address, &options), Err(LeftOut::OfAddress));
-        let parts = IntelOptions { objects_in_parts: true, ..options };
-        assert_eq!(meaning(&of_address, &parts), Err(LeftOut::OptIn));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 use crate::control::intel::Attribute;
 use crate::control::intel::Fault;
 use crate::control::intel::IntelOptions;
+use crate::control::intel::Sibling;
 use crate::control::intel::catalog::EventRecord;
 use crate::control::intel::catalog::SourceRecord;
 use crate::control::intel::catalog::written;
@@ -27,9 +28,12 @@ use crate::control::intel::gate::meaning;
 use crate::control::intel::held::Held;
 use crate::control::intel::input::Listed;
 use crate::control::intel::input::Stream;
+use crate::control::intel::json::TAG_END;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Ledger;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::mate::Mate;
+use crate::control::intel::said::known;
 use crate::control::intel::said::time;
 use crate::control::intel::strings::ListTable;
 use crate::control::intel::strings::Strings;
@@ -91,16 +95,18 @@ impl<'a> Gather<'a> {
     /// Reads the file with the format that knows it; says what was wrong with it.
     pub fn read(&self) -> Option<Damage> {
         let path = &self.file.path;
-        let outcome = Stream::open(path).map_err(Fault::from).and_then(|stream| {
-            let format = stream.format()?;
-            let as_format = |what: &str| format!("{what} (read as {})", format.name);
-            let read = (format.read)(stream, self);
-            read.map_err(|fault| match fault.spot {
-                Spot::File => fault,
-                _ => Fault { what: as_format(&fault.what), ..fault },
-            })
-        });
-        outcome.err().map(|fault| Damage::new(path, fault.spot, fault.what))
+        let opened = Stream::open(path).map_err(Fault::from);
+        let known = opened.and_then(|stream| Ok((stream.format()?, stream)));
+        let (format, stream) = match known {
+            Ok(known) => known,
+            Err(fault) => return Some(Damage::unread(path, fault.spot, fault.what)),
+        };
+        let fault = (format.read)(stream, self).err()?;
+        let what = match fault.spot {
+            Spot::File => fault.what,
+            _ => format!("{} (read as {})", fault.what, format.name),
+        };
+        Some(Damage::new(path, fault.spot, what))
     }
 
     /// Returns an empty harvest.
@@ -307,7 +313,7 @@ impl<'a> Harvest<'a> {
         self.note_published(number, parts.published);
         self.open.remove(&number);
         for held in self.held.remove(&number).unwrap_or_default() {
-            self.settle(&held.attribute(), number, Ok(held.meaning));
+            self.settle(&held.attribute(), number, held.meaning);
         }
     }
 
@@ -350,11 +356,28 @@ impl<'a> Harvest<'a> {
     /// Takes one attribute of an event.
     pub fn take(&mut self, attribute: &Attribute<'_>, event: u32) {
         match meaning(attribute, self.options) {
-            Ok(meaning) if self.open.contains(&event) => {
+            meaning if self.is_held(attribute, event, meaning) => {
                 self.held.entry(event).or_default().push(Held::of(attribute, meaning));
             }
             meaning => self.settle(attribute, event, meaning),
         }
+    }
+
+    /// Tells whether what its event says may yet decide of an attribute.
+    fn is_held(
+        &self,
+        attribute: &Attribute<'_>,
+        event: u32,
+        meaning: Result<Meaning, LeftOut>,
+    ) -> bool {
+        self.open.contains(&event) && (meaning.is_ok() || self.is_port(attribute))
+    }
+
+    /// Tells whether an attribute is a port that is perhaps looked for with addresses.
+    fn is_port(&self, attribute: &Attribute<'_>) -> bool {
+        let is_of_address = matches!(attribute.sibling, Sibling::OfAddress(_));
+        let is_gone = attribute.deleted || attribute.left_out.is_some();
+        is_of_address && !is_gone && !self.options.objects_in_parts
     }
 
     /// Leaves out an attribute for what the settings of its source say.
@@ -367,7 +390,8 @@ impl<'a> Harvest<'a> {
     /// Keeps or leaves out an attribute whose event is told.
     fn settle(&mut self, attribute: &Attribute<'_>, event: u32, meaning: Result<Meaning, LeftOut>) {
         self.named.clear();
-        let kept = meaning.and_then(|meaning| {
+        let of_address = self.of_address(attribute, event);
+        let kept = of_address.and(meaning).and_then(|meaning| {
             self.filter(attribute, event)?;
             let kept = match self.keep_composed(attribute, event) {
                 Some(kept) => kept,
@@ -401,13 +425,7 @@ impl<'a> Harvest<'a> {
 
     /// Keeps an attribute with what belongs to it in its object; `None`: it stands for itself.
     fn keep_composed(&mut self, attribute: &Attribute<'_>, event: u32) -> Option<Kept> {
-        let all = composed(attribute, self.options);
-        let Composed { ty, pattern, spelling } = all.first()?;
-        let warned = self.warned(*ty, pattern, spelling);
-        if warned == Some(Action::Drop) {
-            // one half may be named, and the other not
-            return None;
-        }
+        let (all, warned) = self.composed(attribute, event)?;
         self.note_named();
         let remark = warned.map(Remark::Warned);
         if self.purpose == Purpose::Compile {
@@ -415,6 +433,46 @@ impl<'a> Harvest<'a> {
             all.iter().for_each(|one| self.enter(one.ty, &one.pattern, &one.spelling, source));
         }
         Some((Usage::Matched, remark))
+    }
+
+    /// Returns an attribute with those of its object that are not left out for themselves, and what
+    /// warninglists say of it; `None`: it stands for itself.
+    fn composed(
+        &mut self,
+        attribute: &Attribute<'_>,
+        event: u32,
+    ) -> Option<(Vec<Composed>, Option<Action>)> {
+        let mates = attribute.sibling.mates().iter();
+        let mates = mates.filter(|mate| self.takes(mate, event)).collect::<Vec<_>>();
+        let all = composed(attribute, &mates, self.options);
+        let Composed { ty, pattern, spelling } = all.first()?;
+        let warned = self.warned(*ty, pattern, spelling);
+        // one half may be named, and the other not
+        (warned != Some(Action::Drop)).then_some((all, warned))
+    }
+
+    /// Leaves out a port that is looked for with an address of its object.
+    fn of_address(&mut self, port: &Attribute<'_>, event: u32) -> Result<(), LeftOut> {
+        if !self.is_port(port) {
+            return Ok(());
+        }
+        let own = Mate { value: port.value.trim().into(), ..Mate::default() };
+        let own = std::slice::from_ref(&own);
+        let is_with = port.sibling.mates().iter().any(|address| {
+            let (kind, sibling) = ("ip-dst", Sibling::Ports(own));
+            let pair = Attribute { kind, value: &address.value, sibling, ..Attribute::default() };
+            let is_wanted = !address.not_for_ids || self.options.include_non_ids;
+            is_wanted && self.takes(address, event) && self.composed(&pair, event).is_some()
+        });
+        self.named.clear();
+        if !is_with {
+            return Ok(());
+        }
+        if port.decayed && self.options.filter.exclude_decayed {
+            return Err(LeftOut::Decayed);
+        }
+        self.filter(port, event)?;
+        Err(LeftOut::OfAddress)
     }
 
     fn keep(
@@ -457,13 +515,32 @@ impl<'a> Harvest<'a> {
         if end_secs == 0 && !attribute.valid_until.trim().is_empty() {
             return Err(LeftOut::BadEnd);
         }
-        if self.now_secs != 0 && end_secs != 0 && end_secs < self.now_secs {
+        if self.is_ended(end_secs) {
             return Err(LeftOut::Ended);
         }
         match self.options.filter.asks_events() {
             true => self.around(attribute, event, |filter, around| filter.check(around)),
             false => Ok(()),
         }
+    }
+
+    /// Tells whether the filter takes what an attribute is meant with: else that takes no part.
+    fn takes(&self, mate: &Mate<'_>, event: u32) -> bool {
+        let Some(told) = &mate.told else { return true };
+        let filter = &self.options.filter;
+        if (told.decayed && filter.exclude_decayed) || self.is_ended(told.until_secs) {
+            return false;
+        }
+        if !filter.asks_events() {
+            return true;
+        }
+        let tags = told.tags.split_terminator(TAG_END).filter(|tag| !is_reserved(tag));
+        let own = (tags.collect(), [told.last_secs, 0]);
+        self.around_event(own, event, |around| filter.check(around).is_ok())
+    }
+
+    fn is_ended(&self, end_secs: u32) -> bool {
+        self.now_secs != 0 && end_secs != 0 && end_secs < self.now_secs
     }
 
     /// Shows the filter what is said around an attribute.
@@ -473,18 +550,29 @@ impl<'a> Harvest<'a> {
         event: u32,
         ask: impl Fn(&Filter, &Around<'_>) -> R,
     ) -> R {
+        let tags = self.tags.lists.get(attribute.tags).iter();
+        let tags = tags.map(|tag| self.strings.texts.get(*tag)).collect();
+        let last = [known(attribute.last_seen).secs(), attribute.timestamp_secs];
+        self.around_event((tags, last), event, |around| ask(&self.options.filter, around))
+    }
+
+    /// Adds what its event says to an attribute's tags and the times when it was seen or changed.
+    fn around_event<R>(
+        &self,
+        (mut tags, last): (Vec<&str>, [u32; 2]),
+        event: u32,
+        ask: impl Fn(&Around<'_>) -> R,
+    ) -> R {
         let record = self.events.get(event as usize).copied().unwrap_or_default();
-        let lists = [attribute.tags, record.tags].map(|list| self.tags.lists.get(list));
-        let tags = lists.concat().into_iter().map(|tag| self.strings.texts.get(tag));
-        let told = [known(attribute.last_seen).secs(), attribute.timestamp_secs];
-        let last = told.into_iter().chain([record.timestamp_secs]).find(|secs| *secs != 0);
-        let around = Around {
-            tags: &tags.collect::<Vec<_>>(),
+        let of_event = self.tags.lists.get(record.tags).iter();
+        tags.extend(of_event.map(|tag| self.strings.texts.get(*tag)));
+        let last = last.into_iter().chain([record.timestamp_secs]).find(|secs| *secs != 0);
+        ask(&Around {
+            tags: &tags,
             published: self.unpublished.contains(&event).then_some(false),
             last_secs: last.unwrap_or(0),
             now_secs: self.now_secs,
-        };
-        ask(&self.options.filter, &around)
+        })
     }
 
     /// Asks the warninglists which of them name a value, and returns the strongest action.
@@ -621,11 +709,6 @@ fn now_secs(filter: &Filter) -> u32 {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
-}
-
-/// Returns what is known of a time; 0 where nothing is.
-fn known(text: &str) -> Timestamp {
-    time(text).unwrap_or_default()
 }
 
 /// Says what could not be read of an attribute.

@@ -4,20 +4,22 @@
 use crate::control::intel::Attribute;
 use crate::control::intel::Sibling;
 use crate::control::intel::Unread;
+use crate::control::intel::gate::LeftOut;
 use crate::control::intel::gate::Meaning;
 use crate::control::intel::ledger::Spot;
+use crate::control::intel::mate::Mate;
 use crate::control::intel::uuid::Uuid;
 
 /// What is kept of an attribute until its event is whole; what its object says of a fingerprint is
 /// in its meaning already.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
-    /// What it means.
-    pub(super) meaning: Meaning,
+    /// What it means, or why nothing alone.
+    pub(super) meaning: Result<Meaning, LeftOut>,
     kind: Box<str>,
     value: Box<str>,
-    ports: Box<str>,
-    half: Box<str>,
+    said: Said,
+    mates: Box<[Mate<'static>]>,
     first_seen: Box<str>,
     last_seen: Box<str>,
     valid_until: Box<str>,
@@ -33,17 +35,27 @@ pub(super) struct Held {
     unread: Unread,
 }
 
+/// What an object says of it, what it is meant with aside.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Nothing,
+    Ports,
+    Half,
+    OfAddress,
+}
+
 impl Held {
     /// Keeps an attribute.
-    pub(super) fn of(attribute: &Attribute<'_>, meaning: Meaning) -> Self {
-        let (ports, half) = match attribute.sibling {
-            Sibling::Ports(ports) => (ports, ""),
-            Sibling::Half(half) => ("", half),
-            _ => ("", ""),
-        };
+    pub(super) fn of(attribute: &Attribute<'_>, meaning: Result<Meaning, LeftOut>) -> Self {
+        let mates = attribute.sibling.mates().iter().cloned().map(Mate::into_owned);
         Self {
-            ports: ports.into(),
-            half: half.into(),
+            said: match attribute.sibling {
+                Sibling::Ports(_) => Said::Ports,
+                Sibling::Half(_) => Said::Half,
+                Sibling::OfAddress(_) => Said::OfAddress,
+                _ => Said::Nothing,
+            },
+            mates: mates.collect(),
             meaning,
             kind: attribute.kind.into(),
             value: attribute.value.into(),
@@ -65,10 +77,11 @@ impl Held {
 
     /// Returns the attribute.
     pub(super) fn attribute(&self) -> Attribute<'_> {
-        let sibling = match (&*self.ports, &*self.half) {
-            ("", "") => Sibling::Silent,
-            ("", half) => Sibling::Half(half),
-            (ports, _) => Sibling::Ports(ports),
+        let sibling = match self.said {
+            Said::Ports => Sibling::Ports(&self.mates),
+            Said::Half => Sibling::Half(&self.mates),
+            Said::OfAddress => Sibling::OfAddress(&self.mates),
+            Said::Nothing => Sibling::Silent,
         };
         Attribute {
             sibling,

@@ -70,14 +70,14 @@ impl Plan {
     fn add(&mut self, input: &Path) {
         let provider = provider_of(input);
         match fs::metadata(input) {
-            Err(error) => self.damage.push(Damage::new(input, Spot::File, error.to_string())),
+            Err(error) => self.damage.push(Damage::unread(input, Spot::File, error.to_string())),
             Ok(meta) if !meta.is_dir() => self.list(input.to_owned(), &provider, 0),
             Ok(_) => {
                 let before = self.files.len() + self.damage.len();
                 self.walk(input, &provider, 0);
                 if self.files.len() + self.damage.len() == before {
                     let what = "no file in it: give a feed directory or a file".to_owned();
-                    self.damage.push(Damage::new(input, Spot::File, what));
+                    self.damage.push(Damage::unread(input, Spot::File, what));
                 }
             }
         }
@@ -96,7 +96,7 @@ impl Plan {
         let mut paths = match entries {
             Ok(entries) => entries.iter().map(fs::DirEntry::path).collect::<Vec<_>>(),
             Err(error) => {
-                return self.damage.push(Damage::new(folder, Spot::File, error.to_string()));
+                return self.damage.push(Damage::unread(folder, Spot::File, error.to_string()));
             }
         };
         paths.retain(|path| !hidden(path));

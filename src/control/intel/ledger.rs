@@ -52,6 +52,8 @@ pub struct Damage {
     pub spot: Spot,
     /// What is wrong, lower-case.
     pub what: String,
+    /// It is not there, may not be read, or has no format that we know.
+    pub is_unread: bool,
 }
 
 /// A place in a file.
@@ -190,7 +192,12 @@ impl Ledger {
 impl Damage {
     /// Names what is wrong with a file.
     pub fn new(path: &Path, spot: Spot, what: String) -> Self {
-        Self { path: path.display().to_string(), spot, what }
+        Self { path: path.display().to_string(), spot, what, is_unread: false }
+    }
+
+    /// Names what keeps a file or folder from being read at all.
+    pub fn unread(path: &Path, spot: Spot, what: String) -> Self {
+        Self { is_unread: true, ..Self::new(path, spot, what) }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod lines;
 pub mod list;
 pub mod list_form;
+pub mod mate;
 pub mod misp;
 pub mod remote;
 mod said;
@@ -53,6 +54,7 @@ use crate::control::intel::harvest::Gather;
 use crate::control::intel::input::Stream;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::list_form::ListForm;
+use crate::control::intel::mate::Mate;
 use crate::control::intel::uuid::Uuid;
 use crate::control::intel::warninglist::WarninglistSettings;
 use crate::model::policy::Policy;
@@ -199,13 +201,23 @@ pub enum Sibling<'a> {
     Ja4Type(&'a str),
     /// The object has a JA3S of its own, so its JA3 is one.
     Ja3s,
-    /// The ports of its end, in decimal, separated by commas: the address is meant with one of
-    /// them.
-    Ports(&'a str),
-    /// The address that belongs to it, a name, or the name that belongs to it, an address.
-    Half(&'a str),
-    /// It is a port that addresses are meant with.
-    OfAddress,
+    /// The ports of its end: the address is meant with one of them.
+    Ports(&'a [Mate<'a>]),
+    /// The address that belongs to it, a name, or the name that belongs to it, an address; more
+    /// than once where the object has it so.
+    Half(&'a [Mate<'a>]),
+    /// It is a port that these addresses are meant with.
+    OfAddress(&'a [Mate<'a>]),
+}
+
+impl<'a> Sibling<'a> {
+    /// Returns the attributes that one is meant with.
+    pub fn mates(self) -> &'a [Mate<'a>] {
+        match self {
+            Self::Ports(mates) | Self::Half(mates) | Self::OfAddress(mates) => mates,
+            Self::Unknown | Self::Silent | Self::Ja4Type(_) | Self::Ja3s => &[],
+        }
+    }
 }
 
 /// Why a file ended early.

@@ -49,6 +49,11 @@ fn since_1970(time: jiff::Timestamp) -> Option<Timestamp> {
     Some(Timestamp(u64::try_from(nanos).unwrap_or(u64::MAX)))
 }
 
+/// Returns what is known of a time; 0 where nothing is.
+pub(super) fn known(text: &str) -> Timestamp {
+    time(text).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -356,7 +356,7 @@ mod tests {
         v4[6] = 0x40;
         check(101, &v4, "Tcp 6 10.0.0.1 4000 > 10.0.0.2 53: 52+5-0 of 57");
         v4[6] = 0x20;
-        check(101, &v4, "Opaque 6 10.0.0.1 4000 > 10.0.0.2 53: 20+37-0 of 57");
+        check(101, &v4, "Fragment 6 10.0.0.1 4000 > 10.0.0.2 53: 20+37-0 of 57");
         v4[7] = 1;
         check(101, &v4, "IpFragment");
         v4[6] = 0;
@@ -366,7 +366,7 @@ mod tests {
             samples::v6(44, &[&[6, 0, high, low, 0, 0, 0, 1], &tcp[..]].concat())
         };
         check(101, &v6(0), "Tcp 6 2001:db8::1 4000 > 2001:db8::2 53: 80+5-0 of 85");
-        check(101, &v6(1), "Opaque 6 2001:db8::1 4000 > 2001:db8::2 53: 48+37-0 of 85");
+        check(101, &v6(1), "Fragment 6 2001:db8::1 4000 > 2001:db8::2 53: 48+37-0 of 85");
         check(101, &v6(8), "IpFragment");
         check(101, &v6(9), "IpFragment");
         check(101, &samples::v4_fragment(17, &[1]), "TransportTruncated");

@@ -42,6 +42,9 @@ pub(super) fn read<'a>(ip: &Ip<'a>) -> Result<Transport<'a>, DecodeError> {
     match (ip.protocol, ip.extent) {
         (protocol::TCP, Extent::Whole) => read_tcp(ip),
         (protocol::UDP, Extent::Whole) => read_udp(ip),
+        (protocol::TCP | protocol::UDP, Extent::FirstFragment) => {
+            Ok(Transport { kind: Payload::Fragment, ..read_ports(ip)? })
+        }
         (number, _) if protocol::has_ports(number) => read_ports(ip),
         _ => Ok(opaque(ip, (0, 0))),
     }

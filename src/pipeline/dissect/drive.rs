@@ -63,7 +63,7 @@ pub fn however_cut<D: Dissect>(turns: &[(Side, &[u8])]) -> Drive {
 /// Returns an observation as one line.
 pub fn line(observation: &Observation<'_>) -> String {
     let value = match observation.value {
-        Value::Text(text) => text.escape_ascii().to_string(),
+        Value::Text(text) | Value::Absolute(text) => text.escape_ascii().to_string(),
         Value::Digest(digest) => digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         Value::Address(address) => address.to_string(),
     };

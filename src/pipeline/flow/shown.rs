@@ -23,8 +23,11 @@ const HEAD_BYTES: usize = 5;
 /// Flag: an address.
 const ADDRESS: u8 = 1;
 
-/// Flag: a digest; text has neither.
+/// Flag: a digest; text has none of these.
 const DIGEST: u8 = 1 << 1;
+
+/// Flag: a URL that its request names whole.
+const ABSOLUTE: u8 = 1 << 4;
 
 /// Flag: the other end showed it.
 const RESP: u8 = 1 << 2;
@@ -111,6 +114,7 @@ impl Shown {
     ) -> bool {
         let (form, value) = match &showing.observation.value {
             Value::Text(text) => (0, *text),
+            Value::Absolute(url) => (ABSOLUTE, *url),
             Value::Digest(digest) => (DIGEST, *digest),
             Value::Address(address) => (ADDRESS, &address.0[..]),
         };
@@ -221,6 +225,7 @@ impl Recalled {
             let value = match *flags {
                 flags if flags & ADDRESS != 0 => Value::Address(Address(*value.first_chunk()?)),
                 flags if flags & DIGEST != 0 => Value::Digest(value),
+                flags if flags & ABSOLUTE != 0 => Value::Absolute(value),
                 _ => Value::Text(value),
             };
             let observation = Observation {
@@ -251,7 +256,7 @@ mod tests {
             .iter()
             .map(|showing| match showing.observation.value {
                 Value::Text(text) => text.len(),
-                Value::Digest(_) | Value::Address(_) => unreachable!("texts only"),
+                _ => unreachable!("texts only"),
             })
             .collect()
     }
@@ -265,8 +270,11 @@ mod tests {
         let address = Observation { kind, place, value: address };
         let (kind, place) = (ObservationKind::Ja3, Place::TlsClientHello);
         let digest = Observation { kind, place, value: Value::Digest(&[7; 16]) };
+        let (kind, place) = (ObservationKind::HttpUrl, Place::HttpUrl);
+        let url = Observation { kind, place, value: Value::Absolute(b"http://evil.example/") };
         let seen = [
             text(b"evil.example", true),
+            Showing { observation: url, side: Side::Orig, is_first: false },
             Showing { observation: digest, side: Side::Orig, is_first: false },
             Showing { observation: address, side: Side::Resp, is_first: true },
             text(&long, true),
@@ -280,7 +288,7 @@ mod tests {
         let mut recalled = Recalled::default();
         shown.recall(a, &mut recalled);
         assert_eq!(recalled.iter().collect::<Vec<_>>(), seen);
-        assert_eq!(of(&shown, b), [5; 5]);
+        assert_eq!(of(&shown, b), [5; 6]);
         assert_eq!(of(&shown, ShownList::default()), [0; 0]);
         assert_eq!(counters.values_unkept, 0);
     }

@@ -123,7 +123,17 @@ impl Index {
             (K::HttpHost, Value::Text(name)) => self.names.find(name, port, out),
             (K::HttpUrl, Value::Text(text)) => {
                 if let Some(url) = ObservedUrl::from_wire(text, buffer) {
-                    self.url(&url, port, out);
+                    // not all who speak to another port than the usual say so in Host
+                    let other_port = if url.has_port { url.port } else { port };
+                    self.url(&url, other_port, out);
+                }
+            }
+            (K::HttpUrl, Value::Absolute(text)) => {
+                if let Some(url) = ObservedUrl::from_wire(text, buffer) {
+                    self.url(&url, url.port, out);
+                    if url.port != port {
+                        self.names.find_with_port(url.host, url.port, out);
+                    }
                 }
             }
             (K::HttpUserAgent, Value::Text(text)) => self.user_agent(text, out),
@@ -257,21 +267,18 @@ impl Index {
         }
     }
 
-    fn url(&self, url: &ObservedUrl<'_>, flow_port: u16, out: &mut Vec<Found>) {
+    fn url(&self, url: &ObservedUrl<'_>, other_port: u16, out: &mut Vec<Found>) {
         let graded = |grade| {
             move |row: Row| {
                 let scheme = scheme_of(row.tag);
                 let fits = (scheme == Scheme::Other || scheme == url.scheme)
-                    && (row.port == 0 || row.port == url.port);
+                    && [0, url.port, other_port].contains(&row.port);
                 fits.then_some(Found { indicator: row.id, grade })
             }
         };
         out.extend(self.urls.find(url.key).filter_map(graded(Match::Exact)));
         out.extend(self.urls.find(url.host).filter_map(graded(Match::HostOnly)));
         out.extend(self.url_beginnings.find(url.key).filter_map(graded(Match::Prefix)));
-        if url.port != flow_port {
-            self.names.find_with_port(url.host, url.port, out);
-        }
     }
 
     fn tls_host(&self, name: &[u8], port: u16, out: &mut Vec<Found>) {

@@ -27,6 +27,9 @@ use crate::model::url::UrlBuffer;
 use crate::pipeline::matcher::Index;
 use crate::pipeline::matcher::IndexBuilder;
 
+/// The kind, in these tests, of a URL that a request names whole.
+const ABSOLUTE: &str = "absolute_url";
+
 const FLOW: &str = "10.0.0.1:40000 9.9.9.9:443";
 
 fn policy() -> Policy {
@@ -68,6 +71,8 @@ fn flow_of(ends: &str) -> FlowView {
 /// What is found, as `number:grade`, for an observation `kind value`.
 fn found(index: &Index, flow: &FlowView, observation: &str) -> String {
     let (kind, text) = observation.split_once(' ').expect("kind and value");
+    let is_absolute = kind == ABSOLUTE;
+    let kind = if is_absolute { "http_url" } else { kind };
     let kind = ObservationKind::from_name(kind).expect("a kind");
     let digest: [u8; 32];
     let (md5, sha1): ([u8; 16], [u8; 20]);
@@ -87,6 +92,7 @@ fn found(index: &Index, flow: &FlowView, observation: &str) -> String {
             digest = hex(text).unwrap_or_default();
             Value::Digest(&digest)
         }
+        _ if is_absolute => Value::Absolute(text.as_bytes()),
         _ => Value::Text(text.as_bytes()),
     };
     let mut out =
@@ -187,9 +193,13 @@ fn names_with_ports() {
     check(set, "http_host www.c2.example", "");
     check(set, "dns_query c2.example", "");
     check(set, "cert_name c2.example", "");
-    check(set, "http_url http://c2.example:8080/x", "1:exact");
-    check(set, "http_url http://c2.example:443/x", "");
-    check(set, "http_url http://c2.example/x", "");
+    // a request to a proxy names the end that it is for; all others are for that of the flow
+    check(set, "absolute_url http://c2.example:8080/x", "1:exact");
+    check(set, "absolute_url http://c2.example:443/x", "");
+    check(set, "absolute_url http://c2.example/x", "");
+    check(set, "http_url http://c2.example:8080/x", "");
+    check("hostname|port c2.example|80", "http_url http://c2.example/x", "");
+    check("hostname|port c2.example|80", "absolute_url http://c2.example/x", "0:exact");
 }
 
 #[test]
@@ -217,6 +227,18 @@ fn urls_whole() {
     check(set, "http_url http://[2001:db8:0::50]/x", "5:exact");
     check(set, "http_url http://evil.example/only-tls", "");
     check(set, "http_host evil.example", "");
+}
+
+#[test]
+fn urls_whose_host_is_left_bare() {
+    // the flow's port is 443
+    let set = "url http://evil.example:443/a\nurl http://evil.example/a\nurl evil.example:443\n\
+        url http://evil.example:81/a\nurl http://evil.example:443/*";
+    check(set, "http_url http://evil.example/a", "0:exact 1:exact 2:host-only 4:host-only");
+    check(set, "http_url http://evil.example:443/a", "0:exact 2:host-only 4:host-only");
+    check(set, "http_url http://evil.example:81/a", "3:exact");
+    check(set, "absolute_url http://evil.example/a", "1:exact");
+    check(set, "absolute_url http://evil.example:443/a", "0:exact 2:host-only 4:host-only");
 }
 
 #[test]
@@ -376,7 +398,7 @@ fn scan(ty: &str, value: &str, kind: &str, seen: &str, port: u16) -> Option<&'st
             let number: u16 = number.parse().ok()?;
             let fits = match kind {
                 "tls_sni" | "quic_sni" | "http_host" => seen == name && number == port,
-                "http_url" => {
+                ABSOLUTE => {
                     let (_, host, at, _) = taken_apart(seen);
                     host == name && at == number && at != port
                 }
@@ -384,12 +406,17 @@ fn scan(ty: &str, value: &str, kind: &str, seen: &str, port: u16) -> Option<&'st
             };
             fits.then_some("exact")
         }
-        "url" if kind == "http_url" => scan_url(value, seen),
+        "url" if kind == "http_url" => {
+            let authority = seen.split(['/', '?', '#']).nth(2)?;
+            let other = if authority.contains(':') { None } else { Some(port) };
+            scan_url(value, seen, other)
+        }
+        "url" if kind == ABSOLUTE => scan_url(value, seen, None),
         _ => None,
     }
 }
 
-fn scan_url(value: &str, seen: &str) -> Option<&'static str> {
+fn scan_url(value: &str, seen: &str, other: Option<u16>) -> Option<&'static str> {
     let (scheme, rest) = match value.split_once("://") {
         Some((scheme, rest)) => (Some(scheme), rest),
         None => (None, value),
@@ -400,7 +427,7 @@ fn scan_url(value: &str, seen: &str) -> Option<&'static str> {
     let given = authority.split_once(':').and_then(|(_, port)| port.parse().ok());
     let port: Option<u16> = given.or((scheme == Some("http") && target != "/").then_some(80));
     let (seen_scheme, seen_host, seen_port, seen_target) = taken_apart(seen);
-    if host != seen_host || port.is_some_and(|port| port != seen_port) {
+    if host != seen_host || port.is_some_and(|port| port != seen_port && other != Some(port)) {
         return None;
     }
     if scheme.is_some_and(|scheme| scheme != seen_scheme) {
@@ -507,8 +534,8 @@ fn observation() -> impl Strategy<Value = (&'static str, String)> {
     prop_oneof![
         ip().prop_map(|value| ("dns_answer", value)),
         (kind, name()),
-        (host_port(), target())
-            .prop_map(|(host, target)| ("http_url", format!("http://{host}{target}"))),
+        (prop::sample::select(vec!["http_url", ABSOLUTE]), host_port(), target())
+            .prop_map(|(kind, host, target)| (kind, format!("http://{host}{target}"))),
     ]
 }
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use tapsieve::control::intel::IntelOptions;
 use tapsieve::control::intel::compile::compile;
+use tapsieve::control::intel::filter::Filter;
 
 use super::stand::KEY;
 use super::stand::Stand;
@@ -97,7 +98,12 @@ impl Puller {
 
 /// The indicators of a folder and which attributes gave them.
 pub(crate) fn attributes(folder: &Path) -> BTreeMap<String, (String, String)> {
-    let mut options = IntelOptions::default();
+    taken(folder, Filter::default())
+}
+
+/// Those of them that a filter takes.
+pub(crate) fn taken(folder: &Path, filter: Filter) -> BTreeMap<String, (String, String)> {
+    let mut options = IntelOptions { filter, ..IntelOptions::default() };
     options.policy.allow_special = true;
     let compiled = compile(&[folder.to_owned()], &options).expect("it can be read");
     assert!(compiled.ledger.damage.is_empty(), "{:?}", compiled.ledger.damage);

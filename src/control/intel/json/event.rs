@@ -23,6 +23,7 @@ use crate::control::intel::Sibling;
 use crate::control::intel::json::DEPTH_MAX;
 use crate::control::intel::json::answer::List;
 use crate::control::intel::json::answer::One;
+use crate::control::intel::json::composite::Telling;
 use crate::control::intel::json::parts::Key;
 use crate::control::intel::json::parts::Scalar;
 use crate::control::intel::json::parts::lenient;
@@ -314,7 +315,7 @@ impl<'de, T: Teller> Visitor<'de> for Objects<'_, T> {
                 _ => skip(&mut map)?,
             }
         }
-        let siblings = kept.siblings(&object.name);
+        let siblings = kept.siblings(&object.name, Telling::Each);
         for parts in &kept.attributes {
             let known = !object.name.is_empty();
             let sibling = if known { siblings.of(parts) } else { Sibling::Unknown };

@@ -36,6 +36,7 @@ use crate::control::intel::ledger::Spot;
 
 pub use crate::control::intel::json::answer::What;
 pub use crate::control::intel::json::bounded::Bounded;
+pub use crate::control::intel::json::composite::Telling;
 pub use crate::control::intel::json::event::Found;
 pub use crate::control::intel::json::event::Owner;
 pub use crate::control::intel::json::event::Reading;

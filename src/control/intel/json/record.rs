@@ -12,6 +12,7 @@ use crate::control::intel::Sibling;
 use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Harvest;
 use crate::control::intel::json::composite::Composite;
+use crate::control::intel::json::composite::Telling;
 use crate::control::intel::json::event::StorySeed;
 use crate::control::intel::json::parts::Decay;
 use crate::control::intel::json::parts::Flag;
@@ -238,12 +239,12 @@ impl Kept {
     }
 
     /// Returns what the attributes say of each other, in an object of that template.
-    pub fn siblings(&self, object: &str) -> Siblings<'_> {
+    pub fn siblings(&self, object: &str, telling: Telling) -> Siblings<'_> {
         let find = |relation: &str| self.attributes.iter().find(|a| a.relation == relation);
         Siblings {
             ja4_type: find("ja4-type").map(|part| part.value.as_str()),
             has_ja3s: find("ja3s-fingerprint-md5").is_some(),
-            composite: Composite::of(object, &self.attributes),
+            composite: Composite::of(object, &self.attributes, telling),
         }
     }
 }

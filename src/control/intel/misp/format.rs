@@ -26,10 +26,12 @@ use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
 use crate::control::intel::input::Stream;
+use crate::control::intel::json::TAG_END;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::lines::Block;
 use crate::control::intel::lines::each_block;
 use crate::control::intel::lines::line_border;
+use crate::control::intel::mate::Mate;
 use crate::control::intel::misp::record::AttributeLine;
 use crate::control::intel::misp::record::EventLine;
 use crate::control::intel::misp::record::FilterLine;
@@ -172,7 +174,7 @@ impl Telling<'_> {
     }
 
     fn line(&self, line: &[u8], spot: Spot, basket: &mut Basket<'_>) {
-        let line = match serde_json::from_slice::<AttributeLine<'_>>(line) {
+        let mut line = match serde_json::from_slice::<AttributeLine<'_>>(line) {
             Ok(line) => line,
             Err(error) => {
                 self.damaged(spot, &format!("a damaged line: {error}"), 1);
@@ -190,6 +192,7 @@ impl Telling<'_> {
             let tags = harvest.tag_list(tags.map(String::as_str));
             harvest.event(&parts(uuid, event, provider, tags))
         });
+        line.mates.retain(|mate| self.takes(mate, event));
         let tags = basket.harvest.tag_list(line.tags.iter().map(AsRef::as_ref));
         let attribute = Attribute {
             kind: &line.kind,
@@ -223,11 +226,25 @@ impl Telling<'_> {
             // whether it is published, and its tags, nobody knows
             return Err(LeftOut::OtherEvent);
         }
+        self.ask(line.tags.iter().map(AsRef::as_ref), event)
+    }
+
+    /// Tells whether they take what an attribute is meant with.
+    fn takes(&self, mate: &Mate<'_>, event: Option<&EventLine>) -> bool {
+        let tags = mate.told.as_ref().map_or("", |told| &told.tags);
+        self.ask(tags.split_terminator(TAG_END), event).is_ok()
+    }
+
+    fn ask<'t>(
+        &self,
+        tags: impl Iterator<Item = &'t str>,
+        event: Option<&'t EventLine>,
+    ) -> Result<(), LeftOut> {
         if !self.filter.asks_events() {
             return Ok(());
         }
         let of_event = event.iter().flat_map(|event| &event.tags).map(String::as_str);
-        let tags = line.tags.iter().map(AsRef::as_ref).chain(of_event).collect::<Vec<_>>();
+        let tags = tags.chain(of_event).collect::<Vec<_>>();
         let published = event.and_then(|event| event.published);
         self.filter.check(&Around { tags: &tags, published, last_secs: 0, now_secs: 0 })
     }

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::control::intel::json::Found;
 use crate::control::intel::json::Owner;
 use crate::control::intel::json::Teller;
+use crate::control::intel::mate::Mate;
 use crate::control::intel::misp::MispSettings;
 use crate::control::intel::misp::record::AttributeLine;
 use crate::control::intel::misp::record::EventLine;
@@ -26,7 +27,7 @@ use crate::control::intel::uuid::Uuid;
 /// Attributes of one server: each takes 21 bytes of memory while all are pulled.
 const ATTRIBUTES_MAX: usize = 32_000_000;
 
-/// Attributes of objects whose own search is still to come: each takes about a hundred bytes.
+/// Attributes of objects whose own search is still to come: each takes some two hundred bytes.
 const HELD_MAX: usize = 2_000_000;
 
 /// Bytes of changed attributes that a pull of changes holds; more make a full one due.
@@ -75,10 +76,11 @@ pub(super) struct Everything<'s> {
     line: Vec<u8>,
 }
 
-/// What an object says of an attribute: the name of its template, and as `AttributeLine::sibling`.
+/// What an object says of an attribute: the name of its template, and as in `AttributeLine`.
 struct Said {
     object: Box<str>,
     sibling: Box<str>,
+    mates: Box<[Mate<'static>]>,
 }
 
 /// Changed attributes: the last line of each.
@@ -178,7 +180,8 @@ impl<'s> Everything<'s> {
             return Err(self.too_many(HELD_MAX));
         }
         let [object, sibling] = [&line.object, &line.sibling].map(|text| Box::from(text.as_ref()));
-        self.held.insert(uuid, Said { object, sibling });
+        let mates = line.mates.iter().cloned().map(Mate::into_owned).collect();
+        self.held.insert(uuid, Said { object, sibling, mates });
         Ok(())
     }
 
@@ -217,9 +220,10 @@ impl Keeping for Everything<'_> {
             self.missed.insert(event);
         }
         let said = self.held.remove(&uuid).filter(|_| line.sibling.is_empty());
-        if let Some(Said { object, sibling }) = said {
+        if let Some(Said { object, sibling, mates }) = said {
             line.object = Cow::Owned(object.into_string());
             line.sibling = Cow::Owned(sibling.into_string());
+            line.mates = mates.into_vec();
         }
         write(&line, &mut self.line);
         entry.insert(digest(&self.line));

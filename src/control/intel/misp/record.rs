@@ -16,13 +16,15 @@ use crate::control::intel::harvest::cut;
 use crate::control::intel::json::Found;
 use crate::control::intel::json::Story;
 use crate::control::intel::json::TAG_END;
+use crate::control::intel::mate::Mate;
+use crate::control::intel::mate::Told;
 use crate::control::intel::uuid::Uuid;
 
 /// Begins every file of a mirror.
 pub const MAGIC: &[u8] = b"{\"tapsieve_misp\":";
 
 /// The form of the lines.
-pub const FORM: u32 = 2;
+pub const FORM: u32 = 3;
 
 /// Bytes of a value that are kept: one that is longer than an indicator may be (64 KiB) is told to
 /// be so by the rest of it.
@@ -150,11 +152,14 @@ pub struct AttributeLine<'a> {
     /// Name of its object's template.
     #[serde(rename = "o", borrow, default, skip_serializing_if = "str::is_empty")]
     pub object: Cow<'a, str>,
-    /// What its object says of it: `-` nothing, `ja3s`, `port` that it is its addresses'; after
-    /// `ja4:` the type, after `ports:` the ports of its end, after `half:` the name or address that
-    /// belongs to it.
+    /// What its object says of it: `-` nothing, `ja3s`, `port` that it is its addresses', `ports`
+    /// that it is meant with those of its end, `half` with a name or address; after `ja4:` the
+    /// type.
     #[serde(rename = "s", borrow, default, skip_serializing_if = "str::is_empty")]
     pub sibling: Cow<'a, str>,
+    /// The ports, addresses or names that it is meant with.
+    #[serde(rename = "m", borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub mates: Vec<Mate<'a>>,
     /// Comment.
     #[serde(rename = "c", borrow, default, skip_serializing_if = "str::is_empty")]
     pub comment: Cow<'a, str>,
@@ -254,9 +259,9 @@ impl<'a> AttributeLine<'a> {
             Sibling::Silent => Cow::Borrowed("-"),
             Sibling::Ja3s => Cow::Borrowed("ja3s"),
             Sibling::Ja4Type(ty) => Cow::Owned(format!("ja4:{}", cut(ty, WORD_BYTES_MAX))),
-            Sibling::OfAddress => Cow::Borrowed("port"),
-            Sibling::Ports(ports) => Cow::Owned(format!("ports:{ports}")),
-            Sibling::Half(other) => Cow::Owned(format!("half:{}", cut(other, WORD_BYTES_MAX))),
+            Sibling::OfAddress(_) => Cow::Borrowed("port"),
+            Sibling::Ports(_) => Cow::Borrowed("ports"),
+            Sibling::Half(_) => Cow::Borrowed("half"),
         };
         Some(Self {
             uuid: Cow::Owned(uuid.to_string()),
@@ -271,6 +276,7 @@ impl<'a> AttributeLine<'a> {
             relation: word(&parts.relation),
             object: word(found.object_name()),
             sibling,
+            mates: mates(found.sibling.mates()),
             comment: Cow::Borrowed(cut(parts.comment.trim(), TEXT_BYTES_MAX)),
             first_seen: word(&parts.first_seen),
             last_seen: word(&parts.last_seen),
@@ -284,11 +290,11 @@ impl<'a> AttributeLine<'a> {
     pub fn said_by_object(&self) -> Sibling<'_> {
         match self.sibling.split_once(':') {
             Some(("ja4", ty)) => Sibling::Ja4Type(ty),
-            Some(("ports", ports)) => Sibling::Ports(ports),
-            Some(("half", other)) => Sibling::Half(other),
             None if self.sibling == "-" => Sibling::Silent,
             None if self.sibling == "ja3s" => Sibling::Ja3s,
-            None if self.sibling == "port" => Sibling::OfAddress,
+            None if self.sibling == "port" => Sibling::OfAddress(&self.mates),
+            None if self.sibling == "ports" => Sibling::Ports(&self.mates),
+            None if self.sibling == "half" => Sibling::Half(&self.mates),
             _ => Sibling::Unknown,
         }
     }
@@ -299,6 +305,7 @@ impl<'a> AttributeLine<'a> {
         if self.object.is_empty() && self.sibling.is_empty() {
             self.object = Cow::Owned(before.object.into_owned());
             self.sibling = Cow::Owned(before.sibling.into_owned());
+            self.mates = before.mates.into_iter().map(Mate::into_owned).collect();
         }
     }
 }
@@ -318,6 +325,20 @@ pub fn write(line: &impl Serialize, to: &mut Vec<u8>) {
 pub fn write_end(attributes: u64, to: &mut (impl Write + ?Sized)) -> io::Result<()> {
     to.write_all(END)?;
     writeln!(to, "{attributes}}}")
+}
+
+/// Returns what is kept of those that an attribute is meant with.
+fn mates<'a>(all: &'a [Mate<'a>]) -> Vec<Mate<'a>> {
+    let tags_bytes_max = TAGS_BYTES_MAX / all.len().max(1);
+    let kept = all.iter().map(|mate| Mate {
+        value: Cow::Borrowed(cut(&mate.value, WORD_BYTES_MAX)),
+        not_for_ids: mate.not_for_ids,
+        told: mate
+            .told
+            .as_ref()
+            .map(|told| Told { tags: Cow::Borrowed(cut(&told.tags, tags_bytes_max)), ..*told }),
+    });
+    kept.collect()
 }
 
 fn tags(list: &str) -> impl Iterator<Item = &str> {
@@ -346,6 +367,9 @@ mod tests {
 
     #[test]
     fn lines_read_back_and_begin_with_their_uuid() {
+        let told = Told { tags: Cow::Borrowed("tlp:red\u{1f}"), last_secs: 9, ..Told::default() };
+        let value = Cow::Borrowed("443");
+        let mate = Mate { value, not_for_ids: true, told: Some(told) };
         let line = AttributeLine {
             uuid: Cow::Borrowed(UUID),
             event: Cow::Borrowed(""),
@@ -359,6 +383,7 @@ mod tests {
             relation: Cow::Borrowed(""),
             object: Cow::Borrowed("ja4-plus"),
             sibling: Cow::Borrowed("ja4:JA4S"),
+            mates: vec![mate],
             comment: Cow::Borrowed("é"),
             first_seen: Cow::Borrowed(""),
             last_seen: Cow::Borrowed(""),
@@ -373,8 +398,9 @@ mod tests {
         let read = serde_json::from_slice::<AttributeLine<'_>>(&bytes).expect("a line");
         assert_eq!(read, line);
         assert_eq!(read.said_by_object(), Sibling::Ja4Type("JA4S"));
+        let empty = || Cow::Borrowed("");
         let mut poor =
-            AttributeLine { object: Cow::Borrowed(""), sibling: Cow::Borrowed(""), ..line.clone() };
+            AttributeLine { object: empty(), sibling: empty(), mates: vec![], ..line.clone() };
         poor.complete(line);
         assert_eq!(poor, read);
     }

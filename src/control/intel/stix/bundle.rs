@@ -21,6 +21,7 @@ use crate::control::intel::harvest::EventParts;
 use crate::control::intel::harvest::Gather;
 use crate::control::intel::harvest::Harvest;
 use crate::control::intel::json::Kept;
+use crate::control::intel::json::Telling;
 use crate::control::intel::json::parts::TAG_END;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::said::time;
@@ -240,7 +241,7 @@ impl<'g, 'a> Bundle<'g, 'a> {
 
     /// Tells the attributes of an object of MISP.
     fn misp_object(&mut self, object: &Object, (name, kept): (&str, &Kept)) {
-        let siblings = kept.siblings(name);
+        let siblings = kept.siblings(name, Telling::AsOne);
         for parts in &kept.attributes {
             let own = Uuid::from_text(&parts.uuid);
             let about = self.about(object);

@@ -163,7 +163,7 @@ impl Warninglists {
             for file in read::files(input, &mut reading.damage) {
                 match read::lists(&file) {
                     Err(fault) => {
-                        reading.damage.push(Damage::new(&file, fault.spot, fault.what));
+                        reading.damage.push(Damage::unread(&file, fault.spot, fault.what));
                     }
                     Ok(lists) => {
                         for list in lists {

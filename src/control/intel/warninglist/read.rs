@@ -79,7 +79,7 @@ pub(super) fn files(input: &Path, damage: &mut Vec<Damage>) -> Vec<PathBuf> {
             false => Ok(Vec::new()),
         });
         match read {
-            Err(error) => damage.push(Damage::new(&path, Spot::File, error.to_string())),
+            Err(error) => damage.push(Damage::unread(&path, Spot::File, error.to_string())),
             Ok(_) if depth == 0 && path.is_file() => files.push(path),
             Ok(inside) => {
                 let is_list = |path: &PathBuf| path.extension().is_some_and(|end| end == "json");
@@ -91,7 +91,7 @@ pub(super) fn files(input: &Path, damage: &mut Vec<Damage>) -> Vec<PathBuf> {
     }
     if files.is_empty() && damage.iter().all(|damage| Path::new(&damage.path) != input) {
         let what = "no warninglist in it: lists/NAME/list.json are expected".to_owned();
-        damage.push(Damage::new(input, Spot::File, what));
+        damage.push(Damage::unread(input, Spot::File, what));
     }
     files.sort();
     files

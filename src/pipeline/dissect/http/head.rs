@@ -120,8 +120,13 @@ impl<'a> Request<'a> {
         }
         if !self.is_connect() {
             match (authority, host) {
-                (Some(_), _) => note(ObservationKind::HttpUrl, Place::HttpUrl, self.target, seen),
                 (None, Some(host)) => unfold(host, |host| note_url(host, self.target, seen)),
+                (Some(_), _) => seen.note(Observation {
+                    kind: ObservationKind::HttpUrl,
+                    place: Place::HttpUrl,
+                    value: Value::Absolute(self.target),
+                }),
+                (None, None) if self.target.starts_with(b"/") => seen.note_target(self.target),
                 (None, None) => {}
             }
         }

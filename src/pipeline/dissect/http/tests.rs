@@ -6,6 +6,8 @@ use super::*;
 use crate::model::limits::HTTP_LINE_BYTES_MAX;
 use crate::model::limits::HTTP_METHOD_BYTES_MAX;
 use crate::model::observation::Notes;
+use crate::model::observation::Observation;
+use crate::model::observation::Value;
 use crate::pipeline::dissect::drive::Drive;
 use crate::pipeline::dissect::drive::drive;
 use crate::pipeline::dissect::drive::however_cut;
@@ -101,6 +103,40 @@ fn target_forms() {
     check(elsewhere, &["http_host a.example", "http_url ftp://a.example"]);
     let whole_server = b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
     check(whole_server, &["http_host a", "http_url http://a*"]);
+}
+
+/// What is told of one request, its target where that alone is known, and which URLs it names
+/// whole.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Seen for Told {
+    fn note(&mut self, observation: Observation<'_>) {
+        if let Value::Absolute(url) = observation.value {
+            self.0.push(format!("absolute {}", url.escape_ascii()));
+        }
+    }
+
+    fn note_target(&mut self, target: &[u8]) {
+        self.0.push(format!("target {}", target.escape_ascii()));
+    }
+}
+
+#[test]
+fn who_names_a_host_and_who_does_not() {
+    let check = |sent: &str, want: &[&str]| {
+        let (mut http, mut told) = (Http::default(), Told::default());
+        http.feed(Side::Orig, sent.as_bytes(), &mut told);
+        assert_eq!(told.0, want, "{sent}");
+    };
+    check("GET /a/b HTTP/1.0\r\n\r\n", &["target /a/b"]);
+    check("GET /a/b\r\n\r\n", &["target /a/b"]);
+    check("GET /a HTTP/1.1\r\nHost:\r\n\r\n", &["target /a"]);
+    check("GET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[]);
+    check("OPTIONS * HTTP/1.0\r\n\r\n", &[]);
+    check("CONNECT h:1 HTTP/1.0\r\n\r\n", &[]);
+    check("GET http://h/a HTTP/1.1\r\nHost: h\r\n\r\n", &["absolute http://h/a"]);
+    check("GET http://h/a HTTP/1.0\r\n\r\n", &["absolute http://h/a"]);
 }
 
 #[test]

@@ -196,6 +196,13 @@ impl State {
         self.touch(event);
     }
 
+    /// Gives an attribute a tag.
+    pub(crate) fn tag(&mut self, uuid: &str, tag: &str) {
+        let value = self.named(uuid).value.clone();
+        self.change(uuid, &value);
+        self.named(uuid).tags.push(tag.to_owned());
+    }
+
     /// Deletes it so that a delta tells of it.
     pub(crate) fn soft_delete(&mut self, uuid: &str) {
         let sanitises = self.sanitises;
