@@ -80,7 +80,7 @@ fn held(path: &Path, format: Option<&str>) -> Result<Held, String> {
     drop(stream);
     let ledger = Mutex::new(Ledger::default());
     let (options, lists) = (IntelOptions::default(), Warninglists::default());
-    let file = Listed { path: PathBuf::from(path), provider: String::new(), published_secs: 0 };
+    let file = Listed { path: PathBuf::from(path), ..Listed::default() };
     let gather = Gather {
         options: &options,
         lists: &lists,
