@@ -262,6 +262,22 @@ mod tests {
     }
 
     #[test]
+    fn a_name_with_a_port_is_told_where_it_is_seen() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("pair.csv");
+        std::fs::write(&path, "type,value\nhostname|port,h.com|80\n").expect("a temporary file");
+        for (value, want) in [
+            ("h.com", "near\thostname|port\th.com|80\tneeds_port\t"),
+            ("http://h.com:8080/", "near\thostname|port\th.com|80\tneeds_port\t"),
+            ("h.com|80", "\ttls_sni, http_host or, of a proxy's client, http_url\t"),
+            ("http://h.com/a", "\ttls_sni, http_host or, of a proxy's client, http_url\t"),
+        ] {
+            let text = explain(&path, false, Some(value));
+            assert!(text.contains(want), "{value}: {want:?} in {text:?}");
+        }
+    }
+
+    #[test]
     fn what_is_near_is_told_where_nothing_names_the_value() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("near.csv");

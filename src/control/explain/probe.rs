@@ -29,7 +29,7 @@ use crate::model::url::UrlBuffer;
 
 /// Where names are seen, and where with a port.
 const NAMES: &str = "dns_query, tls_sni, http_host or cert_name";
-const NAMES_WITH_PORT: &str = "tls_sni or http_host";
+const NAMES_WITH_PORT: &str = "tls_sni, http_host or, of a proxy's client, http_url";
 
 /// An indicator that covers the value, were it looked for.
 pub(super) const COVERS: &str = "covers";

@@ -18,6 +18,7 @@ use crate::control::intel::feed;
 use crate::control::intel::ledger::Damage;
 use crate::control::intel::ledger::Spot;
 use crate::control::intel::list;
+use crate::control::intel::uuid::Uuid;
 use crate::control::intel::zeek;
 
 /// First bytes that tell a format; a CSV header of MISP has about 300.
@@ -39,7 +40,7 @@ pub struct Plan {
 }
 
 /// One file to read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Listed {
     /// Where it is.
     pub path: PathBuf,
@@ -47,6 +48,10 @@ pub struct Listed {
     pub provider: String,
     /// The event's time as a feed's manifest says; 0 where none does.
     pub published_secs: u32,
+    /// Which event it is by the manifest; nil where none says.
+    pub event: Uuid,
+    /// Tags of the event there, each with `TAG_END`; they count where the event has none.
+    pub tags: String,
 }
 
 /// A file's content, decompressed.
@@ -71,11 +76,13 @@ impl Plan {
         let provider = provider_of(input);
         match fs::metadata(input) {
             Err(error) => self.damage.push(Damage::unread(input, Spot::File, error.to_string())),
-            Ok(meta) if !meta.is_dir() => self.list(input.to_owned(), &provider, 0),
+            Ok(meta) if !meta.is_dir() => self.list_file(input.to_owned(), &provider),
             Ok(_) => {
                 let before = self.files.len() + self.damage.len();
                 self.walk(input, &provider, 0);
-                if self.files.len() + self.damage.len() == before {
+                let is_empty = self.files.len() + self.damage.len() == before;
+                // a feed may have no event
+                if is_empty && !input.join(feed::MANIFEST).is_file() {
                     let what = "no file in it: give a feed directory or a file".to_owned();
                     self.damage.push(Damage::unread(input, Spot::File, what));
                 }
@@ -84,8 +91,12 @@ impl Plan {
     }
 
     /// Lists one file.
-    pub fn list(&mut self, path: PathBuf, provider: &str, published_secs: u32) {
-        self.files.push(Listed { path, provider: provider.to_owned(), published_secs });
+    pub fn list(&mut self, file: Listed) {
+        self.files.push(file);
+    }
+
+    fn list_file(&mut self, path: PathBuf, provider: &str) {
+        self.list(Listed { path, provider: provider.to_owned(), ..Listed::default() });
     }
 
     fn walk(&mut self, folder: &Path, provider: &str, depth: usize) {
@@ -103,7 +114,7 @@ impl Plan {
         paths.sort();
         for path in paths {
             if path.is_file() {
-                self.list(path, provider, 0);
+                self.list_file(path, provider);
                 continue;
             }
             let what = match path.is_dir() {

@@ -36,26 +36,35 @@ fn read(stream: Stream, gather: &Gather<'_>) -> Result<(), Fault> {
         for (line, number) in block.bytes.split(|&byte| byte == b'\n').zip(block.line..) {
             let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
             let line = String::from_utf8_lossy(line);
-            let mut take = |value: Result<&str, &str>| take(value, number, event, &mut harvest);
+            let mut take = |value: Entry<'_>| take(value, number, event, &mut harvest);
             match lists {
-                ListForm::Lines => entries(&line).map(Ok).for_each(take),
-                lists => lists.each_value(&line, &mut take),
+                ListForm::Lines => entries(&line).map(sole).for_each(take),
+                lists => lists.each_value(&line, &mut |value| {
+                    take(value.map_err(|line| (line, Refusal::NoColumn)));
+                }),
             }
         }
         gather.end(harvest);
     })
 }
 
-fn take(value: Result<&str, &str>, number: u64, event: u32, harvest: &mut Harvest<'_>) {
-    let (value, is_there) = (value.unwrap_or_else(|line| line), value.is_ok());
+/// An entry, or what is none and why.
+type Entry<'e> = Result<&'e str, (&'e str, Refusal)>;
+
+fn take(entry: Entry<'_>, number: u64, event: u32, harvest: &mut Harvest<'_>) {
+    let (value, refused) = entry.map_or_else(|(text, why)| (text, Some(why)), |text| (text, None));
     let (kind, spot) = (form(value), Spot::Line(number));
-    let refused = match kind {
-        _ if !is_there => Some(Refusal::NoColumn),
-        "url" if is_several(value) => Some(Refusal::SeveralValues),
-        _ => None,
-    };
     let left_out = refused.map(LeftOut::Refused);
     harvest.take(&Attribute { kind, value, spot, left_out, ..Attribute::default() }, event);
+}
+
+/// Refuses a URL that has something beside it.
+fn sole(entry: &str) -> Entry<'_> {
+    let may_be = entry.contains(|c: char| c.is_whitespace() || "\"|,;".contains(c));
+    match may_be && form(entry) == "url" && is_several(entry) {
+        true => Err((entry, Refusal::SeveralValues)),
+        false => Ok(entry),
+    }
 }
 
 /// Returns the entries of a line: none of a comment, several of a hosts line, else one; words that

@@ -110,7 +110,7 @@ fn held(path: &Path, wanted: Wanted<'_>) -> Result<Held, String> {
     if let Wanted::List(form) = wanted {
         options.list_forms = vec![(PathBuf::new(), form.clone())];
     }
-    let file = Listed { path: PathBuf::from(path), provider: String::new(), published_secs: 0 };
+    let file = Listed { path: PathBuf::from(path), ..Listed::default() };
     let gather = Gather {
         options: &options,
         lists: &lists,

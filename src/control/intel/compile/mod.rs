@@ -167,7 +167,7 @@ pub(in crate::control::intel) fn seed(version: &str) -> u64 {
 
 /// What the sensor looks for by itself comes from no file.
 fn own() -> Listed {
-    Listed { path: PathBuf::new(), provider: "tapsieve".to_owned(), published_secs: 0 }
+    Listed { provider: "tapsieve".to_owned(), ..Listed::default() }
 }
 
 /// Returns the indicator of the sensor's canary.

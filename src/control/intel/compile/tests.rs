@@ -348,6 +348,55 @@ fn a_feed_directory_with_faults_gives_the_rest() {
 }
 
 #[test]
+fn a_manifest_says_which_events_there_are_and_what_is_said_of_them() {
+    let (folder, lists) = (Folder::new(), Folder::new());
+    let uuids = [1, 2, 3].map(|n| format!("a026bf22-4e30-5550-9e1b-2bcd3628{n:04}"));
+    let event = |uuid: &str, name: &str, tags: &str| {
+        format!(
+            r#"{{"Event":{{"uuid":"{uuid}","Attribute":[
+            {{"type":"domain","value":"{name}","to_ids":true}}]{tags}}}}}"#
+        )
+    };
+    let own = r#","Tag":[{"name":"tlp:green"}]"#;
+    let [one, two, three] = &uuids;
+    folder.file(&format!("{one}.json"), event(one, "one.example", ""));
+    folder.file(&format!("{two}.json"), event(two, "two.example", own));
+    folder.file(&format!("{three}.json"), event(one, "three.example", ""));
+    let entry = |uuid: &str| format!(r#""{uuid}":{{"Tag":[{{"name":"tlp:red"}}]}}"#);
+    let list = lists.file("list", "always.example\n");
+    let told = |manifest: &str, filter: Filter| {
+        folder.file("manifest.json", manifest);
+        let options = IntelOptions { filter, ..IntelOptions::default() };
+        let compiled =
+            compile(&[folder.0.path().to_owned(), list.clone()], &options).expect("usable");
+        let values = values(&compiled).into_iter().map(|(_, value)| value.to_owned());
+        let damage = compiled.damages.iter().map(|damage| damage.what.clone());
+        (values.collect::<Vec<_>>(), damage.collect::<Vec<_>>())
+    };
+    let two_of_three = format!("{{{},{}}}", entry(one), entry(two));
+    let (values, damage) = told(&two_of_three, Filter::default());
+    assert_eq!(values, ["always.example", "one.example", "two.example"]);
+    assert_eq!(damage, [""; 0]);
+    // tags of the manifest count where an event has none
+    let amber = || Filter { tlp_max: Some(Tlp::Amber), ..Filter::default() };
+    assert_eq!(told(&two_of_three, amber()).0, ["always.example", "two.example"]);
+    // an event that is another one than it was named
+    let (values, damage) = told(&format!("{{{}}}", entry(three)), Filter::default());
+    assert_eq!(values, ["always.example", "three.example"]);
+    assert!(damage[0].starts_with(&format!("the event in it is {one}")), "{damage:?}");
+    // no event is no damage, and none is guessed
+    for empty in ["{}", "[]"] {
+        assert_eq!(told(empty, Filter::default()), (vec!["always.example".to_owned()], vec![]));
+    }
+    for broken in ["", "[1]", "{", "7", "{\"x"] {
+        let (values, damage) = told(broken, Filter::default());
+        assert_eq!((values, damage.len()), (vec!["always.example".to_owned()], 1), "{broken}");
+    }
+    let (values, damage) = told(&format!("{{{},", entry(one)), Filter::default());
+    assert_eq!((values.len(), damage.len()), (2, 1), "what was named before the damage");
+}
+
+#[test]
 fn nothing_usable_is_an_error() {
     let folder = Folder::new();
     let error = |text: &str| {

@@ -13,6 +13,7 @@ use std::io::Write;
 use reqwest::Url;
 use serde_json::json as value;
 
+use crate::control::intel::feed::Entry;
 use crate::control::intel::feed::MANIFEST;
 use crate::control::intel::feed::read_manifest;
 use crate::control::intel::http_feed::Came;
@@ -20,6 +21,7 @@ use crate::control::intel::http_feed::Validators;
 use crate::control::intel::http_feed::cut;
 use crate::control::intel::http_feed::first_bytes;
 use crate::control::intel::json;
+use crate::control::intel::json::TAG_END;
 use crate::control::intel::remote::RemoteError;
 use crate::control::intel::remote::http::Http;
 use crate::control::intel::remote::http::Question;
@@ -38,7 +40,7 @@ const MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const FAILURES_MAX: usize = 100;
 
 /// Events of a feed and when each changed.
-type Events = BTreeMap<String, u32>;
+type Events = BTreeMap<String, Entry>;
 
 /// Fetches what changed.
 ///
@@ -75,10 +77,10 @@ pub(super) fn pull(
     let mut fetching = Fetching { http, mirror, base: manifest_url, failures, bytes, is_all };
     let there = fetching.all(&here, &wanted);
     let mut pulled = full;
-    for (name, secs) in &there {
+    for (name, entry) in &there {
         match here.get(name) {
             None => pulled.new += 1,
-            Some(before) => pulled.changed += u64::from(before != secs),
+            Some(before) => pulled.changed += u64::from(before != entry),
         }
     }
     pulled.gone = here.keys().filter(|name| !there.contains_key(*name)).count() as u64;
@@ -159,13 +161,18 @@ impl Fetching<'_> {
     fn all(&mut self, here: &Events, wanted: &Events) -> Events {
         let mut there = Events::new();
         let mut is_up = true;
-        for (name, secs) in wanted {
+        for (name, entry) in wanted {
             let before = here.get(name);
-            let is_same = before == Some(secs) && !self.is_all;
-            if !is_same && is_up {
+            let is_same = before.is_some_and(|before| before.secs == entry.secs) && !self.is_all;
+            if is_same {
+                // its tags in the manifest may be others
+                there.insert(name.clone(), entry.clone());
+                continue;
+            }
+            if is_up {
                 match self.event(name) {
                     Ok(()) => {
-                        there.insert(name.clone(), *secs);
+                        there.insert(name.clone(), entry.clone());
                         continue;
                     }
                     Err(error) => {
@@ -178,7 +185,7 @@ impl Fetching<'_> {
                 }
             }
             if let Some(before) = before {
-                there.insert(name.clone(), *before);
+                there.insert(name.clone(), before.clone());
             }
         }
         there
@@ -211,7 +218,10 @@ fn bytes(mirror: &Mirror, file: &str) -> u64 {
 
 /// Writes the manifest of what is there.
 fn write(mirror: &Mirror, there: &Events) -> Result<(), RemoteError> {
-    let entry = |(name, secs): (&String, &u32)| (name.clone(), value!({"timestamp": secs}));
+    let entry = |(name, Entry { secs, tags }): (&String, &Entry)| {
+        let tags = tags.split_terminator(TAG_END).map(|name| value!({ "name": name }));
+        (name.clone(), value!({"timestamp": secs, "Tag": tags.collect::<Vec<_>>()}))
+    };
     let manifest = there.iter().map(entry).collect::<serde_json::Map<_, _>>();
     let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
     let mut draft = mirror.draft(MANIFEST)?;

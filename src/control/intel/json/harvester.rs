@@ -19,12 +19,14 @@ pub(super) struct Harvester<'g, 'a> {
     gather: &'g Gather<'a>,
     harvest: Harvest<'a>,
     events_open: u32,
+    /// An event that is not the one the file is named for.
+    stranger: Option<Uuid>,
 }
 
 impl<'g, 'a> Harvester<'g, 'a> {
     /// Begins a file.
     pub(super) fn new(gather: &'g Gather<'a>) -> Self {
-        Self { gather, harvest: gather.begin(), events_open: 0 }
+        Self { gather, harvest: gather.begin(), events_open: 0, stranger: None }
     }
 
     fn event_of(&mut self, found: &Found<'_>, owner: &mut Owner) -> u32 {
@@ -79,8 +81,15 @@ impl Teller for Harvester<'_, '_> {
     }
 
     fn end(&mut self, owner: &Owner) {
+        let file = self.gather.file;
+        let uuid = Uuid::from_text(&owner.story.uuid);
+        if file.event.is_some() && uuid.is_some() && uuid != file.event {
+            self.stranger.get_or_insert(uuid);
+        }
         if let Some(event) = owner.event {
-            let tags = self.harvest.tag_list(owner.story.tags.split(TAG_END));
+            let own = &owner.story.tags;
+            let tags = if own.is_empty() { &file.tags } else { own };
+            let tags = self.harvest.tag_list(tags.split(TAG_END));
             self.harvest.close_event(event, &owner.story.parts(tags));
             self.events_open -= 1;
         }
@@ -96,6 +105,9 @@ impl Reading<Harvester<'_, '_>> {
         self.teller.gather.end(self.teller.harvest);
         let fault = |what: &str| Err(Fault { spot: Spot::File, what: what.to_owned() });
         match outcome {
+            Ok(()) if let Some(uuid) = self.teller.stranger => fault(&format!(
+                "the event in it is {uuid}, and not the one that the manifest names: it counts"
+            )),
             Ok(()) if self.is_misp => Ok(()),
             Ok(()) => fault("JSON, but no MISP event, attribute or answer"),
             broken => broken,

@@ -47,14 +47,19 @@ const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// How long a client may take for its part.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A port that is free, of those that the system gives to nobody who asks for any.
+/// Returns a port that is free, of those that the system gives to nobody who asks for any.
 pub(crate) fn free_port() -> u16 {
+    listener().local_addr().expect("an address").port()
+}
+
+/// Listens at such a port.
+fn listener() -> TcpListener {
     static ASKED: AtomicU16 = AtomicU16::new(0);
     // tests are processes of their own: each begins elsewhere
     let first = u16::try_from(std::process::id() * 101 % 12_000).expect("small");
     let mut ports = (0..12_000).map(|_| ASKED.fetch_add(1, Ordering::Relaxed));
     let ports = ports.by_ref().map(|n| 20_000 + first.wrapping_add(n) % 12_000);
-    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let mut free = ports.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
     free.next().expect("a free port")
 }
 
@@ -76,7 +81,11 @@ impl Listening {
                 let namespace = File::open(namespace).expect("a namespace");
                 setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may");
             }
-            let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
+            let listener = match port {
+                // one that nobody takes while it is closed
+                0 => listener(),
+                port => TcpListener::bind(("127.0.0.1", port)).expect("a port"),
+            };
             told.send(listener.local_addr().expect("an address").port()).expect("is waited for");
             listener.set_nonblocking(true).expect("a socket can");
             let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -35,6 +35,7 @@ pub(crate) use state::State;
 pub(crate) use state::made;
 
 use listen::Listening;
+#[allow(unused_imports, reason = "the bench of pulling needs none")]
 pub(crate) use listen::free_port;
 
 /// The API key that is asked for.
@@ -96,9 +97,7 @@ impl Stand {
             after: Mutex::default(),
         });
         let namespace = namespace.map(Path::to_owned);
-        // one that nobody takes while it is closed
-        let port = if namespace.is_some() { 0 } else { free_port() };
-        let listening = Listening::new(&shared, namespace.as_deref(), port);
+        let listening = Listening::new(&shared, namespace.as_deref(), 0);
         let port = listening.port;
         Self { shared, authority, namespace, port, listening: Some(listening) }
     }

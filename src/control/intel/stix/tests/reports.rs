@@ -201,8 +201,7 @@ fn bounded(objects: &[Value], refs_max: usize, bytes_max: usize) -> (bool, Vec<S
     let _broken = json::parse(text.as_bytes(), Top(&mut context));
     let is_over = context.is_over();
     let folder = tempfile::tempdir().expect("a folder");
-    let file =
-        Listed { path: folder.path().join("bundle"), provider: String::new(), published_secs: 0 };
+    let file = Listed { path: folder.path().join("bundle"), ..Listed::default() };
     let tags = Mutex::new(Vec::new());
     let give = |harvest: Harvest<'_>| {
         let text = |tag: &u32| harvest.strings.texts.get(*tag).to_owned();
