@@ -1,9 +1,5 @@
 //! Observations: values seen in traffic, with the place where they were seen (contract §3).
 
-use std::io::Write;
-use std::net::IpAddr;
-use std::net::SocketAddr;
-
 use crate::model::address::Address;
 use crate::model::bytes::index;
 use crate::model::bytes::narrow;
@@ -138,9 +134,6 @@ pub enum Value<'a> {
     Address(Address),
 }
 
-/// Bytes of `http://`, an address and a port.
-const AUTHORITY_BYTES_MAX: usize = 56;
-
 /// One value seen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Observation<'a> {
@@ -184,10 +177,6 @@ impl FromIterator<ObservationKind> for Kinds {
 pub trait Seen {
     /// Takes one observation; its value is copied.
     fn note(&mut self, observation: Observation<'_>);
-
-    /// Takes the target of an HTTP request that names no host; whoever knows where it was sent
-    /// makes a URL of it.
-    fn note_target(&mut self, _target: &[u8]) {}
 
     /// Takes that a message went over a bound: not all of it was read.
     fn cut(&mut self) {}
@@ -251,33 +240,6 @@ impl Notes {
         self.cut
     }
 
-    /// Notes the URL of an HTTP request that names no host: the end that it was sent to stands in
-    /// (RFC 7230 §5.5).
-    pub fn note_sent_to(&mut self, (address, port): (Address, u16), target: &[u8]) {
-        let bytes_max = AUTHORITY_BYTES_MAX.saturating_add(target.len());
-        if !self.has_room(bytes_max) {
-            self.refused = self.refused.saturating_add(1);
-            return;
-        }
-        let (at, ip) = (self.bytes.len(), address.to_ip());
-        // writing to a Vec cannot fail
-        let _ok = match (ip, port) {
-            (IpAddr::V4(ip), 80) => write!(self.bytes, "http://{ip}"),
-            (IpAddr::V6(ip), 80) => write!(self.bytes, "http://[{ip}]"),
-            (ip, port) => write!(self.bytes, "http://{}", SocketAddr::new(ip, port)),
-        };
-        self.bytes.extend_from_slice(target);
-        let len = narrow(self.bytes.len().saturating_sub(at));
-        let (kind, place) = (ObservationKind::HttpUrl, Place::HttpUrl);
-        self.notes.push(Note { kind, place, form: Form::Text, at: narrow(at), len });
-    }
-
-    fn has_room(&self, value_bytes: usize) -> bool {
-        self.notes.len() < NOTES_MAX
-            && value_bytes <= VALUE_BYTES_MAX
-            && self.bytes.len().saturating_add(value_bytes) <= NOTES_BYTES_MAX
-    }
-
     /// Returns the observations in the order seen.
     pub fn iter(&self) -> impl Iterator<Item = Observation<'_>> {
         self.notes.iter().filter_map(|note| {
@@ -312,7 +274,10 @@ impl Seen for Notes {
             Value::Digest(digest) => (Form::Digest, *digest),
             Value::Address(address) => (Form::Address, &address.0[..]),
         };
-        if !self.has_room(value.len()) {
+        let fits = self.notes.len() < NOTES_MAX
+            && value.len() <= VALUE_BYTES_MAX
+            && self.bytes.len().saturating_add(value.len()) <= NOTES_BYTES_MAX;
+        if !fits {
             self.refused = self.refused.saturating_add(1);
             return;
         }
@@ -350,28 +315,6 @@ mod tests {
         assert_eq!(notes.iter().collect::<Vec<_>>(), seen);
         notes.clear();
         assert!(notes.is_empty());
-    }
-
-    #[test]
-    fn the_end_that_a_request_was_sent_to_stands_in() {
-        let mut notes = Notes::new();
-        let v4 = Address::from_v4([93, 1, 2, 3]);
-        let v6 =
-            Address::from("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff".parse::<IpAddr>().expect("v6"));
-        for (address, port, want) in [
-            (v4, 80, "http://93.1.2.3/a"),
-            (v4, 8080, "http://93.1.2.3:8080/a"),
-            (v6, 80, "http://[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]/a"),
-            (v6, 65535, "http://[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535/a"),
-        ] {
-            notes.clear();
-            notes.note_sent_to((address, port), b"/a");
-            let told = notes.iter().map(|told| told.value).collect::<Vec<_>>();
-            assert_eq!(told, [Value::Text(want.as_bytes())]);
-            assert!(want.len() <= AUTHORITY_BYTES_MAX + 2);
-        }
-        notes.note_sent_to((v4, 80), &vec![b'a'; VALUE_BYTES_MAX]);
-        assert_eq!((notes.refused(), notes.iter().count()), (1, 1));
     }
 
     #[test]

@@ -376,11 +376,10 @@ impl Desk {
             Reading::Finished => return,
         };
         let segment = Segment::new(packet, payload, side, slot.start(side));
-        let mut hearing = Hearing { notes: &mut self.notes, slot, side };
+        let notes = &mut self.notes;
         let is_whole = slot.start(Side::Orig).is_some();
         let feed = |reader: &mut Reader, side, bytes: &[u8]| {
-            hearing.side = side;
-            let step = reader.feed(side, bytes, &mut hearing);
+            let step = reader.feed(side, bytes, notes);
             // whoever opened a connection and speaks no protocol of ours will not be answered in
             // one
             let is_alien = is_whole && step.verdict == Verdict::SideDone && reader.is_strange(side);
@@ -477,28 +476,6 @@ impl Desk {
                 batch.sightings.push(flow_sighting(&end));
             }
         }
-    }
-}
-
-/// Takes what a reader sees, and knows what it does not: where that was sent.
-struct Hearing<'a> {
-    notes: &'a mut Notes,
-    slot: &'a FlowSlot,
-    /// Who sends.
-    side: Side,
-}
-
-impl Seen for Hearing<'_> {
-    fn note(&mut self, observation: Observation<'_>) {
-        self.notes.note(observation);
-    }
-
-    fn note_target(&mut self, target: &[u8]) {
-        self.notes.note_sent_to(self.slot.view().end(self.side.opposite()), target);
-    }
-
-    fn cut(&mut self) {
-        self.notes.cut();
     }
 }
 

@@ -126,7 +126,6 @@ impl<'a> Request<'a> {
                     place: Place::HttpUrl,
                     value: Value::Absolute(self.target),
                 }),
-                (None, None) if self.target.starts_with(b"/") => seen.note_target(self.target),
                 (None, None) => {}
             }
         }

@@ -105,8 +105,7 @@ fn target_forms() {
     check(whole_server, &["http_host a", "http_url http://a*"]);
 }
 
-/// What is told of one request, its target where that alone is known, and which URLs it names
-/// whole.
+/// Which URLs a request names whole.
 #[derive(Default)]
 struct Told(Vec<String>);
 
@@ -116,22 +115,16 @@ impl Seen for Told {
             self.0.push(format!("absolute {}", url.escape_ascii()));
         }
     }
-
-    fn note_target(&mut self, target: &[u8]) {
-        self.0.push(format!("target {}", target.escape_ascii()));
-    }
 }
 
 #[test]
-fn who_names_a_host_and_who_does_not() {
+fn who_names_a_url_whole() {
     let check = |sent: &str, want: &[&str]| {
         let (mut http, mut told) = (Http::default(), Told::default());
         http.feed(Side::Orig, sent.as_bytes(), &mut told);
         assert_eq!(told.0, want, "{sent}");
     };
-    check("GET /a/b HTTP/1.0\r\n\r\n", &["target /a/b"]);
-    check("GET /a/b\r\n\r\n", &["target /a/b"]);
-    check("GET /a HTTP/1.1\r\nHost:\r\n\r\n", &["target /a"]);
+    check("GET /a/b HTTP/1.0\r\n\r\n", &[]);
     check("GET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[]);
     check("OPTIONS * HTTP/1.0\r\n\r\n", &[]);
     check("CONNECT h:1 HTTP/1.0\r\n\r\n", &[]);
