@@ -103,7 +103,7 @@ impl Columns {
         let fields = fields.collect::<Option<Vec<_>>>().filter(|_| is_read);
         match fields {
             Some(fields) => {
-                fields.into_iter().filter(|field| !field.is_empty()).map(Ok).for_each(each)
+                fields.into_iter().filter(|field| !field.is_empty()).map(Ok).for_each(each);
             }
             None => each(Err(line)),
         }
