@@ -31,8 +31,8 @@ pub struct IntelArguments {
     #[arg(long = "intel", value_name = "PATH")]
     pub intel: Vec<PathBuf>,
 
-    /// How files are read that are no other format: lines, freetext, or csv:COLUMNS[:DELIMITER] for
-    /// CSV whose columns have no names that are known, as csv:2 or csv:1,3:;
+    /// How files are read that are no other format: lines, freetext, or `csv:COLUMNS[:DELIMITER]`
+    /// for CSV whose columns have no names that are known, as csv:2 or csv:1,3:;
     #[arg(long, value_name = "FORM", value_parser = ListForm::from_text, default_value = "lines")]
     pub list_form: ListForm,
 
