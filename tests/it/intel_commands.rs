@@ -16,8 +16,9 @@ use crate::run::tapsieve;
 
 /// What becomes of the attributes of three events of the corpus's feed. Counted without our code:
 /// in Python over the event's JSON, attributes of objects included, by `type` and `to_ids`; then by
-/// hand: which addresses are of special purpose (226.140.183.77 is multicast, 10.10.30.110 private),
-/// so that the port of such an address is looked for with none, and which URLs are `https`, so that only their hosts are visible.
+/// hand: which addresses are of special purpose (226.140.183.77 is multicast, 10.10.30.110
+/// private), so that the port of such an address is looked for with none, and which URLs are
+/// `https`, so that only their hosts are visible.
 const BY_HAND: &[(&str, &str)] = &[
     (
         "58503e2f-4c78-442d-833f-8ad202de0b81",
@@ -36,7 +37,8 @@ const BY_HAND: &[(&str, &str)] = &[
     (
         "5a0d5bf4-99c8-4f15-9879-22b1950d210f",
         r#"{"attributes":128,"matchable":{"ip-dst":88,"ip-dst|port":2},"not_looked_for":{},
-            "left_out":{"of_address":{"port":2},"opt_in":{"port":1},"special_purpose":{"ip-dst":2,"ip-dst|port":1},
+            "left_out":{"of_address":{"port":2},"opt_in":{"port":1},
+            "special_purpose":{"ip-dst":2,"ip-dst|port":1},
             "unsupported":{"attachment":1,"comment":1,"filename":2,"float":2,"link":3,"md5":16,
             "sha1":2,"sha256":2,"size-in-bytes":1,"ssdeep":2}}}"#,
     ),

@@ -206,7 +206,8 @@ const EV_8080: &str = "http://ev.test:8080/a/b";
 fn a_request_is_for_the_end_that_it_is_sent_to() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let csv = format!(
-        "type,value\nurl,{EV}\nurl,{EV_8080}\nhostname|port,ev.test|80\nhostname|port,ev.test|8080\n"
+        "type,value\nurl,{EV}\nurl,{EV_8080}\nhostname|port,ev.test|80\n\
+         hostname|port,ev.test|8080\n"
     );
     fs::write(folder.path().join("all.csv"), csv).expect("a temporary file");
     for (port, text, want) in [
