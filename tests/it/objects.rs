@@ -117,9 +117,9 @@ fn a_warninglist_of_one_half_drops_that_half() {
     assert_eq!(told(NAMES, &pair, &["--tag", "!x"]), want);
 }
 
-/// What is said of one half counts for the pair, however it was pulled and whoever asks.
-#[test]
-fn what_is_left_out_of_a_servers_objects_takes_no_part() {
+/// A server with an event of an address with its port and a name with its address, which were
+/// changed two hours ago; the number of the event and the uuids of the objects' attributes.
+fn objects() -> (Stand, u64, [Vec<String>; 2]) {
     let mut state = State::default();
     let event = state.event("Objects", &[]);
     let port = ("dst-port", "port", "443");
@@ -127,7 +127,13 @@ fn what_is_left_out_of_a_servers_objects_takes_no_part() {
     let pair = [("domain", "domain", "evil.example"), ("ip", "ip-dst", "30.44.7.2")];
     let of_names = state.object(event, "domain-ip", &pair);
     state.attributes.iter_mut().for_each(|one| one.timestamp -= 7_200);
-    let stand = Stand::new(state);
+    (Stand::new(state), event, [of_ports, of_names])
+}
+
+/// What is said of one half counts for the pair, however it was pulled and whoever asks.
+#[test]
+fn what_is_left_out_of_a_servers_objects_takes_no_part() {
+    let (stand, event, [of_ports, of_names]) = objects();
     let puller = Puller::new(&stand);
     puller.pull_well(&stand, &[]);
     stand.edit(|state| {
@@ -287,14 +293,7 @@ fn objects_of_events_that_are_not_asked_for_are_left_out() {
 
 #[test]
 fn a_servers_objects_keep_their_meaning_through_every_pull() {
-    let mut state = State::default();
-    let event = state.event("Objects", &[]);
-    let port = ("dst-port", "port", "443");
-    let of_ports = state.object(event, "ip-port", &[("ip", "ip-dst", "30.44.7.1"), port]);
-    let pair = [("domain", "domain", "evil.example"), ("ip", "ip-dst", "30.44.7.2")];
-    let of_names = state.object(event, "domain-ip", &pair);
-    state.attributes.iter_mut().for_each(|one| one.timestamp -= 7_200);
-    let stand = Stand::new(state);
+    let (stand, event, [of_ports, of_names]) = objects();
     let puller = Puller::new(&stand);
     let check = |want: &[(&str, &str, &str)]| {
         puller.pull_well(&stand, &[]);
